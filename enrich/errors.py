@@ -1,0 +1,118 @@
+"""What can go wrong, and how the command ends for it.
+
+    EnrichError
+    ├── ConfigError          config file: all faults at once                   exit 2
+    ├── TableError           input table: all faults found, with their lines   exit 2
+    ├── OutputError          output path or disk, before or while writing      exit 2
+    ├── LedgerError          ledger damaged, of another version, or mixed      exit 2
+    ├── LedgerBusyError      another instance holds the ledger                 exit 75
+    ├── MissingKeyError      no API key in the environment                     exit 2
+    ├── ServiceRefusedError  key or permission refused by the service          exit 5
+    └── ReceiptError         the books do not add up: a fault of ours          exit 1
+
+`ExitCode` is the one table of exit codes; README and docs/exit-codes.md are tested against it.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    """How the command ended. The comment of each member is its documented meaning."""
+
+    DONE = 0  # done: the receipt adds up, no row failed
+    INTERNAL = 1  # a fault of ours: a traceback is shown, nothing is lost
+    USAGE = 2  # command, config, table or disk: nothing more was sent
+    FAILED_ROWS = 3  # done, with failed rows
+    STOPPED = 4  # stopped at budget, credit or deadline: the same command goes on
+    REFUSED = 5  # refused by the service: key or permission
+    DOUBLE_CHARGE = 6  # a double charge was found: reported with run ids and dollars
+    BUSY = 75  # another instance holds the ledger
+    INTERRUPTED = 130  # interrupted (SIGINT): the same command goes on
+    TERMINATED = 143  # terminated (SIGTERM): the same command goes on
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing wrong with a file: where it is, what is there, what to do.
+
+    `line` counts from 1 and is None where no line can be named; `path` is the key path in a config
+    (`outputs.founded_year.type`) or a column name in a table, empty where neither applies.
+    """
+
+    message: str
+    line: int | None = None
+    path: str = ""
+    hint: str = ""
+
+    def render(self, file: str) -> str:
+        """One fault as `file:line: path: message; hint`."""
+        place = file if self.line is None else f"{file}:{self.line}"
+        text = f"{place}: {self.path}: {self.message}" if self.path else f"{place}: {self.message}"
+        return f"{text}; {self.hint}" if self.hint else text
+
+
+class EnrichError(Exception):
+    """Base of every error a caller may want to catch; its text is a whole message for people."""
+
+    exit_code = ExitCode.INTERNAL
+
+
+class FaultsError(EnrichError):
+    """All the faults of one file."""
+
+    exit_code = ExitCode.USAGE
+
+    def __init__(self, file: str, faults: Iterable[Fault]) -> None:
+        self.file = file
+        self.faults = tuple(faults)
+        super().__init__("\n".join(fault.render(file) for fault in self.faults))
+
+
+class ConfigError(FaultsError):
+    """The config is wrong: every fault with file, line, key path, what came and what to write instead."""
+
+
+class TableError(FaultsError):
+    """The input table is wrong: faults with their lines. Nothing was sent."""
+
+
+class OutputError(EnrichError):
+    """The output can't be written: path, permission or disk. An older output still stands."""
+
+    exit_code = ExitCode.USAGE
+
+
+class LedgerError(EnrichError):
+    """The ledger can't be used: damaged, of a newer version, or it holds another service's results."""
+
+    exit_code = ExitCode.USAGE
+
+
+class LedgerBusyError(EnrichError):
+    """Another instance holds the ledger; this one has sent nothing."""
+
+    exit_code = ExitCode.BUSY
+
+
+class MissingKeyError(EnrichError):
+    """No API key in the environment."""
+
+    exit_code = ExitCode.USAGE
+
+    def __init__(self) -> None:
+        super().__init__(
+            "no API key: set PARALLEL_API_KEY to run against the service, "
+            "or add --sandbox to try the same command free of charge, with invented answers"
+        )
+
+
+class ServiceRefusedError(EnrichError):
+    """The service refused the key or the processor. What was paid for is kept."""
+
+    exit_code = ExitCode.REFUSED
+
+
+class ReceiptError(EnrichError):
+    """The receipt does not add up: a fault of ours. The ledger has every result."""
