@@ -1,0 +1,104 @@
+"""The API key: held so that it can't be shown by accident, and taken out of every text that might echo it."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from typing import Final
+from urllib.parse import quote, quote_plus
+
+__all__ = ["KEY_VARIABLE", "Secret", "key_from"]
+
+KEY_VARIABLE: Final = "PARALLEL_API_KEY"
+REDACTED: Final = "[redacted]"
+
+_SHORTEST_PART: Final = 8  # characters of the key that must not appear in a row
+_PRINTABLE: Final = re.compile(r"[\x21-\x7e]+")
+# Credentials that aren't ours to know, by what stands before them: "x-api-key: abc…", "Bearer abc…".
+_LOOKS_LIKE_A_KEY: Final = re.compile(
+    r"(?i)\b(x-api-key|api[ _-]?key|authorization|bearer|token)(\W{1,4}(?:bearer\s+)?)[\w\-.~+/]{16,}=*"
+)
+
+
+class Secret:
+    """A key that only `reveal` shows. Its `str`, `repr` and format say nothing; it can't be pickled.
+
+    Raises ValueError, without the value, for a text that can't be sent as a header: empty, or holding
+    anything but printable ASCII without spaces.
+    """
+
+    __slots__ = ("_parts", "_value", "_variants")
+
+    def __init__(self, value: str) -> None:
+        if not _PRINTABLE.fullmatch(value):
+            raise ValueError("an API key is one word of printable ASCII characters; this one isn't")
+        self._value = value
+        self._variants = tuple(variant.encode() for variant in _spellings(value))
+        self._parts = _parts_pattern(value)
+
+    def reveal(self) -> str:
+        """The key itself: for the request header, and for nothing else."""
+        return self._value
+
+    def redact(self, text: str) -> str:
+        """The text without the key, any 8 characters of it in a row, their URL-encoded form, or its like."""
+        pieces: list[str] = []
+        end = 0
+        for start, stop in _merged(match.span(1) for match in self._parts.finditer(text)):
+            pieces += (text[end:start], REDACTED)
+            end = stop
+        pieces.append(text[end:])
+        return _LOOKS_LIKE_A_KEY.sub(rf"\1\2{REDACTED}", "".join(pieces))
+
+    def redact_body(self, body: bytes) -> bytes:
+        """Raw JSON without the whole key; the same object when it isn't in there (a few ns a kilobyte)."""
+        for variant in self._variants:
+            if variant in body:
+                body = body.replace(variant, REDACTED.encode())
+        return body
+
+    def __repr__(self) -> str:
+        return "Secret(…)"
+
+    __str__ = __repr__
+
+    def __reduce__(self) -> str:
+        raise TypeError("a secret can't be pickled or copied")
+
+
+def key_from(environ: Mapping[str, str]) -> Secret | None:
+    """The key in PARALLEL_API_KEY, None if it is unset or blank; ValueError if it can't be a key."""
+    text = environ.get(KEY_VARIABLE, "").strip()
+    if not text:
+        return None
+    try:
+        return Secret(text)
+    except ValueError as error:
+        raise ValueError(f"{KEY_VARIABLE}: {error}") from None
+
+
+def _spellings(value: str) -> list[str]:
+    encoded = quote(value, safe="")
+    escaped = json.dumps(value)[1:-1]
+    return list(dict.fromkeys((value, encoded, encoded.lower(), quote_plus(value), escaped)))
+
+
+def _parts_pattern(value: str) -> re.Pattern[str]:
+    """A look-ahead for every part of the key, in every spelling: overlapping parts are all found."""
+    size = min(_SHORTEST_PART, len(value))
+    parts = dict.fromkeys(
+        spelling[at : at + size] for spelling in _spellings(value) for at in range(len(spelling) - size + 1)
+    )
+    return re.compile(f"(?=({'|'.join(map(re.escape, parts))}))", re.IGNORECASE)
+
+
+def _merged(spans: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Spans in order of their start, joined where they touch."""
+    merged: list[tuple[int, int]] = []
+    for start, stop in spans:
+        if merged and start <= merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(stop, merged[-1][1]))
+        else:
+            merged.append((start, stop))
+    return merged

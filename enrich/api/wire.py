@@ -1,0 +1,155 @@
+"""What the service sends, as frozen types: tolerant of fields it adds, shallow where only bytes are kept.
+
+Outputs and inputs stay raw JSON, as they came: they are stored before anything interprets them. Fields that
+the service may leave out or send as null are optional; what a caller can't do without (ids, a status, the
+number of runs) is required.
+"""
+
+from __future__ import annotations
+
+from typing import Final, TypeAlias
+
+import msgspec
+from msgspec import Raw, Struct
+
+__all__ = [
+    "AddedRuns",
+    "ErrorBody",
+    "ErrorEvent",
+    "Event",
+    "Group",
+    "GroupStatus",
+    "GroupStatusEvent",
+    "MetadataValue",
+    "RunEvent",
+    "RunResult",
+    "RunState",
+    "UnreadableEventError",
+    "decode_event",
+]
+
+NULL: Final = Raw(b"null")
+
+MetadataValue: TypeAlias = str | int | float | bool | None
+
+
+class ErrorBody(Struct, frozen=True):
+    """The service's own account of an error. `detail` is raw JSON."""
+
+    message: str | None = None
+    ref_id: str | None = None
+    detail: Raw = NULL
+
+
+class RunState(Struct, frozen=True):
+    """One run as the service sees it. `warnings` is raw JSON."""
+
+    run_id: str
+    status: str
+    is_active: bool | None = None
+    processor: str | None = None
+    metadata: dict[str, MetadataValue] | None = None
+    error: ErrorBody | None = None
+    interaction_id: str | None = None
+    taskgroup_id: str | None = None
+    created_at: str | None = None
+    modified_at: str | None = None
+    warnings: Raw = NULL
+
+
+class RunResult(Struct, frozen=True):
+    """A completed run with its output, raw JSON."""
+
+    run: RunState
+    output: Raw = NULL
+
+
+class GroupStatus(Struct, frozen=True):
+    """How many runs a group has, and how many in each status."""
+
+    num_task_runs: int
+    task_run_status_counts: dict[str, int] | None = None
+    is_active: bool | None = None
+    status_message: str | None = None
+    modified_at: str | None = None
+
+
+class Group(Struct, frozen=True):
+    """A task group."""
+
+    taskgroup_id: str
+    status: GroupStatus
+    metadata: dict[str, MetadataValue] | None = None
+    created_at: str | None = None
+
+
+class AddedRuns(Struct, frozen=True):
+    """The answer to adding runs. Which id belongs to which input is told by metadata, never by position."""
+
+    run_ids: list[str]
+    run_cursor: str | None = None
+    event_cursor: str | None = None
+    status: GroupStatus | None = None
+
+
+class RunEvent(Struct, frozen=True, tag_field="type", tag="task_run.state"):
+    """A run's state in a stream. `event_id` is what to resume after; `output` and `input` are raw JSON."""
+
+    run: RunState
+    event_id: str | None = None
+    output: Raw = NULL
+    input: Raw = NULL
+
+
+class GroupStatusEvent(Struct, frozen=True, tag_field="type", tag="task_group_status"):
+    """A change of a group's counts."""
+
+    status: GroupStatus
+    event_id: str | None = None
+
+
+class ErrorEvent(Struct, frozen=True, tag_field="type", tag="error"):
+    """An error reported inside a stream; the stream may go on after it."""
+
+    error: ErrorBody
+    event_id: str | None = None
+
+
+Event: TypeAlias = RunEvent | GroupStatusEvent | ErrorEvent
+
+
+class UnreadableEventError(ValueError):
+    """An event of a known kind that can't be decoded, or bytes that aren't JSON."""
+
+
+class _Kind(Struct, frozen=True):
+    type: str
+
+
+_EVENT: Final[msgspec.json.Decoder[Event]] = msgspec.json.Decoder(Event)
+_KIND: Final[msgspec.json.Decoder[_Kind]] = msgspec.json.Decoder(_Kind)
+_KNOWN: Final = frozenset({"task_run.state", "task_group_status", "error"})
+
+
+def decode_event(data: bytes, *, last_id: str = "") -> Event | None:
+    """The event in the data of one server-sent event; None if it is of an unknown kind.
+
+    `last_id` stands in where the JSON names no `event_id`. Raises UnreadableEventError: a dropped event
+    would look like a run that never came.
+    """
+    try:
+        event = _EVENT.decode(data)
+    except msgspec.MsgspecError as error:
+        if _is_of_unknown_kind(data):
+            return None
+        raise UnreadableEventError(str(error)) from None
+    if event.event_id is None and last_id:
+        return msgspec.structs.replace(event, event_id=last_id)
+    return event
+
+
+def _is_of_unknown_kind(data: bytes) -> bool:
+    try:
+        return _KIND.decode(data).type not in _KNOWN
+    except msgspec.MsgspecError:
+        return False
