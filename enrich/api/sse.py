@@ -40,8 +40,9 @@ class SseDecoder:
         "_after_cr",
         "_at_start",
         "_data",
-        "_held",
+        "_data_bytes",
         "_line",
+        "_line_bytes",
         "_max_bytes",
         "_name",
         "last_id",
@@ -54,7 +55,8 @@ class SseDecoder:
         self._max_bytes = max_event_bytes
         self._line: list[bytes] = []  # pieces of the line that hasn't ended yet
         self._data: list[bytes] = []  # the data lines of the event that hasn't ended yet
-        self._held = 0  # bytes in both
+        self._line_bytes = 0
+        self._data_bytes = 0
         self._name = b""
         self._after_cr = False
         self._at_start = True
@@ -64,25 +66,16 @@ class SseDecoder:
         if self._at_start:
             chunk = self._without_bom(chunk)
         chunk = self._with_line_feeds(chunk)
-        *ended, rest = chunk.split(b"\n")
         events: list[SseEvent] = []
-        if ended:
-            self.lines += len(ended)
-            if self._line:
-                ended[0] = b"".join((*self._line, ended[0]))
-                self._line = []
-            self._take(ended, events)
-            self._held = sum(map(len, self._data))
-        if rest:
-            self._line.append(rest)
-            self._held += len(rest)
-        if self._held > self._max_bytes:
-            raise EventTooLargeError(f"an event of more than {self._max_bytes} bytes")
+        begin = self._take_first_line(chunk, events) if self._line else 0
+        if begin >= 0:
+            begin = self._take_lines(chunk, begin, events)
+        self._hold(chunk[max(begin, 0) :])
         return events
 
     def _without_bom(self, chunk: bytes) -> bytes:
         chunk = b"".join((*self._line, chunk))
-        self._line, self._held = [], 0
+        self._line = []
         if len(chunk) < len(_BOM) and _BOM.startswith(chunk):
             self._line = [chunk]
             return b""
@@ -98,26 +91,51 @@ class SseDecoder:
             chunk = chunk.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
         return chunk
 
-    def _take(self, lines: list[bytes], events: list[SseEvent]) -> None:
-        for line in lines:
-            if line.startswith(b"data: "):  # nearly all of the bytes: sliced once
-                self._data.append(line[6:])
-            elif line:
-                self._take_field(line)
-            else:
+    def _take_first_line(self, chunk: bytes, events: list[SseEvent]) -> int:
+        """End the line that began in an earlier chunk: where the next one begins, -1 if it goes on."""
+        end = chunk.find(b"\n")
+        if end < 0:
+            return -1
+        line = b"".join((*self._line, chunk[: end + 1]))
+        self._line, self._line_bytes = [], 0
+        self._take_lines(line, 0, events)
+        return end + 1
+
+    def _take_lines(self, chunk: bytes, begin: int, events: list[SseEvent]) -> int:
+        """Take all ended lines from `begin` on: where the one that hasn't ended begins."""
+        while (end := chunk.find(b"\n", begin)) >= 0:
+            self.lines += 1
+            if end == begin:
                 if self._data:
-                    data = self._data[0] if len(self._data) == 1 else b"\n".join(self._data)
-                    name = self._name.decode("utf-8", "replace") or "message"
-                    events.append(SseEvent(name, data, self.last_id))
-                    self._data = []
+                    events.append(self._dispatched())
                 self._name = b""
+            elif chunk.startswith(b"data: ", begin):  # nearly all of the bytes: copied once
+                self._data.append(chunk[begin + 6 : end])
+                self._data_bytes += end - begin
+            else:
+                self._take_field(chunk[begin:end])
+            begin = end + 1
+        return begin
+
+    def _dispatched(self) -> SseEvent:
+        data = self._data[0] if len(self._data) == 1 else b"\n".join(self._data)
+        self._data, self._data_bytes = [], 0
+        return SseEvent(self._name.decode("utf-8", "replace") or "message", data, self.last_id)
 
     def _take_field(self, line: bytes) -> None:
         field, _, value = line.partition(b":")
         value = value.removeprefix(b" ")
         if field == b"data":
             self._data.append(value)
+            self._data_bytes += len(line)
         elif field == b"event":
             self._name = value
         elif field == b"id" and b"\0" not in value:
             self.last_id = value.decode("utf-8", "replace")
+
+    def _hold(self, rest: bytes) -> None:
+        if rest:
+            self._line.append(rest)
+            self._line_bytes += len(rest)
+        if self._line_bytes + self._data_bytes > self._max_bytes:
+            raise EventTooLargeError(f"an event of more than {self._max_bytes} bytes")

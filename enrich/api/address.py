@@ -1,0 +1,65 @@
+"""Where the service is: the base URL, checked so that the key can't travel in clear or to a wrong place."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Mapping
+from typing import Final
+from urllib.parse import SplitResult, urlsplit
+
+from enrich.api.errors import BaseUrlError, sanitised
+
+__all__ = ["BASE_URL_VARIABLE", "DEFAULT_BASE_URL", "base_url_from", "checked_base_url", "is_loopback"]
+
+BASE_URL_VARIABLE: Final = "PARALLEL_BASE_URL"
+DEFAULT_BASE_URL: Final = "https://api.parallel.ai"
+
+
+def base_url_from(environ: Mapping[str, str]) -> str:
+    """The service's address: PARALLEL_BASE_URL if set, else the vendor's. Raises BaseUrlError."""
+    text = environ.get(BASE_URL_VARIABLE, "").strip()
+    if not text:
+        return DEFAULT_BASE_URL
+    try:
+        return checked_base_url(text)
+    except BaseUrlError as error:
+        raise BaseUrlError(f"{BASE_URL_VARIABLE}: {error}") from None
+
+
+def checked_base_url(text: str) -> str:
+    """The address without its last slash. Raises BaseUrlError, whose text never shows a password."""
+    try:
+        parts = urlsplit(text)
+        port = parts.port
+    except ValueError:
+        raise BaseUrlError("not a URL; expected something like https://api.parallel.ai") from None
+    if "@" in parts.netloc:
+        raise BaseUrlError(
+            "a name or password in the address is refused: it would end in logs; "
+            "the key goes into PARALLEL_API_KEY, the address is scheme, host and perhaps port"
+        )
+    shown = sanitised(text, None, limit=100)
+    if parts.scheme not in ("http", "https") or not parts.hostname or port == 0:
+        raise BaseUrlError(f"{shown!r} is not an http(s) address; expected {DEFAULT_BASE_URL} or the like")
+    if parts.query or parts.fragment or any(c.isspace() for c in text):
+        raise BaseUrlError(f"{shown!r} has more than an address has: leave out query, fragment and blanks")
+    if parts.scheme == "http" and not is_loopback(parts.hostname):
+        raise BaseUrlError(
+            f"{shown!r} would send the API key unencrypted over the network; "
+            "use https:// (http:// is accepted for this machine only: localhost, 127.0.0.1, [::1])"
+        )
+    return _joined(parts)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether the host is this machine, by its name or address alone: nothing is looked up."""
+    if host.lower().rstrip(".") == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _joined(parts: SplitResult) -> str:
+    return f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}"

@@ -1,0 +1,270 @@
+"""The service's calls, typed. POSTs are sent once and say what is known; GETs are retried.
+
+Only `create_group` and `add_runs` change anything at the service, and only `add_runs` costs money: it makes
+exactly one HTTP request. See `enrich.api.errors` for what each failure proves.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from types import TracebackType
+from typing import Self, TypeVar
+from urllib.parse import quote
+
+import anyio
+import httpx
+import msgspec
+from msgspec import Raw
+
+from enrich.api.connection import Answer, Connection
+from enrich.api.errors import (
+    ApiError,
+    RateLimitedError,
+    StillActiveError,
+    UnavailableError,
+    UnknownOutcomeError,
+    sanitised,
+)
+from enrich.api.limits import RateLimiter
+from enrich.api.retry import Retry
+from enrich.api.secret import Secret
+from enrich.api.streams import EventStream
+from enrich.api.wire import AddedRuns, Group, RunResult, RunState
+
+__all__ = ["Client"]
+
+_GROUPS = "v1/tasks/groups"
+_RUNS = "v1/tasks/runs"
+_RESULT_GRACE_S = 30.0  # beyond the wait that the service was asked for
+
+T = TypeVar("T")
+
+
+class Client:
+    """The API of one service with one key; an async context manager, for one event loop.
+
+    `transport` is httpx's seam for tests; `clock` and `sleep` are those of retries and stalls.
+    """
+
+    def __init__(
+        self,
+        *,
+        base_url: str,
+        api_key: Secret | None,
+        limiter: RateLimiter | None = None,
+        retry: Retry | None = None,
+        beta: Sequence[str] = (),
+        request_timeout_s: float = 60.0,
+        idle_s: float = 60.0,
+        stall_s: float = 60.0,
+        transport: httpx.AsyncBaseTransport | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[None]] = anyio.sleep,
+        rng: random.Random | None = None,
+    ) -> None:
+        self.limiter = limiter or RateLimiter()
+        self._secret = api_key
+        self._connection = Connection(base_url, api_key, beta=beta, transport=transport)
+        self._retry = retry or Retry()
+        self._request_timeout_s = request_timeout_s
+        self._idle_s = idle_s
+        self._stall_s = stall_s
+        self._clock = clock
+        self._sleep = sleep
+        self._rng = rng or random.Random()  # noqa: S311 (jitter)
+
+    async def __aenter__(self) -> Self:
+        await self._connection.__aenter__()
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self._connection.__aexit__(exc_type, exc_value, traceback)
+
+    @property
+    def server_is_sandbox(self) -> bool | None:
+        """Whether the service's last good answer said that it is a sandbox; None before the first one."""
+        return self._connection.is_sandbox
+
+    async def create_group(self, metadata: Mapping[str, str]) -> Group:
+        """Make a group, which is free. Sent once; raises ApiError."""
+        await self.limiter.acquire_post()
+        body = msgspec.json.encode({"metadata": metadata})
+        return await self._post(_GROUPS, body, Group, timeout_s=self._request_timeout_s)
+
+    async def add_runs(
+        self, group_id: str, body: bytes, *, timeout_s: float = 60.0, turn_taken: bool = False
+    ) -> AddedRuns:
+        """Add runs to a group: exactly one HTTP request with this body. This is what costs money.
+
+        `timeout_s` bounds the request from connecting to the last byte of the answer, not the wait for the
+        rate limit before it; who took the turn with `turn_to_post` says so. Raises NotSentError or a
+        StatusError when nothing was created, UnknownOutcomeError when that isn't known. How many run ids
+        came back is for the caller to compare.
+        """
+        if not turn_taken:
+            await self.turn_to_post()
+        path = f"{_GROUPS}/{_segment(group_id)}/runs"
+        return await self._post(path, body, AddedRuns, timeout_s=timeout_s, refresh_status="false")
+
+    async def turn_to_post(self) -> None:
+        """Wait for the rate limit's leave to POST: nothing need wait after its intent is written."""
+        await self.limiter.acquire_post()
+
+    async def group(self, group_id: str) -> Group:
+        """The group with its counts."""
+        return await self._get(f"{_GROUPS}/{_segment(group_id)}", Group)
+
+    async def run(self, run_id: str) -> RunState:
+        """The state of a run."""
+        return await self._get(f"{_RUNS}/{_segment(run_id)}", RunState)
+
+    async def run_result(self, run_id: str, timeout_s: float = 1.0) -> RunResult:
+        """The result of a run, waiting up to `timeout_s` for it (whole seconds, by the service).
+
+        Raises StillActiveError when it isn't finished by then, NotFoundError also for a run that failed.
+        """
+        path = f"{_RUNS}/{_segment(run_id)}/result"
+        wait_s = max(1, round(timeout_s))
+        return await self._get(
+            path, RunResult, deadline_s=wait_s + _RESULT_GRACE_S, may_be_active=True, timeout=str(wait_s)
+        )
+
+    async def run_input(self, run_id: str) -> Raw:
+        """What a run was created from, raw JSON."""
+        return await self._get(f"{_RUNS}/{_segment(run_id)}/input", Raw)
+
+    @asynccontextmanager
+    async def open_runs(
+        self,
+        group_id: str,
+        *,
+        after: str | None = None,
+        include_input: bool = False,
+        include_output: bool = False,
+        status: str | None = None,
+    ) -> AsyncIterator[EventStream]:
+        """The snapshot of a group's runs, after the event id `after`: it ends when all is told.
+
+        Opening is retried; what breaks later is raised by the stream.
+        """
+        params = {
+            "last_event_id": after,
+            "include_input": "true" if include_input else None,
+            "include_output": "true" if include_output else None,
+            "status": status,
+        }
+        path = f"{_GROUPS}/{_segment(group_id)}/runs"
+        async with self._open(path, params, lines_are_progress=False) as stream:
+            yield stream
+
+    @asynccontextmanager
+    async def open_events(
+        self, group_id: str, *, after: str | None = None, timeout_s: float | None = None
+    ) -> AsyncIterator[EventStream]:
+        """What happens in a group from now on: counts and finished runs without outputs.
+
+        The service may close it at any time, and is asked to after `timeout_s`.
+        """
+        params = {"last_event_id": after, "timeout": None if timeout_s is None else f"{timeout_s:g}"}
+        path = f"{_GROUPS}/{_segment(group_id)}/events"
+        async with self._open(path, params, lines_are_progress=True) as stream:
+            yield stream
+
+    async def _post(self, path: str, body: bytes, kind: type[T], *, timeout_s: float, **params: str) -> T:
+        try:
+            answer = await self._connection.post(path, body, params=params, timeout_s=timeout_s)
+        except RateLimitedError as error:
+            self._heed(error)
+            raise
+        try:
+            return msgspec.json.decode(answer.body, type=kind)
+        except msgspec.MsgspecError as error:
+            words = self._unreadable(answer, error)
+        raise UnknownOutcomeError(f"POST {path}: {words}; it may have taken effect", status=answer.status)
+
+    async def _get(
+        self,
+        path: str,
+        kind: type[T],
+        *,
+        deadline_s: float | None = None,
+        may_be_active: bool = False,
+        **params: str,
+    ) -> T:
+        timeout_s = deadline_s or self._request_timeout_s
+
+        async def once() -> T:
+            try:
+                answer = await self._connection.get(path, params=params, timeout_s=timeout_s)
+            except UnavailableError as error:
+                if may_be_active and error.status == 408:
+                    raise StillActiveError(str(error), status=408) from None
+                raise
+            try:
+                return msgspec.json.decode(answer.body, type=kind)
+            except msgspec.MsgspecError as error:
+                words = self._unreadable(answer, error)
+            raise UnavailableError(f"GET {path}: {words}", status=answer.status)
+
+        return await self._retried(once)
+
+    @asynccontextmanager
+    async def _open(
+        self, path: str, params: Mapping[str, str | None], *, lines_are_progress: bool
+    ) -> AsyncIterator[EventStream]:
+        given = {name: value for name, value in params.items() if value is not None}
+        async with AsyncExitStack() as stack:
+
+            async def once() -> AsyncIterator[bytes]:
+                opening = self._connection.stream(
+                    path, params=given, timeout_s=self._request_timeout_s, idle_s=self._idle_s
+                )
+                return await stack.enter_async_context(opening)
+
+            yield EventStream(
+                await self._retried(once),
+                self._secret,
+                stall_s=self._stall_s,
+                lines_are_progress=lines_are_progress,
+                clock=self._clock,
+            )
+
+    async def _retried(self, once: Callable[[], Awaitable[T]]) -> T:
+        """The first good outcome of a GET; raises the last error when the policy gives up."""
+        attempt, waited_s = 0, 0.0
+        while True:
+            attempt += 1
+            await self.limiter.acquire()
+            try:
+                return await once()
+            except ApiError as error:
+                self._heed(error)
+                wait_s = self._retry.wait_s(error, attempt, waited_s=waited_s, rng=self._rng)
+                if wait_s is None:
+                    raise
+            waited_s += wait_s
+            await self._sleep(wait_s)
+
+    def _heed(self, error: ApiError) -> None:
+        """Hold back all POSTs for as long as the service asks to after a 429."""
+        if isinstance(error, RateLimitedError) and error.retry_after_s is not None:
+            self.limiter.slow_down(error.retry_after_s)
+
+    def _unreadable(self, answer: Answer, error: msgspec.MsgspecError) -> str:
+        reason = sanitised(str(error), self._secret, limit=200)
+        return f"the answer {answer.status} can't be read ({len(answer.body)} bytes; {reason})"
+
+
+def _segment(name: str) -> str:
+    """An id of the service as one segment of a path, whatever it contains."""
+    if not name.strip("."):
+        raise ValueError(f"{name!r} is no id")
+    return quote(name, safe="")

@@ -1,0 +1,357 @@
+"""Single HTTP exchanges over httpx, and what each failure proves about what was sent.
+
+Two pools. POSTs have one of their own and a fresh connection each: a kept connection that the service has
+just closed can't be told from a lost answer, and that question costs a settling time. GETs and event
+streams share the other one, with kept connections. No redirects are followed and no transport retries; the
+key is put on a request here and nowhere else, and no object of httpx leaves this module inside an error.
+
+Bodies are asked for uncompressed: streams are then handed on as they come, without the delay and the CPU of
+a decompressor. A body that comes compressed all the same is decoded.
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import AsyncGenerator, AsyncIterator, Generator, Mapping, Sequence
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Final, Self, cast
+from urllib.parse import urlsplit
+
+import anyio
+import httpx
+
+from enrich.api.address import checked_base_url, is_loopback
+from enrich.api.errors import (
+    ApiError,
+    BaseUrlError,
+    CertificateError,
+    NotSentError,
+    UnavailableError,
+    UnknownOutcomeError,
+    error_of_answer,
+    sanitised,
+)
+from enrich.api.secret import Secret
+
+__all__ = ["FOREIGN_ERRORS", "Answer", "Connection"]
+
+MAX_BODY_BYTES: Final = 64 * 1024 * 1024
+
+_STREAMS: Final = 64  # open at once, by the contract with the callers
+_OTHER_GETS: Final = 32
+_POSTS: Final = 16
+_CONNECT_TIMEOUT_S: Final = 15.0
+_POOL_TIMEOUT_S: Final = 60.0
+_KEEPALIVE_S: Final = 20.0
+_ERROR_BODY_TIMEOUT_S: Final = 5.0
+_MAX_ERROR_BODY: Final = 1024 * 1024
+
+FOREIGN_ERRORS: Final = (
+    httpx.HTTPError,
+    httpx.StreamError,
+    httpx.InvalidURL,
+    anyio.BrokenResourceError,
+    anyio.ClosedResourceError,
+    anyio.EndOfStream,
+    OSError,  # also TimeoutError (our deadline) and ssl.SSLError
+    UnicodeError,  # a host name that can't be encoded
+)
+"""What httpx, anyio and the sockets below raise for a request that fails."""
+
+_NEVER_CONNECTED: Final = (
+    httpx.ConnectError,
+    httpx.ConnectTimeout,
+    httpx.PoolTimeout,
+    httpx.ProxyError,
+    httpx.UnsupportedProtocol,
+    httpx.InvalidURL,
+    UnicodeError,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A 2xx with its whole body."""
+
+    status: int
+    body: bytes
+
+
+class _KeyAuth(httpx.Auth):
+    """Puts the key on a request at the last moment, so that no dict of headers ever holds it."""
+
+    def __init__(self, secret: Secret) -> None:
+        self._secret = secret
+
+    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+        request.headers["x-api-key"] = self._secret.reveal()
+        yield request
+
+
+class _Progress:
+    """How far a request came, as the transport tells it (httpcore's `trace` extension)."""
+
+    def __init__(self) -> None:
+        self.connecting = False
+        self.sending = False
+
+    async def __call__(self, event: str, info: Mapping[str, Any]) -> None:
+        if event == "connection.connect_tcp.started":
+            self.connecting = True
+        elif event.endswith(".send_request_headers.started"):
+            # A proxy's CONNECT isn't the request: nothing of ours has left for the service with it.
+            self.sending = self.sending or info["request"].method != b"CONNECT"
+
+    def proves_unsent(self, error: BaseException) -> bool:
+        """Whether this failure happened before any byte of the request could leave."""
+        if self.sending:
+            return False
+        return isinstance(error, _NEVER_CONNECTED) or (isinstance(error, TimeoutError) and self.connecting)
+
+
+class Connection:
+    """The two pools, the key and the address; an async context manager."""
+
+    def __init__(
+        self,
+        base_url: str,
+        secret: Secret | None,
+        *,
+        beta: Sequence[str] = (),
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        self._base_url = checked_base_url(base_url)
+        self._secret = secret
+        self._stack = AsyncExitStack()
+        self.is_sandbox: bool | None = None
+        headers = {
+            "accept": "application/json, text/event-stream",
+            "accept-encoding": "identity",
+            "user-agent": "enrich",
+        }
+        if beta:
+            headers["parallel-beta"] = ",".join(beta)
+        tls = _tls_context(self._base_url)
+        gets = httpx.Limits(
+            max_connections=_STREAMS + _OTHER_GETS,
+            max_keepalive_connections=_OTHER_GETS,
+            keepalive_expiry=_KEEPALIVE_S,
+        )
+        posts = httpx.Limits(max_connections=_POSTS, max_keepalive_connections=0)
+        try:
+            self._gets = self._pool(gets, headers, tls, transport)
+            self._posts = self._pool(posts, headers, tls, transport)
+        except (ImportError, ValueError, httpx.InvalidURL):  # its words may show a proxy's password
+            raise BaseUrlError(
+                "a proxy that the environment names (HTTPS_PROXY, ALL_PROXY, …) can't be used: "
+                "expected http://host:port, without SOCKS"
+            ) from None
+
+    def _pool(
+        self,
+        limits: httpx.Limits,
+        headers: Mapping[str, str],
+        tls: ssl.SSLContext,
+        transport: httpx.AsyncBaseTransport | None,
+    ) -> httpx.AsyncClient:
+        if transport is None and is_loopback(urlsplit(self._base_url).hostname or ""):
+            # A transport given to httpx keeps the proxies of the environment away from this machine.
+            transport = httpx.AsyncHTTPTransport(verify=tls, limits=limits)
+        return httpx.AsyncClient(
+            auth=None if self._secret is None else _KeyAuth(self._secret),
+            headers=headers,
+            verify=tls,
+            limits=limits,
+            transport=transport,
+            follow_redirects=False,
+        )
+
+    async def __aenter__(self) -> Self:
+        await self._stack.enter_async_context(self._gets)
+        await self._stack.enter_async_context(self._posts)
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self._stack.aclose()
+
+    async def post(self, path: str, body: bytes, *, params: Mapping[str, str], timeout_s: float) -> Answer:
+        """Exactly one HTTP request, whatever happens, with one deadline over all of it.
+
+        Raises NotSentError, UnknownOutcomeError or a StatusError.
+        """
+        progress = _Progress()
+        # Pool, connection and TLS together end before the deadline, which thus never falls into them.
+        connect_s = min(_CONNECT_TIMEOUT_S, timeout_s / 4)
+        request = self._posts.build_request(
+            "POST",
+            f"{self._base_url}/{path}",
+            params=params,
+            content=body,
+            headers={"content-type": "application/json"},
+            timeout=httpx.Timeout(timeout_s, connect=connect_s, pool=connect_s),
+            extensions={"trace": progress},
+        )
+        call = f"POST {path}"
+        try:
+            with anyio.fail_after(timeout_s):
+                return await self._exchange(self._posts, request, call, creates=True)
+        except FOREIGN_ERRORS as error:
+            failure: ApiError
+            if progress.proves_unsent(error):
+                failure = self._not_sent(call, error)
+            else:
+                failure = UnknownOutcomeError(f"{call}: {self._account(error)}; it may have taken effect")
+        # Outside of the handler: an error of httpx holds the request, and the request the key.
+        raise failure
+
+    async def get(self, path: str, *, params: Mapping[str, str], timeout_s: float) -> Answer:
+        """One try of a GET. Raises NotSentError, UnavailableError or a StatusError."""
+        request = self._get_request(path, params, timeout_s=timeout_s, read_s=timeout_s)
+        call = f"GET {path}"
+        try:
+            with anyio.fail_after(timeout_s):
+                return await self._exchange(self._gets, request, call, creates=False)
+        except FOREIGN_ERRORS as error:
+            failure = self._unavailable(call, error)
+        raise failure
+
+    @asynccontextmanager
+    async def stream(
+        self, path: str, *, params: Mapping[str, str], timeout_s: float, idle_s: float
+    ) -> AsyncIterator[AsyncIterator[bytes]]:
+        """One try to open a stream: the chunks of its body as they come.
+
+        `timeout_s` bounds the time until the answer's head is there, `idle_s` each wait for more of the
+        body. Raises like `get` on entry; iterating raises `FOREIGN_ERRORS`, httpx.ReadTimeout for silence.
+        """
+        response = await self._stream_head(path, params, timeout_s=timeout_s, idle_s=idle_s)
+        try:
+            encoding = response.headers.get("content-encoding", "identity").lower()
+            body = response.aiter_raw() if encoding == "identity" else response.aiter_bytes()
+            async with aclosing(cast(AsyncGenerator[bytes], body)) as chunks:
+                yield chunks
+        finally:
+            await response.aclose()
+
+    async def _stream_head(
+        self, path: str, params: Mapping[str, str], *, timeout_s: float, idle_s: float
+    ) -> httpx.Response:
+        request = self._get_request(path, params, timeout_s=timeout_s, read_s=idle_s)
+        call = f"GET {path}"
+        try:
+            with anyio.fail_after(timeout_s):
+                response = await self._gets.send(request, stream=True)
+        except FOREIGN_ERRORS as error:
+            failure: ApiError = self._unavailable(call, error)
+        else:
+            if response.is_success:
+                kind = response.headers.get("content-type", "").lower()
+                if not kind.startswith(("text/html", "application/json")):
+                    self._note(response)
+                    return response
+                failure = UnavailableError(f"{call}: expected an event stream, not {kind[:40]!r}")
+                await response.aclose()
+            else:
+                failure = await self._refusal(response, call, creates=False)
+        raise failure
+
+    def _get_request(
+        self, path: str, params: Mapping[str, str], *, timeout_s: float, read_s: float
+    ) -> httpx.Request:
+        timeout = httpx.Timeout(timeout_s, connect=_CONNECT_TIMEOUT_S, read=read_s)
+        return self._gets.build_request("GET", f"{self._base_url}/{path}", params=params, timeout=timeout)
+
+    async def _exchange(
+        self, pool: httpx.AsyncClient, request: httpx.Request, call: str, *, creates: bool
+    ) -> Answer:
+        response = await pool.send(request, stream=True)
+        if not response.is_success:
+            raise await self._refusal(response, call, creates=creates)
+        try:
+            self._note(response)
+            return Answer(response.status_code, self._redacted(await _whole_body(response)))
+        finally:
+            await response.aclose()
+
+    async def _refusal(self, response: httpx.Response, call: str, *, creates: bool) -> ApiError:
+        """The error of an answer that isn't a 2xx; its status counts even if its body never comes."""
+        body = b""
+        try:
+            with anyio.move_on_after(_ERROR_BODY_TIMEOUT_S):
+                body = await _whole_body(response, limit=_MAX_ERROR_BODY)
+        except FOREIGN_ERRORS:
+            pass
+        finally:
+            await response.aclose()
+        return error_of_answer(
+            call,
+            creates=creates,
+            status=response.status_code,
+            headers=response.headers,
+            body=body,
+            secret=self._secret,
+        )
+
+    def _note(self, response: httpx.Response) -> None:
+        """A good answer says whether a sandbox gave it (an error may come from a proxy on the way)."""
+        self.is_sandbox = "x-enrich-sandbox" in response.headers
+
+    def _redacted(self, body: bytes) -> bytes:
+        return body if self._secret is None else self._secret.redact_body(body)
+
+    def _not_sent(self, call: str, error: BaseException) -> NotSentError:
+        if _caused_by(error, ssl.SSLCertVerificationError):
+            return CertificateError(
+                f"{call}: the service's certificate isn't trusted here ({self._words_of(error)}); "
+                "nothing was sent; check the address, the clock, and SSL_CERT_FILE if a proxy re-signs"
+            )
+        return NotSentError(f"{call}: no connection ({self._words_of(error)}); nothing was sent")
+
+    def _unavailable(self, call: str, error: BaseException) -> NotSentError | UnavailableError:
+        if isinstance(error, _NEVER_CONNECTED):
+            return self._not_sent(call, error)
+        return UnavailableError(f"{call}: {self._account(error)}")
+
+    def _account(self, error: BaseException) -> str:
+        if isinstance(error, TimeoutError | httpx.TimeoutException):
+            return f"no answer in time ({type(error).__name__})"
+        return f"the connection broke ({self._words_of(error)})"
+
+    def _words_of(self, error: BaseException) -> str:
+        words = sanitised(str(error), self._secret, limit=200)
+        return f"{type(error).__name__}: {words}" if words else type(error).__name__
+
+
+def _tls_context(base_url: str) -> ssl.SSLContext:
+    if base_url.startswith("https:"):
+        return httpx.create_ssl_context()
+    return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # never used: loading the certificates would take 30 ms
+
+
+async def _whole_body(response: httpx.Response, *, limit: int = MAX_BODY_BYTES) -> bytes:
+    """The decoded body; httpx.StreamError for one that is larger than the limit."""
+    parts: list[bytes] = []
+    size = 0
+    async with aclosing(cast(AsyncGenerator[bytes], response.aiter_bytes())) as chunks:
+        async for chunk in chunks:
+            parts.append(chunk)
+            size += len(chunk)
+            if size > limit:
+                raise httpx.StreamError(f"an answer of more than {limit} bytes")
+    return b"".join(parts)
+
+
+def _caused_by(error: BaseException, kind: type[BaseException]) -> bool:
+    link: BaseException | None = error
+    while link is not None:
+        if isinstance(link, kind):
+            return True
+        link = link.__cause__ or link.__context__
+    return False

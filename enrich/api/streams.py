@@ -1,0 +1,117 @@
+"""Event streams of a group: decoded events in batches, and every way a stream can break given a name.
+
+A stream that ends by itself just ends, which proves nothing: a cut can look the same. Who reads it knows
+what is still missing, and goes on after `last_event_id`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Callable
+from typing import Self
+
+import httpx
+import msgspec
+
+from enrich.api.connection import FOREIGN_ERRORS
+from enrich.api.errors import StreamBreakError, StreamCut, StreamStalled, sanitised
+from enrich.api.secret import Secret
+from enrich.api.sse import EventTooLargeError, SseDecoder, SseEvent
+from enrich.api.wire import ErrorBody, ErrorEvent, Event, RunEvent, UnreadableEventError, decode_event
+
+__all__ = ["EventStream"]
+
+
+class EventStream:
+    """Iterates over lists of events, never empty: those that one read of the body completed.
+
+    Raises StreamCut when the connection breaks or sends what can't be decoded, StreamStalled when nothing
+    comes for the idle time of the connection, or nothing that is progress for `stall_s` seconds of waiting:
+    a completed event, or any line if `lines_are_progress` (a live stream may have nothing to tell but
+    heartbeats; a snapshot has no reason to pause). Silence after a slow trickle is thus noticed within
+    the sum of both. Events completed before a break are given out first.
+    """
+
+    def __init__(
+        self,
+        chunks: AsyncIterator[bytes],
+        secret: Secret | None,
+        *,
+        stall_s: float,
+        lines_are_progress: bool,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.bytes_read = 0  # of the body
+        self.events = 0  # given out
+        self.last_event_id: str | None = None  # of the last event given out: where to go on
+        self._chunks = chunks
+        self._secret = secret
+        self._stall_s = stall_s
+        self._lines_are_progress = lines_are_progress
+        self._clock = clock
+        self._decoder = SseDecoder()
+        self._waited_s = 0.0  # since the last progress; the time that the reader takes doesn't count
+        self._broken: str | None = None
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> list[Event]:
+        while self._broken is None:
+            events = self._decoded(await self._next_chunk())
+            if events:
+                self._waited_s = 0.0
+                self.events += len(events)
+                self.last_event_id = events[-1].event_id or self.last_event_id
+                return events
+            if self._waited_s > self._stall_s and self._broken is None:
+                raise self._break(StreamStalled, f"no event completed in {self._waited_s:.0f} s")
+        raise self._break(StreamCut, self._broken)
+
+    async def _next_chunk(self) -> bytes:
+        since = self._clock()
+        try:
+            chunk = await anext(self._chunks)
+        except httpx.ReadTimeout:
+            failure = self._break(StreamStalled, "the stream went silent")
+        except FOREIGN_ERRORS as error:
+            failure = self._break(StreamCut, f"the stream was cut ({type(error).__name__})")
+        else:
+            self._waited_s += self._clock() - since
+            self.bytes_read += len(chunk)
+            return chunk
+        raise failure
+
+    def _decoded(self, chunk: bytes) -> list[Event]:
+        lines = self._decoder.lines
+        events: list[Event] = []
+        try:
+            for raw in self._decoder.feed(chunk):
+                event = self._event(raw)
+                if event is not None:
+                    events.append(event)
+        except (UnreadableEventError, EventTooLargeError) as error:
+            self._broken = (
+                f"the stream sent what can't be read ({sanitised(str(error), self._secret, limit=200)})"
+            )
+        if self._lines_are_progress and self._decoder.lines > lines:
+            self._waited_s = 0.0
+        return events
+
+    def _event(self, raw: SseEvent) -> Event | None:
+        data = raw.data if self._secret is None else self._secret.redact_body(raw.data)
+        event = decode_event(data, last_id=raw.id)
+        if isinstance(event, RunEvent):
+            if event.run.error is not None:
+                run = msgspec.structs.replace(event.run, error=self._clean(event.run.error))
+                event = msgspec.structs.replace(event, run=run)
+        elif isinstance(event, ErrorEvent):
+            event = msgspec.structs.replace(event, error=self._clean(event.error))
+        return event
+
+    def _clean(self, error: ErrorBody) -> ErrorBody:
+        message = None if error.message is None else sanitised(error.message, self._secret)
+        return msgspec.structs.replace(error, message=message)
+
+    def _break(self, kind: type[StreamBreakError], message: str) -> StreamBreakError:
+        return kind(message, last_event_id=self.last_event_id, events=self.events, bytes_read=self.bytes_read)
