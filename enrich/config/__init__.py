@@ -1,0 +1,52 @@
+"""The config: a YAML file as frozen, typed values, or all of its faults at once.
+
+`load` reads a file; `Config` and its parts say what stands in it; `check_columns` holds it against a table;
+`warnings` gives advice; `json_schema` is what editors know of it. docs/config.md describes every key.
+"""
+
+from enrich.config.checks import (
+    ROW_COLUMNS,
+    answer_columns,
+    check_columns,
+    evidence_columns,
+    warnings,
+)
+from enrich.config.editor import json_schema
+from enrich.config.loading import load, parse
+from enrich.config.model import (
+    Config,
+    CsvOptions,
+    Evidence,
+    Existing,
+    Gate,
+    GateLevel,
+    Output,
+    Refresh,
+    SourcePolicy,
+    Threshold,
+    score,
+)
+from enrich.config.places import FaultElsewhere
+
+__all__ = [
+    "ROW_COLUMNS",
+    "Config",
+    "CsvOptions",
+    "Evidence",
+    "Existing",
+    "FaultElsewhere",
+    "Gate",
+    "GateLevel",
+    "Output",
+    "Refresh",
+    "SourcePolicy",
+    "Threshold",
+    "answer_columns",
+    "check_columns",
+    "evidence_columns",
+    "json_schema",
+    "load",
+    "parse",
+    "score",
+    "warnings",
+]

@@ -1,0 +1,260 @@
+"""Rules between keys, against the table's columns, and advice.
+
+Everything here works on what could be read, so that a fault in one key hides none in another.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Final
+
+from pydantic import ValidationError
+
+from enrich.config.model import OWN_KEYS, WORD_SCORES, Config, Evidence, Gate, Refresh
+from enrich.durations import duration_text
+from enrich.errors import Fault
+from enrich.spec import (
+    MAX_SPEC_CHARS,
+    Json,
+    build_field,
+    chars,
+    check_output_schema,
+    did_you_mean,
+    task_spec,
+)
+
+__all__ = [
+    "ROW_COLUMNS",
+    "answer_columns",
+    "check_columns",
+    "evidence_columns",
+    "relation_faults",
+    "schema_faults",
+    "warnings",
+]
+
+ROW_COLUMNS: Final = ("enrich_status", "enrich_detail", "enrich_run_id", "enrich_processor", "enrich_at")
+_EVIDENCE_ORDER: Final[tuple[Evidence, ...]] = ("confidence", "reasoning", "citations")
+
+
+# --- the columns that come out ----------------------------------------------------------------------------------
+
+
+def answer_columns(name: str, basis: Iterable[str]) -> tuple[str, ...]:
+    """The columns of one answer, in order: the answer, the evidence chosen, its status."""
+    chosen = {*basis}
+    return (name, *(f"{name}_{kind}" for kind in _EVIDENCE_ORDER if kind in chosen), f"{name}_status")
+
+
+def evidence_columns(config: Config) -> tuple[str, ...]:
+    """Every column that a run adds, in order: those of each answer, then those of the row."""
+    return (
+        *(column for name in config.outputs for column in answer_columns(name, config.basis)),
+        *ROW_COLUMNS,
+    )
+
+
+def check_columns(config: Config, columns: Sequence[str]) -> list[Fault]:
+    """Faults of the config against the columns of a table: missing ones, and those that a run would add again."""
+    faults = [*_missing_columns(config, columns), *_taken_columns(config, {*columns})]
+    return [config.placed(fault) for fault in faults]
+
+
+def _missing_columns(config: Config, columns: Sequence[str]) -> Iterator[Fault]:
+    for field in config.inputs:
+        for column in config.columns_of(field):
+            if column not in columns:
+                path = f"inputs.{field}"
+                hint = did_you_mean(column, columns) or f"its columns are {_some(columns)}"
+                yield Fault(f'the table has no column "{column}"', path=path, hint=hint)
+
+
+def _taken_columns(config: Config, columns: set[str]) -> Iterator[Fault]:
+    for name in config.outputs:
+        path = f"outputs.{name}"
+        if name in columns and config.existing == "error":
+            hint = "existing: fill asks for its empty cells only, existing: replace for all"
+            yield Fault(f'the table already has a column "{name}"', path=path, hint=hint)
+        for column in answer_columns(name, config.basis)[1:]:
+            if column in columns:
+                hint = "rename it, or give the untouched table as input"
+                yield Fault(f'the table already has the evidence column "{column}"', path=path, hint=hint)
+    for column in ROW_COLUMNS:
+        if column in columns:
+            hint = "is the input the output of an earlier run? Give the untouched table as input"
+            yield Fault(f'the table already has the column "{column}"', hint=hint)
+
+
+def _some(columns: Sequence[str]) -> str:
+    shown = ", ".join(columns[:10])
+    return shown if len(columns) <= 10 else f"{shown} and {len(columns) - 10} more"
+
+
+# --- rules between keys -----------------------------------------------------------------------------------------
+
+
+def relation_faults(raw: Mapping[str, Json]) -> Iterator[Fault]:
+    """Faults between keys of a config as it was written, without lines yet."""
+    inputs, outputs = _mapping(raw.get("inputs")), _mapping(raw.get("outputs"))
+    yield from _require_faults(raw.get("require"), inputs)
+    yield from _collision_faults(outputs, raw.get("basis"))
+    yield from _gate_faults(raw.get("confidence"), outputs)
+    yield from _refresh_faults(raw.get("refresh"), outputs)
+
+
+def _require_faults(require: Json, inputs: Mapping[str, Json]) -> Iterator[Fault]:
+    for i, field in enumerate(require if isinstance(require, list) and inputs else []):
+        if not isinstance(field, str):
+            yield Fault("expected the name of an input field", path=f"require.{i}")
+        elif field not in inputs:
+            hint = did_you_mean(field, inputs) or f"the input fields are {_some(list(inputs))}"
+            yield Fault(f'there is no input field "{field}"', path=f"require.{i}", hint=hint)
+
+
+def _collision_faults(outputs: Mapping[str, Json], basis: Json) -> Iterator[Fault]:
+    chosen = [str(kind) for kind in basis] if isinstance(basis, list) else _EVIDENCE_ORDER
+    for name in outputs:
+        for column in answer_columns(name, chosen)[1:]:
+            if column in outputs:
+                hint = f"rename one, or leave {column.removeprefix(name + '_')} out of basis"
+                hint = "rename one" if column.endswith("_status") else hint
+                yield Fault(f'is also the evidence column of "{name}"', path=f"outputs.{column}", hint=hint)
+
+
+def _gate_faults(confidence: Json, outputs: Mapping[str, Json]) -> Iterator[Fault]:
+    gate = _gate(confidence)
+    for name, output in outputs.items():
+        own = {key: _mapping(output)[key] for key in ("accept", "review") if key in _mapping(output)}
+        if "review" not in own or gate is None or _gate({**own, "accept": own.get("accept", "high")}) is None:
+            continue
+        accept = own.get("accept", gate.accept)
+        if _gate({"accept": accept, "review": own["review"]}) is None:
+            inherited = "" if "accept" in own else " of confidence"
+            yield Fault(
+                f"review ({own['review']}) is stricter than accept ({accept}){inherited}",
+                path=f"outputs.{name}.review",
+                hint="what is good enough to accept needs no review: lower review, or raise accept",
+            )
+
+
+def _gate(raw: Json) -> Gate | None:
+    try:
+        return Gate.model_validate({} if raw is None else raw)
+    except ValidationError:
+        return None
+
+
+def _refresh_faults(refresh: Json, outputs: Mapping[str, Json]) -> Iterator[Fault]:
+    base = _refresh("never" if refresh is None else refresh)
+    for name, output in outputs.items():
+        own = _refresh(_mapping(output).get("refresh"))
+        if base is None or own is None or base.answers is None or "answers" in own.model_fields_set:
+            continue
+        for key in own.model_fields_set:
+            duration = getattr(own, key)
+            if duration is None or duration > base.answers:
+                said = "never" if duration is None else duration_text(duration)
+                yield Fault(
+                    f"{key} ({said}) is longer than answers of refresh ({duration_text(base.answers)})",
+                    path=f"outputs.{name}.refresh.{key}",
+                    hint="what is not known is asked again no later than what is",
+                )
+
+
+def _refresh(raw: Json) -> Refresh | None:
+    try:
+        return None if raw is None else Refresh.model_validate(raw)
+    except ValidationError:
+        return None
+
+
+def schema_faults(raw: Mapping[str, Json]) -> tuple[list[Fault], list[Fault]]:
+    """Errors and warnings of the output schemas by the service's rules, without lines yet."""
+    outputs = _mapping(raw.get("outputs"))
+    schemas: dict[str, Json] = {
+        n: _schema_of(output) for n, output in outputs.items() if isinstance(output, dict)
+    }
+    if not schemas:
+        return [], []
+    errors, advice = check_output_schema({"type": "object", "properties": schemas})
+    errors, advice = [[_below_outputs(fault) for fault in faults] for faults in (errors, advice)]
+    if not errors and (size := _spec_size(raw, schemas)) > MAX_SPEC_CHARS:
+        message = f"the task spec has {size} characters, the service takes {MAX_SPEC_CHARS}"
+        hint = "shorten descriptions and instructions, or split the config in two"
+        errors.append(Fault(message, path="outputs", hint=hint))
+    return errors, advice
+
+
+def _below_outputs(fault: Fault) -> Fault:
+    return replace(fault, path=re.sub(r"^properties(?=\.|$)", "outputs", fault.path))
+
+
+def _schema_of(output: Mapping[str, Json]) -> dict[str, Json]:
+    return {key: value for key, value in output.items() if key not in OWN_KEYS}
+
+
+def _spec_size(raw: Mapping[str, Json], outputs: Mapping[str, Json]) -> int:
+    instructions = raw.get("instructions")
+    fields = [build_field(name, _mapping(schema)) for name, schema in outputs.items()]
+    text = instructions if isinstance(instructions, str) else None
+    return chars(task_spec(fields, instructions=text, input_fields=list(_mapping(raw.get("inputs")))))
+
+
+def _mapping(value: Json) -> Mapping[str, Json]:
+    return value if isinstance(value, dict) else {}
+
+
+# --- advice -----------------------------------------------------------------------------------------------------
+
+
+def warnings(config: Config) -> list[Fault]:
+    """What is allowed but seldom meant, in the order of the file."""
+    found = [
+        *config.schema_advice,
+        *_processor_advice(config),
+        *_gate_advice(config),
+        *_variable_advice(config),
+    ]
+    return sorted((config.placed(fault) for fault in found), key=lambda fault: (fault.line or 0, fault.path))
+
+
+def _processor_advice(config: Config) -> Iterator[Fault]:
+    from enrich.api.processors import PROCESSORS
+
+    for name in config.processor:
+        processor, count = PROCESSORS[name], len(config.outputs)
+        if count > processor.fields:
+            message = f"{count} answers are asked of {name}, which does about {processor.fields} well"
+            yield Fault(message, path="processor", hint="take a stronger processor, or split the config")
+        if not processor.confidence:
+            message = f"{name} gives no confidence, so every answer counts as missing one"
+            yield Fault(message, path="processor", hint=f"confidence.missing is {config.confidence.missing}")
+        if config.budget is not None and config.budget < processor.usd:
+            message = f"{config.budget} US dollars don't pay one run of {name} ({processor.usd})"
+            yield Fault(message, path="budget", hint="raise the budget")
+
+
+def _gate_advice(config: Config) -> Iterator[Fault]:
+    gates = {"confidence": config.confidence}
+    gates |= {f"outputs.{n}": config.gate_for(n) for n, o in config.outputs.items() if o.accept is not None}
+    best = WORD_SCORES["high"]
+    for path, gate in gates.items():
+        if isinstance(gate.accept, float) and gate.accept > best:
+            where = f"{path}.accept"
+            message = f"no confidence in words reaches {gate.accept:g}: high counts as {best:g}"
+            yield Fault(message, path=where, hint=f"write high, or {best:g}")
+    always = all(config.gate_for(name).level("low") == "accept" for name in config.outputs)
+    if len(config.processor) > 1 and always and config.confidence.missing == "accept":
+        message = "every answer is accepted, so nothing goes up the ladder"
+        yield Fault(message, path="processor", hint="raise accept, or name one processor")
+
+
+def _variable_advice(config: Config) -> Iterator[Fault]:
+    texts = {"instructions": config.instructions or ""}
+    texts |= {f"inputs.{field}": source for field, source in config.inputs.items()}
+    for path, text in texts.items():
+        if match := re.search(r"\$\{\w+\}|\$[A-Z_]{3,}\b", text):
+            message = f"{match[0]} is sent as it stands: variables of the environment are not replaced"
+            yield Fault(message, path=path)

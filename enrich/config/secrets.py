@@ -1,0 +1,79 @@
+"""Keeps secrets out of configs: a config that seems to hold one is refused, and its value is shown nowhere."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from enrich.config.source import Node
+from enrich.errors import Fault
+
+__all__ = ["take_secrets_out"]
+
+_NAMES: Final = re.compile(
+    r"(?:x_?)?(?:parallel_?)?(?:api_?)?(?:key|token|secret)|(?:api|access|auth|secret)_?(?:key|token|secret)"
+    r"|password|passwd|authorization|bearer|credentials?"
+)
+_KNOWN_FORMS: Final = re.compile(
+    r"\b(?:sk|pk|rk)[-_][A-Za-z0-9_-]{16,}|\bgh[pousr]_[A-Za-z0-9]{20,}|\bAKIA[A-Z0-9]{12,}|\bxox[abp]-[A-Za-z0-9-]{10,}"
+    r"|\bAIza[A-Za-z0-9_-]{30,}|\beyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}\.|\bBearer\s+[A-Za-z0-9._~+/-]{16,}"
+    r"|\b[A-Z_]*API_KEY\s*[=:]\s*\S{8,}"
+)
+_RANDOM: Final = re.compile(r"(?<![A-Za-z0-9/=_-])[A-Za-z0-9_-]{24,}(?![A-Za-z0-9/])")
+_MIN_SWITCHES: Final = 8  # between kinds of characters; names in snake_case or CamelCase have far fewer
+
+_WHAT: Final = "keys never stand in a config"
+_HINT: Final = (
+    "remove it and set PARALLEL_API_KEY in the environment; if the file was shared, have the key replaced"
+)
+
+
+def take_secrets_out(root: Node) -> list[Fault]:
+    """Removes from the tree what seems to be a secret, so that no other fault can show it; a fault for each."""
+    faults: list[Fault] = []
+    _search(root, "", faults)
+    return faults
+
+
+def looks_secret(text: str) -> bool:
+    """Whether a text has the form of a key: a known prefix, or a long random word."""
+    return bool(_KNOWN_FORMS.search(text)) or any(_is_random(word) for word in _RANDOM.findall(text))
+
+
+def _search(node: Node, path: str, faults: list[Fault]) -> None:
+    if isinstance(node.value, dict):
+        for key, inner in list(node.value.items()):
+            where = f"{path}.{key}" if path else key
+            if looks_secret(key):
+                faults.append(
+                    Fault(f"a key of this mapping looks like a secret: {_WHAT}", inner.line, path, _HINT)
+                )
+                del node.value[key]
+            elif _holds_secret(key, inner, path):
+                faults.append(Fault(f"looks like a secret: {_WHAT}", inner.line, where, _HINT))
+                del node.value[key]
+            else:
+                _search(inner, where, faults)
+    elif isinstance(node.value, list):
+        for i, inner in enumerate(list(node.value)):
+            if isinstance(inner.value, str) and looks_secret(inner.value):
+                faults.append(Fault(f"looks like a secret: {_WHAT}", inner.line, f"{path}.{i}", _HINT))
+                node.value.remove(inner)
+            else:
+                _search(inner, f"{path}.{i}", faults)
+
+
+def _holds_secret(key: str, node: Node, path: str) -> bool:
+    if not isinstance(node.value, (str, int, float)) or isinstance(node.value, bool):
+        return False
+    if isinstance(node.value, str) and looks_secret(node.value):
+        return True
+    # An input field may well be called "token"; the column behind it is no secret of ours.
+    named = re.sub(r"[^a-z]+", "_", key.casefold()).strip("_")
+    return path != "inputs" and _NAMES.fullmatch(named) is not None
+
+
+def _is_random(word: str) -> bool:
+    kinds = ["0" if c.isdigit() else "A" if c.isupper() else "a" for c in word if c.isalnum()]
+    switches = sum(a != b for a, b in zip(kinds, kinds[1:], strict=False))
+    return len({*kinds}) >= 2 and "0" in kinds and switches >= _MIN_SWITCHES
