@@ -1,0 +1,233 @@
+"""Streams of results → ledger: read what has ended, seldom and to the end.
+
+A generator of effects, like `submit`. A group's events only tell that something ended; the `runs` listing brings it.
+What decides that a group is read is the set of runs the ledger waits for: never a cursor, a count, or the end of a
+stream. Outputs are read once where the service allows it: one reading when all has ended, an early one when more than
+half has ended and the rest is slow, stragglers by their id. So bytes read stay within 1.5 times the results.
+"""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Final
+
+from enrich.api.errors import ApiError, NotFoundError
+from enrich.effects import (
+    FetchRun,
+    Followed,
+    FollowEvents,
+    PollGroup,
+    ReadRun,
+    ReadRuns,
+    RecordExtra,
+    RecordExtraOutcome,
+    RecordOutcomes,
+    Settled,
+    Sleep,
+    StopRequested,
+)
+from enrich.ledger import OpenSubmission, Outcome, RunState
+from enrich.submit import Protocol
+
+FOLLOW_S: Final = 30.0  # a group without news for this long is quiet
+POLL_S: Final = (2.0, 30.0)  # first and longest wait between polls, where events are refused or break
+LOST_AFTER: Final = 5  # a run that the service did not know so often is given up for this command
+BY_ID: Final = 16  # so many runs are fetched one by one rather than by reading their group again
+_BROKEN_STREAMS: Final = 2  # after so many, poll for a while
+
+ENDED: Final = frozenset({"completed", "failed", "cancelled", "action_required"})
+
+
+@dataclass(slots=True)
+class Waiting:
+    """What a submission still waits for, as far as its results have been read."""
+
+    submission: OpenSubmission
+    open: set[int]  # n of the runs without an outcome here
+    run_of: dict[int, str]  # n -> id of the run that stands for it
+    ended: set[str] = field(default_factory=set)  # ids of runs said to have ended, and not read yet
+    extras: set[str] = field(default_factory=set)
+    unknown: Counter[str] = field(default_factory=Counter)  # how often the service did not know a run
+    read_once: bool = False
+
+    @classmethod
+    def of(cls, submission: OpenSubmission) -> "Waiting":
+        still = {n for n, state in enumerate(submission.states) if state is RunState.ACCEPTED}
+        return cls(submission, still, {n: run_id for run_id, n in submission.tied.items()})
+
+    def unread(self) -> list[str]:
+        """Ids of the accepted runs without an outcome here, but for those the service does not know."""
+        submission = self.submission
+        done = {run_id for run_id, n in submission.tied.items() if n not in self.open}
+        ids = (submission.run_ids | submission.tied.keys()) - done
+        return sorted(run_id for run_id in ids if self.unknown[run_id] < LOST_AFTER)
+
+    def ended_unread(self, news: Followed | None) -> int:
+        """How many runs have surely ended and were not read, by the ids told or by the group's own count."""
+        told = len(self.ended.intersection(self.unread()))
+        if news is None or news.count_ended is None:
+            return told
+        return max(told, news.count_ended - (len(self.submission.states) - len(self.open)))
+
+
+def collect(submission: OpenSubmission) -> Protocol[None]:
+    """Bring every accepted run's outcome into the ledger.
+
+    When the command is asked to stop, what has ended is read once more before StopRequested goes on its way.
+    Returns with runs still open only where the service does not know them any more.
+    """
+    waiting = Waiting.of(submission)
+    cursor: str | None = None
+    broken, poll_s = 0, POLL_S[0]
+    while waiting.open and waiting.unread():
+        try:
+            if broken < _BROKEN_STREAMS:
+                news: Followed = yield FollowEvents(submission.group_id, cursor, FOLLOW_S, len(waiting.open))
+                cursor = news.cursor or cursor
+                broken = broken + 1 if news.broken else 0
+            else:
+                yield Sleep(poll_s)
+                poll_s = min(poll_s * 2, POLL_S[1])
+                news = yield PollGroup(submission.group_id)
+        except ApiError as error:
+            if not error.retryable:
+                raise
+            broken += 1
+            continue
+        except StopRequested:
+            yield from _read(waiting, None)
+            raise
+        quiet = news.ended <= waiting.ended
+        waiting.ended |= news.ended
+        if not _worth_reading(waiting, news, quiet=quiet):
+            continue
+        left = len(waiting.open)
+        yield from _read(waiting, news)
+        if len(waiting.open) < left:
+            broken, poll_s = 0, POLL_S[0]
+        elif waiting.open:  # told of an end that can't be read yet: ask again, but not at once
+            yield Sleep(poll_s)
+            poll_s = min(poll_s * 2, POLL_S[1])
+
+
+def collect_extra(run_id: str) -> Protocol[None]:
+    """Bring the outcome of a run that is a double charge into the ledger; it is kept, not used."""
+    poll_s = POLL_S[0]
+    while True:
+        try:
+            run: ReadRun = yield FetchRun(run_id)
+        except ApiError as error:
+            if not error.retryable:
+                raise
+        else:
+            if run.status in ENDED:
+                yield RecordExtraOutcome(run_id, run.status == "completed", run.raw)
+                return
+        yield Sleep(poll_s)
+        poll_s = min(poll_s * 2, POLL_S[1])
+
+
+def _worth_reading(waiting: Waiting, news: Followed, *, quiet: bool) -> bool:
+    """Whether to read outputs now: all has ended, or more than half has and the rest is slow.
+
+    After the first reading, runs whose ids are told are fetched one by one as they end.
+    """
+    left = len(waiting.open)
+    ended = waiting.ended_unread(news)
+    if news.active is False or ended >= left:
+        return True
+    if waiting.read_once and (waiting.ended or left <= BY_ID):
+        return ended > 0
+    return quiet and 2 * ended > left
+
+
+def _read(waiting: Waiting, news: Followed | None) -> Protocol[None]:
+    """Read what has ended: the group's listing the first time, then by id, or once more when most is missing."""
+    submission = waiting.submission
+    ended = waiting.ended_unread(news)
+    if not waiting.read_once:
+        waiting.read_once = True
+        yield from _read_stream(waiting, submission.runs_cursor)
+    elif ended > BY_ID and 2 * ended > len(submission.states):
+        yield from _read_stream(waiting, None)
+    unread = waiting.unread()
+    certain = news is not None and (news.active is False or len(unread) <= BY_ID)
+    for run_id in unread if certain else sorted(waiting.ended.intersection(unread)):
+        try:
+            run: ReadRun = yield FetchRun(run_id)
+        except ApiError as error:
+            if not isinstance(error, NotFoundError) and not error.retryable:
+                raise
+            waiting.unknown[run_id] += isinstance(error, NotFoundError)
+        else:
+            yield from _keep(waiting, [run], None, fetched=True)
+
+
+def _read_stream(waiting: Waiting, cursor: str | None) -> Protocol[None]:
+    """One reading of the `runs` listing, taken up again at its cursor as long as that brings something."""
+    submission = waiting.submission
+    progress = True
+    while progress and waiting.open:
+        progress, reader = False, None
+        while True:
+            try:
+                chunk = yield ReadRuns(submission.group_id, cursor, reader)
+            except ApiError as error:
+                if not error.retryable:
+                    raise
+                return
+            cursor = chunk.cursor or cursor
+            left = len(waiting.open)
+            yield from _keep(waiting, chunk.runs, cursor)
+            progress = progress or len(waiting.open) < left
+            reader = chunk.reader
+            if reader is None:
+                break
+
+
+def _keep(
+    waiting: Waiting, runs: Iterable[ReadRun], cursor: str | None, *, fetched: bool = False
+) -> Protocol[None]:
+    """Write what came into the ledger, cursor and results in one transaction."""
+    submission = waiting.submission
+    outcomes: list[Outcome] = []
+    for run in runs:
+        n = _task_of(submission, run)
+        if n is None:
+            continue  # somebody else's run in our group
+        if _is_extra(waiting, n, run.run_id):
+            if run.run_id not in waiting.extras:
+                waiting.extras.add(run.run_id)
+                yield RecordExtra(submission.submission_id, n, run.run_id)
+            continue
+        submission.tied[run.run_id] = n
+        waiting.run_of[n] = run.run_id
+        if n not in waiting.open or run.status not in ENDED:
+            continue
+        if run.status == "completed" and not run.has_output and not fetched:
+            waiting.ended.add(run.run_id)  # its output is asked for by id
+            continue
+        waiting.open.discard(n)
+        waiting.ended.discard(run.run_id)
+        outcomes.append(Outcome(n, run.run_id, run.status == "completed", run.raw, run.error))
+    if outcomes:
+        yield RecordOutcomes(submission.submission_id, outcomes, cursor)
+        paid = sum(outcome.completed for outcome in outcomes)
+        yield Settled(submission.usd_micro, paid=paid, freed=len(outcomes) - paid)
+
+
+def _is_extra(waiting: Waiting, n: int, run_id: str) -> bool:
+    """Whether a run that carries our task key is not the one that stands for the task: a double charge."""
+    if waiting.submission.run_ids:
+        return run_id not in waiting.submission.run_ids
+    return waiting.run_of.get(n, run_id) != run_id
+
+
+def _task_of(submission: OpenSubmission, run: ReadRun) -> int | None:
+    """Which task a run answers: by our metadata, never by position; by its input where the metadata is gone."""
+    n = submission.tied.get(run.run_id)
+    if n is None and run.task is not None:
+        n = submission.tasks.get(run.task)
+    if n is None and run.input_key is not None and run.run_id in submission.run_ids:
+        n = submission.inputs.get(run.input_key)
+    return n

@@ -1,0 +1,357 @@
+"""What the submission protocol asks of the outside world: a closed set of requests, as plain values.
+
+`submit` and `collect` are generators: they yield an effect and are sent its result, or have its error thrown
+into them. So every decision and its place in the order stands in code without I/O, which runs unchanged
+against the real service (`drive`) and against a simulated one (tests/simulation).
+
+| effect | result | may raise |
+| --- | --- | --- |
+| Now | Stamp | |
+| Sleep | None | StopRequested |
+| AwaitTurn | None | StopRequested, SpendingStopped |
+| Settled | None | |
+| CreateGroup | group id | ApiError |
+| AddRuns | Added | ApiError |
+| ListGroup | Listing | ApiError |
+| FollowEvents | Followed | ApiError, StopRequested |
+| PollGroup | Followed | ApiError |
+| ReadRuns | RunsRead, one a chunk | ApiError |
+| FetchRun | FetchedRun | ApiError |
+| Transition (a subclass) | what the ledger's method gives | LedgerError |
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from enrich.clock import Stamp
+from enrich.ledger import Intent, Ledger, LiveRun, OpenSubmission, Outcome
+
+
+class StopRequested(Exception):  # noqa: N818 — a request, not an error
+    """The command is asked to end: finish what is at hand, start nothing."""
+
+
+class SpendingStopped(Exception):  # noqa: N818 — an answer to AwaitTurn, not an error
+    """Nothing more may be sent by this command: budget, credit, deadline or permission."""
+
+
+# ---------------------------------------------------------------------- time
+
+
+@dataclass(frozen=True, slots=True)
+class Now:
+    """The present moment."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sleep:
+    """Wait so many seconds."""
+
+    seconds: float
+
+
+# ---------------------------------------------------------------------- permission to spend
+
+
+@dataclass(frozen=True, slots=True)
+class AwaitTurn:
+    """Wait until a POST of `tasks` runs at this price may be sent; reserves the money.
+
+    Gives how many of the tasks may be sent now: fewer than asked when budget or credit is nearly used up. With
+    no tasks, it only waits until the service may be asked again.
+    """
+
+    tasks: int
+    usd_micro: int
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """Money reserved by AwaitTurn is no longer at stake (`freed`), or was spent (`paid`); in runs.
+
+    `why` tells the owner of the pace how the service answered.
+    """
+
+    usd_micro: int
+    freed: int = 0
+    paid: int = 0
+    why: Literal["accepted", "outcome", "refused", "rate", "credit", "unsent", "unknown"] = "outcome"
+    retry_after_s: float | None = None
+
+
+# ---------------------------------------------------------------------- the service
+
+
+@dataclass(frozen=True, slots=True)
+class CreateGroup:
+    """Make a task group: free of charge."""
+
+    metadata: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class AddRuns:
+    """The one request that costs: one POST, never repeated by anything below."""
+
+    group_id: str
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Added:
+    """A readable 2xx answer to AddRuns."""
+
+    run_ids: tuple[str, ...]
+    runs_cursor: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ListGroup:
+    """Count, list to the end, count again."""
+
+    group_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class ListedRun:
+    """A run as a listing shows it; `task` is our task key from its metadata, None where it has none."""
+
+    run_id: str
+    task: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """What a listing of a group gave, with the group's own count of its runs before and after."""
+
+    before: int
+    after: int
+    runs: tuple[ListedRun, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FollowEvents:
+    """Watch a group for up to `seconds`, until it has no active run or `expected` more runs have ended."""
+
+    group_id: str
+    cursor: str | None
+    seconds: float
+    expected: int
+
+
+@dataclass(frozen=True, slots=True)
+class Followed:
+    """What the events told: runs that ended, whether the group is still active (None: not said), the
+    group's count of ended runs (None: not said), whether the stream broke or was refused."""
+
+    ended: frozenset[str]
+    active: bool | None
+    count_ended: int | None
+    cursor: str | None
+    broken: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PollGroup:
+    """Ask once for a group's counts, where its events can't be followed; gives Followed without a cursor."""
+
+    group_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReadRuns:
+    """Read a group's runs with their outputs, after `cursor`, chunk by chunk; `reader` is None for the first
+    chunk, then what RunsRead gave."""
+
+    group_id: str
+    cursor: str | None
+    reader: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ReadRun:
+    """A run with its outcome: `raw` is the whole event as it came."""
+
+    run_id: str
+    task: str | None
+    status: str
+    raw: bytes
+    has_output: bool
+    error: str | None
+    input_key: bytes | None = None  # told by FetchRun where the run carries no metadata of ours
+
+
+@dataclass(frozen=True, slots=True)
+class RunsRead:
+    """A chunk of a group's runs. `reader` is None when the stream is at its end, whole or broken: either
+    way an end proves nothing."""
+
+    runs: Sequence[ReadRun]
+    cursor: str | None
+    reader: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class FetchRun:
+    """One run by its id, with its output when it has one."""
+
+    run_id: str
+
+
+# ---------------------------------------------------------------------- the ledger
+
+
+@dataclass(frozen=True, slots=True)
+class RecordIntent:
+    """Gives the submission's id."""
+
+    intent: Intent
+
+    def apply(self, ledger: Ledger) -> int:
+        return ledger.record_intent(self.intent)
+
+
+@dataclass(frozen=True, slots=True)
+class RecordAccepted:
+    submission_id: int
+    run_ids: tuple[str, ...]
+    runs_cursor: str | None
+
+    def apply(self, ledger: Ledger) -> None:
+        ledger.record_accepted(self.submission_id, self.run_ids, self.runs_cursor)
+
+
+@dataclass(frozen=True, slots=True)
+class RecordNotCreated:
+    submission_id: int
+    detail: str
+
+    def apply(self, ledger: Ledger) -> None:
+        ledger.record_not_created(self.submission_id, self.detail)
+
+
+@dataclass(frozen=True, slots=True)
+class RecordRefused:
+    submission_id: int
+    detail: str
+
+    def apply(self, ledger: Ledger) -> None:
+        ledger.record_refused(self.submission_id, self.detail)
+
+
+@dataclass(frozen=True, slots=True)
+class RecordUnknown:
+    submission_id: int
+    stamp: Stamp
+    detail: str
+
+    def apply(self, ledger: Ledger) -> None:
+        ledger.record_unknown(self.submission_id, self.stamp, self.detail)
+
+
+@dataclass(frozen=True, slots=True)
+class RecordAdopted:
+    submission_id: int
+    runs: Mapping[int, str]
+
+    def apply(self, ledger: Ledger) -> None:
+        ledger.record_adopted(self.submission_id, self.runs)
+
+
+@dataclass(frozen=True, slots=True)
+class RecordResolved:
+    submission_id: int
+
+    def apply(self, ledger: Ledger) -> None:
+        ledger.record_resolved(self.submission_id)
+
+
+@dataclass(frozen=True, slots=True)
+class RecordOutcomes:
+    submission_id: int
+    outcomes: Sequence[Outcome]
+    runs_cursor: str | None
+
+    def apply(self, ledger: Ledger) -> None:
+        ledger.record_outcomes(self.submission_id, self.outcomes, runs_cursor=self.runs_cursor)
+
+
+@dataclass(frozen=True, slots=True)
+class RecordExtra:
+    submission_id: int
+    n: int
+    run_id: str
+
+    def apply(self, ledger: Ledger) -> None:
+        ledger.record_extra(self.submission_id, self.n, self.run_id)
+
+
+@dataclass(frozen=True, slots=True)
+class RecordExtraOutcome:
+    run_id: str
+    completed: bool
+    raw: bytes
+
+    def apply(self, ledger: Ledger) -> None:
+        ledger.record_extra_outcome(self.run_id, completed=self.completed, raw=self.raw)
+
+
+@dataclass(frozen=True, slots=True)
+class EndWatch:
+    submission_id: int
+
+    def apply(self, ledger: Ledger) -> None:
+        ledger.end_watch(self.submission_id)
+
+
+@dataclass(frozen=True, slots=True)
+class FindLiveRun:
+    """A question to the ledger: which run stands for a task now."""
+
+    submission_id: int
+    n: int
+
+    def apply(self, ledger: Ledger) -> LiveRun | None:
+        return ledger.live_run(self.submission_id, self.n)
+
+
+@dataclass(frozen=True, slots=True)
+class Reload:
+    """A question to the ledger: the submission as it stands."""
+
+    submission_id: int
+
+    def apply(self, ledger: Ledger) -> OpenSubmission:
+        return ledger.submission(self.submission_id)
+
+
+Transition = (
+    RecordIntent
+    | RecordAccepted
+    | RecordNotCreated
+    | RecordRefused
+    | RecordUnknown
+    | RecordAdopted
+    | RecordResolved
+    | RecordOutcomes
+    | RecordExtra
+    | RecordExtraOutcome
+    | EndWatch
+    | FindLiveRun
+    | Reload
+)
+Effect = (
+    Now
+    | Sleep
+    | AwaitTurn
+    | Settled
+    | CreateGroup
+    | AddRuns
+    | ListGroup
+    | FollowEvents
+    | PollGroup
+    | ReadRuns
+    | FetchRun
+    | Transition
+)

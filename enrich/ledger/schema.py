@@ -1,0 +1,107 @@
+"""Tables of the ledger, their version, and the steps from one version to the next.
+
+docs/ledger.md describes the tables for readers with other tools.
+"""
+
+import sqlite3
+from collections.abc import Callable
+from typing import Final
+
+APPLICATION_ID: Final = 0x656E7269  # "enri": tells `file` and us that a database is a ledger
+
+_TABLES: Final = """
+CREATE TABLE meta (
+    key   TEXT PRIMARY KEY,
+    value TEXT NOT NULL
+) WITHOUT ROWID;
+
+CREATE TABLE field (
+    field_id TEXT PRIMARY KEY,
+    name     TEXT NOT NULL,
+    schema   TEXT NOT NULL
+) WITHOUT ROWID;
+
+CREATE TABLE fieldset (
+    fieldset_id INTEGER PRIMARY KEY,
+    field_ids   TEXT NOT NULL UNIQUE
+);
+
+CREATE TABLE job (
+    job_id     INTEGER PRIMARY KEY,
+    name       TEXT NOT NULL,
+    config     TEXT NOT NULL,
+    source     TEXT NOT NULL,
+    started_at INTEGER NOT NULL,
+    ended_at   INTEGER,
+    ending     TEXT
+);
+
+CREATE TABLE submission (
+    submission_id INTEGER PRIMARY KEY,
+    job_id        INTEGER NOT NULL REFERENCES job,
+    group_id      TEXT NOT NULL,
+    state         TEXT NOT NULL CHECK (state IN ('sending', 'unknown', 'open', 'done', 'refused')),
+    watched       INTEGER NOT NULL DEFAULT 0,
+    processor     TEXT NOT NULL,
+    fieldset_id   INTEGER NOT NULL REFERENCES fieldset,
+    usd_micro     INTEGER NOT NULL,
+    tasks         INTEGER NOT NULL,
+    accepted      INTEGER NOT NULL DEFAULT 0,
+    completed     INTEGER NOT NULL DEFAULT 0,
+    failed        INTEGER NOT NULL DEFAULT 0,
+    body_hash     BLOB NOT NULL,
+    sent_wall     REAL NOT NULL,
+    since_wall    REAL NOT NULL,
+    since_mono    REAL NOT NULL,
+    since_boot    TEXT NOT NULL,
+    run_ids       TEXT,
+    runs_cursor   TEXT,
+    detail        TEXT
+);
+CREATE INDEX submission_by_state ON submission (state) WHERE state IN ('sending', 'unknown', 'open');
+CREATE INDEX submission_watched ON submission (watched) WHERE watched;
+
+CREATE TABLE run (
+    submission_id INTEGER NOT NULL REFERENCES submission,
+    n             INTEGER NOT NULL,
+    input_key     BLOB NOT NULL,
+    generation    INTEGER NOT NULL,
+    state         INTEGER NOT NULL DEFAULT 0,
+    run_id        TEXT,
+    at            INTEGER,
+    block_id      INTEGER,
+    slot          INTEGER,
+    error         TEXT,
+    PRIMARY KEY (submission_id, n)
+) WITHOUT ROWID;
+CREATE INDEX run_by_input ON run (input_key);
+
+CREATE TABLE extra_run (
+    run_id        TEXT PRIMARY KEY,
+    submission_id INTEGER NOT NULL,
+    n             INTEGER NOT NULL,
+    found_at      INTEGER NOT NULL,
+    state         INTEGER NOT NULL,
+    job_id        INTEGER NOT NULL,
+    block_id      INTEGER,
+    slot          INTEGER
+) WITHOUT ROWID;
+
+CREATE TABLE block (
+    block_id INTEGER PRIMARY KEY,
+    size     INTEGER NOT NULL,
+    data     BLOB NOT NULL
+);
+"""
+
+# MIGRATIONS[n] takes a ledger of version n to n + 1; the last version is the length of the list + 1.
+MIGRATIONS: Final[tuple[Callable[[sqlite3.Connection], None], ...]] = ()
+VERSION: Final = len(MIGRATIONS) + 1
+
+
+def create(connection: sqlite3.Connection) -> None:
+    """Make the tables of the newest version in an empty database, in one transaction."""
+    connection.executescript(
+        f"BEGIN IMMEDIATE; {_TABLES} PRAGMA application_id = {APPLICATION_ID}; "
+        f"PRAGMA user_version = {VERSION}; COMMIT;"
+    )

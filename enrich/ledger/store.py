@@ -1,0 +1,608 @@
+"""The ledger: SQLite tables, the transitions that change them, and the questions asked of them.
+
+A transition is one method, named for what became known, and the only way a row changes; `transaction()` makes
+one or several of them durable with one fsync (WAL, synchronous=FULL). Readers may use a connection of their
+own at any time. All times are Unix seconds, money is in millionths of a dollar.
+"""
+
+import os
+import sqlite3
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from enum import IntEnum
+from pathlib import Path
+from typing import Final, Literal
+
+import msgspec
+
+from enrich.clock import Stamp
+from enrich.errors import LedgerError
+from enrich.keys import fieldset_key, task_key
+from enrich.ledger import blocks, schema
+
+SubmissionState = Literal["sending", "unknown", "open", "done", "refused"]
+ServiceKind = Literal["service", "sandbox"]
+
+_IN_CHUNK: Final = 500  # bound variables of one SELECT … IN (…)
+_WAL_PAGES: Final = 8_000  # checkpoint every 32 MB of log: two fsyncs more for thousands of results
+
+
+class RunState(IntEnum):
+    """What is known of one run. Every path ends in COMPLETED, FAILED, RELEASED or REFUSED."""
+
+    SENT = 0  # intent on disk; the service may or may not have it
+    ACCEPTED = 1  # the service has it, and no outcome is here yet
+    COMPLETED = 2  # its raw result is here
+    FAILED = 3  # the service says it failed; not billed
+    RELEASED = 4  # it is certain that the service does not have it: free to be sent again
+    REFUSED = 5  # refused as invalid: will not be sent again as it is
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """One POST about to be sent: written down, synced, before a socket is opened."""
+
+    job_id: int
+    group_id: str
+    processor: str
+    field_ids: tuple[str, ...]
+    usd_micro: int
+    body_hash: bytes
+    stamp: Stamp
+    tasks: tuple[tuple[bytes, int], ...]  # (input key, generation), in the order of the body
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How run `n` of a submission ended. `raw` is the event as it came, `error` the service's words."""
+
+    n: int
+    run_id: str
+    completed: bool
+    raw: bytes
+    error: str | None = None
+
+
+@dataclass(slots=True)
+class OpenSubmission:
+    """A submission with something left to learn, as the ledger has it."""
+
+    submission_id: int
+    group_id: str
+    state: SubmissionState
+    watched: bool
+    processor: str
+    field_ids: tuple[str, ...]
+    usd_micro: int
+    since: Stamp
+    runs_cursor: str | None
+    run_ids: frozenset[str]  # as the service named them; their order means nothing
+    tasks: dict[str, int] = field(default_factory=dict)  # task key -> n
+    inputs: dict[bytes, int] = field(default_factory=dict)  # input key -> n
+    tied: dict[str, int] = field(default_factory=dict)  # run id -> n
+    states: list[RunState] = field(default_factory=list)  # by n
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """One run the ledger holds for an input."""
+
+    submission_id: int
+    n: int
+    generation: int
+    state: RunState
+    field_ids: frozenset[str]
+    processor: str
+    run_id: str | None
+    at: int | None
+    block_id: int | None
+    slot: int | None
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class LiveRun:
+    """The run that stands for a task now."""
+
+    submission_id: int
+    n: int
+    run_id: str | None
+    state: RunState
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerTotals:
+    """What a ledger, or one job in it, adds up to. Runs are counts, dollars are millionths."""
+
+    runs_completed: int
+    runs_failed: int
+    usd_micro_paid: int
+    runs_in_flight: int
+    usd_micro_in_flight: int
+    runs_unresolved: int
+    usd_micro_unresolved: int
+
+
+@dataclass(frozen=True, slots=True)
+class ExtraRun:
+    """A run that the service made although its task had one: a double charge."""
+
+    run_id: str
+    first_run_id: str | None
+    submission_id: int
+    usd_micro: int
+    found_at: int
+
+
+class Ledger:
+    """The tables. One connection; not safe for use by two threads at once."""
+
+    def __init__(self, connection: sqlite3.Connection, path: Path | None = None) -> None:
+        self.path = path
+        self._db = connection
+        self._submissions: dict[int, tuple[frozenset[str], str]] = {}
+
+    # ------------------------------------------------------------------ opening
+
+    @classmethod
+    def open(cls, path: Path) -> "Ledger":
+        """Open the ledger at `path`, made if absent (folder 0700, file 0600), checked if present.
+
+        Raises LedgerError when it is damaged, not a ledger, or of a newer version.
+        """
+        path = path.resolve()
+        try:
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        except OSError as error:
+            raise LedgerError(
+                f"{path}: the ledger can't be opened ({error.strerror}); nothing was sent. Make the folder "
+                "writable, or move the ledger with --ledger or `ledger:` in the config"
+            ) from None
+        ledger = cls(sqlite3.connect(path, isolation_level=None, check_same_thread=False), path)
+        try:
+            ledger._prepare()
+        except sqlite3.DatabaseError as error:
+            ledger.close()
+            raise damaged(path, str(error)) from None
+        except LedgerError:
+            ledger.close()
+            raise
+        return ledger
+
+    @classmethod
+    def reader(cls, path: Path) -> "Ledger":
+        """A read-only view of the ledger at `path`, beside the one that writes.
+
+        Raises LedgerError where there is none, or it can't be read.
+        """
+        path = path.resolve()
+        if not path.exists():
+            raise LedgerError(f"{path}: there is no ledger here yet; `enrich run` makes one")
+        uri = path.as_uri() + "?mode=ro"
+        connection = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
+        connection.execute("PRAGMA cache_size = -8000")
+        ledger = cls(connection, path)
+        try:
+            ledger._check_version()
+        except sqlite3.DatabaseError as error:
+            ledger.close()
+            raise damaged(path, str(error)) from None
+        return ledger
+
+    @classmethod
+    def in_memory(cls) -> "Ledger":
+        """A ledger that is nowhere: for a plan without one, and for simulations."""
+        ledger = cls(sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False))
+        schema.create(ledger._db)
+        return ledger
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._db.close()
+
+    def snapshot(self) -> bytes:
+        """The whole database as bytes: what a disk would hold after a sync."""
+        return self._db.serialize()
+
+    def restore(self, snapshot: bytes) -> None:
+        """Go back to a snapshot: what is found after a power cut."""
+        self._db.deserialize(snapshot)
+        self._submissions.clear()
+
+    def _prepare(self) -> None:
+        db = self._db
+        db.execute("PRAGMA journal_mode = WAL")
+        db.execute("PRAGMA synchronous = FULL")
+        db.execute("PRAGMA cache_size = -16000")
+        db.execute("PRAGMA busy_timeout = 5000")
+        db.execute(f"PRAGMA wal_autocheckpoint = {_WAL_PAGES}")
+        if db.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0] == 0:
+            schema.create(db)
+        self._check_version()
+        problems = [row[0] for row in db.execute("PRAGMA quick_check(3)")]
+        if problems != ["ok"]:
+            raise damaged(self.path, "; ".join(problems))
+
+    def _check_version(self) -> None:
+        (application,) = self._db.execute("PRAGMA application_id").fetchone()
+        (version,) = self._db.execute("PRAGMA user_version").fetchone()
+        if application != schema.APPLICATION_ID:
+            raise LedgerError(f"{self.path}: this database is not a ledger; nothing was changed in it")
+        if version > schema.VERSION:
+            raise LedgerError(
+                f"{self.path}: made by a newer enrich (ledger version {version}, this one knows up to "
+                f"{schema.VERSION}); update enrich. Nothing was sent"
+            )
+        for step in range(version, schema.VERSION):
+            with self.transaction():
+                schema.MIGRATIONS[step - 1](self._db)
+                self._db.execute(f"PRAGMA user_version = {step + 1}")
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All the transitions made inside become durable together, or none of them."""
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            self._db.execute("ROLLBACK")
+            raise
+        self._db.execute("COMMIT")
+
+    # ------------------------------------------------------------------ transitions
+
+    def start_job(self, *, name: str, config: str, source: str, fields: Mapping[str, tuple[str, str]]) -> int:
+        """A command begins; `fields` maps field ids to (name, schema as JSON). Gives the job's id."""
+        self._db.executemany(
+            "INSERT OR IGNORE INTO field (field_id, name, schema) VALUES (?, ?, ?)",
+            [(field_id, *words) for field_id, words in fields.items()],
+        )
+        cursor = self._db.execute(
+            "INSERT INTO job (name, config, source, started_at) VALUES (?, ?, ?, ?)",
+            (name, config, source, int(time.time())),
+        )
+        return _rowid(cursor)
+
+    def end_job(self, job_id: int, ending: str) -> None:
+        """A command ends, `ending` says how."""
+        self._db.execute(
+            "UPDATE job SET ended_at = ?, ending = ? WHERE job_id = ?", (int(time.time()), ending, job_id)
+        )
+
+    def record_service(self, kind: ServiceKind) -> None:
+        """Results come from this kind of service; a ledger never holds both.
+
+        Raises LedgerError when the ledger holds the other kind.
+        """
+        self._db.execute("INSERT OR IGNORE INTO meta (key, value) VALUES ('service', ?)", (kind,))
+        (held,) = self._db.execute("SELECT value FROM meta WHERE key = 'service'").fetchone()
+        if held != kind:
+            raise LedgerError(
+                f"{self.path}: this ledger holds results of the {held}, and the answers would now come from "
+                f"the {kind}; they are never mixed. Nothing was sent. Give this run a ledger of its own with "
+                "--ledger"
+            )
+
+    def record_intent(self, intent: Intent) -> int:
+        """A POST is about to be sent. Gives the submission's id."""
+        stamp = intent.stamp
+        cursor = self._db.execute(
+            "INSERT INTO submission (job_id, group_id, state, processor, fieldset_id, usd_micro, tasks,"
+            " body_hash, sent_wall, since_wall, since_mono, since_boot)"
+            " VALUES (?, ?, 'sending', ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                intent.job_id,
+                intent.group_id,
+                intent.processor,
+                self._fieldset_id(intent.field_ids),
+                intent.usd_micro,
+                len(intent.tasks),
+                intent.body_hash,
+                stamp.wall,
+                stamp.wall,
+                stamp.mono,
+                stamp.boot,
+            ),
+        )
+        submission_id = _rowid(cursor)
+        self._db.executemany(
+            "INSERT INTO run (submission_id, n, input_key, generation) VALUES (?, ?, ?, ?)",
+            [(submission_id, n, key, generation) for n, (key, generation) in enumerate(intent.tasks)],
+        )
+        return submission_id
+
+    def record_accepted(self, submission_id: int, run_ids: Sequence[str], runs_cursor: str | None) -> None:
+        """The service said that it made these runs; which run is whose is told by their metadata."""
+        self._db.execute(
+            "UPDATE submission SET state = 'open', accepted = ?, run_ids = ?, runs_cursor = ?"
+            " WHERE submission_id = ?",
+            (len(run_ids), " ".join(run_ids), runs_cursor, submission_id),
+        )
+        self._db.execute(
+            "UPDATE run SET state = ? WHERE submission_id = ? AND state = ?",
+            (RunState.ACCEPTED, submission_id, RunState.SENT),
+        )
+
+    def record_not_created(self, submission_id: int, detail: str) -> None:
+        """The POST was refused, or never left, for a reason that passes: its tasks are free."""
+        self._refuse(submission_id, RunState.RELEASED, detail)
+
+    def record_refused(self, submission_id: int, detail: str) -> None:
+        """The POST was refused as invalid: its tasks have failed, in the service's words."""
+        self._refuse(submission_id, RunState.REFUSED, detail)
+
+    def _refuse(self, submission_id: int, state: RunState, detail: str) -> None:
+        self._db.execute(
+            "UPDATE submission SET state = 'refused', detail = ? WHERE submission_id = ?",
+            (detail, submission_id),
+        )
+        self._db.execute(
+            "UPDATE run SET state = ?, at = ?, error = ? WHERE submission_id = ?",
+            (state, int(time.time()), detail, submission_id),
+        )
+
+    def record_unknown(self, submission_id: int, stamp: Stamp, detail: str) -> None:
+        """Whether the POST took effect is not known; settling is measured from `stamp`."""
+        self._db.execute(
+            "UPDATE submission SET state = 'unknown', since_wall = ?, since_mono = ?, since_boot = ?,"
+            " detail = ? WHERE submission_id = ?",
+            (stamp.wall, stamp.mono, stamp.boot, detail, submission_id),
+        )
+
+    def record_adopted(self, submission_id: int, runs: Mapping[int, str]) -> None:
+        """Runs found in a listing belong to these tasks, n -> run id.
+
+        A late run of a task that was released, and not sent again since, opens its submission again.
+        """
+        self._db.executemany(
+            "UPDATE run SET state = ?, run_id = ? WHERE submission_id = ? AND n = ?",
+            [(RunState.ACCEPTED, run_id, submission_id, n) for n, run_id in runs.items()],
+        )
+        self._db.execute(
+            "UPDATE submission SET accepted = accepted + ?,"
+            " state = CASE WHEN state = 'done' THEN 'open' ELSE state END WHERE submission_id = ?",
+            (len(runs), submission_id),
+        )
+
+    def record_resolved(self, submission_id: int) -> None:
+        """All of an unknown submission is known: what was not adopted is free again, and is watched for."""
+        released = self._db.execute(
+            "UPDATE run SET state = ?, at = ? WHERE submission_id = ? AND state = ?",
+            (RunState.RELEASED, int(time.time()), submission_id, RunState.SENT),
+        ).rowcount
+        self._db.execute(
+            "UPDATE submission SET state = CASE WHEN accepted > completed + failed THEN 'open' ELSE 'done' END,"
+            " watched = ? WHERE submission_id = ?",
+            (released > 0, submission_id),
+        )
+
+    def record_outcomes(
+        self, submission_id: int, outcomes: Sequence[Outcome], *, runs_cursor: str | None = None
+    ) -> None:
+        """Results arrived, with the cursor behind them. Closes the submission when none is left to come."""
+        now = int(time.time())
+        rows: list[tuple[object, ...]] = []
+        for part in blocks.in_blocks(len(outcome.raw) for outcome in outcomes):
+            block_id = self._add_block([outcomes[i].raw for i in part])
+            for slot, i in enumerate(part):
+                outcome = outcomes[i]
+                state = RunState.COMPLETED if outcome.completed else RunState.FAILED
+                rows.append(
+                    (state, outcome.run_id, now, block_id, slot, outcome.error, submission_id, outcome.n)
+                )
+        self._db.executemany(
+            "UPDATE run SET state = ?, run_id = ?, at = ?, block_id = ?, slot = ?, error = ?"
+            " WHERE submission_id = ? AND n = ?",
+            rows,
+        )
+        completed = sum(outcome.completed for outcome in outcomes)
+        self._db.execute(
+            "UPDATE submission SET completed = completed + ?, failed = failed + ?,"
+            " runs_cursor = coalesce(?, runs_cursor),"
+            " state = CASE WHEN state = 'open' AND accepted <= completed + failed + ? THEN 'done' ELSE state END,"
+            " run_ids = CASE WHEN accepted <= completed + failed + ? THEN NULL ELSE run_ids END"
+            " WHERE submission_id = ?",
+            (
+                completed,
+                len(outcomes) - completed,
+                runs_cursor,
+                len(outcomes),
+                len(outcomes),
+                submission_id,
+            ),
+        )
+
+    def record_extra(self, submission_id: int, n: int, run_id: str) -> None:
+        """The service has a second run for a task whose live run is (submission, n): a double charge."""
+        self._db.execute(
+            "INSERT OR IGNORE INTO extra_run (run_id, submission_id, n, found_at, state, job_id)"
+            " VALUES (?, ?, ?, ?, ?, (SELECT max(job_id) FROM job))",
+            (run_id, submission_id, n, int(time.time()), RunState.ACCEPTED),
+        )
+
+    def record_extra_outcome(self, run_id: str, *, completed: bool, raw: bytes) -> None:
+        """The result of a second run is kept too."""
+        self._db.execute(
+            "UPDATE extra_run SET state = ?, block_id = ?, slot = 0 WHERE run_id = ?",
+            (RunState.COMPLETED if completed else RunState.FAILED, self._add_block([raw]), run_id),
+        )
+
+    def end_watch(self, submission_id: int) -> None:
+        """Nothing more is expected of a submission that once was unknown."""
+        self._db.execute("UPDATE submission SET watched = 0 WHERE submission_id = ?", (submission_id,))
+
+    def _add_block(self, results: list[bytes]) -> int:
+        size, data = blocks.pack(results)
+        return _rowid(self._db.execute("INSERT INTO block (size, data) VALUES (?, ?)", (size, data)))
+
+    def _fieldset_id(self, field_ids: Iterable[str]) -> int:
+        text = msgspec.json.encode(sorted(field_ids)).decode()
+        self._db.execute("INSERT OR IGNORE INTO fieldset (field_ids) VALUES (?)", (text,))
+        row = self._db.execute("SELECT fieldset_id FROM fieldset WHERE field_ids = ?", (text,)).fetchone()
+        return int(row[0])
+
+    # ------------------------------------------------------------------ questions
+
+    def held(self, input_keys: Sequence[bytes]) -> dict[bytes, list[Held]]:
+        """The runs held for each of these inputs, oldest first; inputs with none are absent."""
+        found: dict[bytes, list[Held]] = {}
+        for start in range(0, len(input_keys), _IN_CHUNK):
+            chunk = input_keys[start : start + _IN_CHUNK]
+            marks = ",".join("?" * len(chunk))
+            rows = self._db.execute(
+                "SELECT input_key, submission_id, n, generation, state, run_id, at, block_id, slot, error"
+                f" FROM run WHERE input_key IN ({marks}) ORDER BY submission_id, n",
+                chunk,
+            )
+            for key, submission_id, n, generation, state, run_id, at, block_id, slot, error in rows:
+                field_ids, processor = self._submission(submission_id)
+                held = Held(
+                    submission_id,
+                    n,
+                    generation,
+                    RunState(state),
+                    field_ids,
+                    processor,
+                    run_id,
+                    at,
+                    block_id,
+                    slot,
+                    error,
+                )
+                found.setdefault(key, []).append(held)
+        return found
+
+    def _submission(self, submission_id: int) -> tuple[frozenset[str], str]:
+        known = self._submissions.get(submission_id)
+        if known is None:
+            field_ids, processor = self._db.execute(
+                "SELECT field_ids, processor FROM submission JOIN fieldset USING (fieldset_id)"
+                " WHERE submission_id = ?",
+                (submission_id,),
+            ).fetchone()
+            known = (frozenset(msgspec.json.decode(field_ids)), processor)
+            self._submissions[submission_id] = known
+        return known
+
+    def results(self, block_ids: Iterable[int]) -> Iterator[tuple[int, list[bytes]]]:
+        """The raw results of blocks, block by block, in the order asked for."""
+        for block_id in block_ids:
+            row = self._db.execute("SELECT size, data FROM block WHERE block_id = ?", (block_id,)).fetchone()
+            if row is None:
+                raise damaged(self.path, f"block {block_id} is missing")
+            yield block_id, blocks.unpack(*row)
+
+    def open_submissions(self) -> list[OpenSubmission]:
+        """Submissions with something left to learn: unresolved, with runs under way, or under watch."""
+        rows = self._db.execute(
+            "SELECT submission_id FROM submission WHERE state IN ('sending', 'unknown', 'open')"
+            " UNION SELECT submission_id FROM submission WHERE watched ORDER BY 1"
+        ).fetchall()
+        return [self.submission(row[0]) for row in rows]
+
+    def submission(self, submission_id: int) -> OpenSubmission:
+        """One submission with its tasks, as the ledger has it now."""
+        (group_id, state, watched, processor, field_json, usd, wall, mono, boot, cursor, run_ids) = (
+            self._db.execute(
+                "SELECT group_id, state, watched, processor, field_ids, usd_micro, since_wall, since_mono,"
+                " since_boot, runs_cursor, run_ids FROM submission JOIN fieldset USING (fieldset_id)"
+                " WHERE submission_id = ?",
+                (submission_id,),
+            ).fetchone()
+        )
+        field_ids = tuple(msgspec.json.decode(field_json))
+        fieldset = fieldset_key(field_ids)
+        found = OpenSubmission(
+            submission_id,
+            group_id,
+            state,
+            bool(watched),
+            processor,
+            field_ids,
+            usd,
+            Stamp(wall, mono, boot),
+            cursor,
+            frozenset((run_ids or "").split()),
+        )
+        for n, key, generation, run_state, run_id in self._db.execute(
+            "SELECT n, input_key, generation, state, run_id FROM run WHERE submission_id = ? ORDER BY n",
+            (submission_id,),
+        ):
+            found.tasks[task_key(key, fieldset, processor, generation)] = n
+            found.inputs[key] = n
+            found.states.append(RunState(run_state))
+            if run_id is not None:
+                found.tied[run_id] = n
+        return found
+
+    def live_run(self, submission_id: int, n: int) -> "LiveRun | None":
+        """The run that a task has now; None where the task is free.
+
+        A task that was released and sent again has it in a later submission.
+        """
+        row = self._db.execute(
+            "SELECT later.submission_id, later.n, later.run_id, later.state FROM run AS early JOIN submission AS first"
+            " ON first.submission_id = early.submission_id"
+            " JOIN run AS later ON later.input_key = early.input_key AND later.generation = early.generation"
+            " JOIN submission AS second ON second.submission_id = later.submission_id"
+            " AND second.fieldset_id = first.fieldset_id AND second.processor = first.processor"
+            " WHERE early.submission_id = ? AND early.n = ? AND later.state NOT IN (?, ?)",
+            (submission_id, n, RunState.RELEASED, RunState.REFUSED),
+        ).fetchone()
+        return None if row is None else LiveRun(row[0], row[1], row[2], RunState(row[3]))
+
+    def service(self) -> ServiceKind | None:
+        """Which kind of service the results came from, None while there are none."""
+        row = self._db.execute("SELECT value FROM meta WHERE key = 'service'").fetchone()
+        return None if row is None else row[0]
+
+    def totals(self) -> LedgerTotals:
+        """What all submissions of the ledger add up to."""
+        row = self._db.execute(
+            "SELECT coalesce(sum(completed), 0), coalesce(sum(failed), 0),"
+            " coalesce(sum(completed * usd_micro), 0),"
+            " coalesce(sum(CASE WHEN state IN ('open', 'unknown') THEN accepted - completed - failed END), 0),"
+            " coalesce(sum(CASE WHEN state IN ('open', 'unknown')"
+            "   THEN (accepted - completed - failed) * usd_micro END), 0),"
+            " coalesce(sum(CASE WHEN state IN ('sending', 'unknown') THEN tasks - accepted END), 0),"
+            " coalesce(sum(CASE WHEN state IN ('sending', 'unknown')"
+            "   THEN (tasks - accepted) * usd_micro END), 0) FROM submission"
+        ).fetchone()
+        completed, failed, paid, flying, usd_flying, unresolved, usd_unresolved = row
+        for state, usd in self._db.execute(
+            "SELECT extra_run.state, usd_micro FROM extra_run JOIN submission USING (submission_id)"
+        ):
+            completed += state == RunState.COMPLETED
+            failed += state == RunState.FAILED
+            paid += usd if state == RunState.COMPLETED else 0
+            flying += state == RunState.ACCEPTED
+            usd_flying += usd if state == RunState.ACCEPTED else 0
+        return LedgerTotals(completed, failed, paid, flying, usd_flying, unresolved, usd_unresolved)
+
+    def extra_runs(self) -> list[ExtraRun]:
+        """All double charges ever found, oldest first."""
+        return [
+            ExtraRun(*row)
+            for row in self._db.execute(
+                "SELECT extra_run.run_id, run.run_id, extra_run.submission_id, usd_micro, found_at"
+                " FROM extra_run JOIN submission USING (submission_id) JOIN run USING (submission_id, n)"
+                " ORDER BY found_at, extra_run.run_id"
+            )
+        ]
+
+
+def damaged(path: Path | None, what: str) -> LedgerError:
+    """The error for a ledger that can't be trusted."""
+    return LedgerError(
+        f"{path}: the ledger is damaged ({what}); nothing was sent. Restore it from a copy, or move it away "
+        "and rebuild it from the service's own records with `enrich recover`"
+    )
+
+
+def _rowid(cursor: sqlite3.Cursor) -> int:
+    rowid = cursor.lastrowid
+    assert rowid is not None
+    return rowid

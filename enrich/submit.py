@@ -1,0 +1,327 @@
+"""Batches → groups, once: the protocol by which a question is paid for at most one time.
+
+Generators that yield effects (see `effects`) and decide; they do no I/O. The order of their steps is the promise:
+
+1. a group is made (free);
+2. the intent is on disk, synced, before a socket is opened;
+3. one POST, sent once;
+4. its answer is *accepted*, *refused* (nothing was created) or *unknown*;
+5. an unknown outcome is resolved by complete listings of the group, after a settling time, and never by sending
+   again;
+6. what once was unknown stays under watch.
+
+What can be kept without an idempotency key: at most one payment for a task if a POST takes effect, and shows in the
+listing, within the settling time of being sent. Beyond it the excess is bounded by one batch, found, and reported.
+"""
+
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Any, Final, TypeVar
+
+import msgspec
+
+from enrich.api.errors import (
+    ApiError,
+    CreditError,
+    InvalidError,
+    NotFoundError,
+    NotSentError,
+    RateLimitedError,
+    StatusError,
+)
+from enrich.clock import Stamp, elapsed_s
+from enrich.effects import (
+    AddRuns,
+    AwaitTurn,
+    CreateGroup,
+    Effect,
+    EndWatch,
+    FindLiveRun,
+    ListGroup,
+    Listing,
+    Now,
+    RecordAccepted,
+    RecordAdopted,
+    RecordExtra,
+    RecordIntent,
+    RecordNotCreated,
+    RecordRefused,
+    RecordResolved,
+    RecordUnknown,
+    Reload,
+    Settled,
+    Sleep,
+)
+from enrich.keys import fieldset_key, run_metadata, task_key
+from enrich.ledger import Intent, OpenSubmission, RunState
+
+SETTLE_S: Final = 900.0
+AGREEMENT_S: Final = 30.0  # two complete listings this far apart must agree, or a settling time if that is less
+WATCH_S: Final = 24 * 3600.0
+MAX_BATCH: Final = 1000
+MAX_EXPOSURE_USD_MICRO: Final = 5_000_000  # what one unresolved submission may hold
+
+_FIRST_LISTING_S: Final = 1.0
+_LISTING_S: Final = 30.0
+_LOST_GROUP_S: Final = 60.0  # a group just made may not show at once; after that, 404 means what it says
+
+T = TypeVar("T")
+Protocol = Generator[Effect, Any, T]
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One question: an input's key and its canonical JSON, asked for the n-th time.
+
+    `previous` is the interaction id of a weaker attempt whose context the service may build on.
+    """
+
+    input_key: bytes
+    document: bytes
+    generation: int = 0
+    previous: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is asked of every input of a batch: fields and how, as the service wants it."""
+
+    processor: str
+    usd_micro: int
+    field_ids: tuple[str, ...]
+    spec: Mapping[str, Any]
+    source_policy: Mapping[str, Any] | None = None
+    location: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Tasks that travel together, as one group."""
+
+    job_id: int
+    job: str
+    question: Question
+    tasks: tuple[Task, ...]
+
+
+def batch_size(usd_micro: int) -> int:
+    """Runs a batch may have, so that no unresolved submission holds more than $5 (one run, if that costs more)."""
+    return max(1, min(MAX_BATCH, MAX_EXPOSURE_USD_MICRO // usd_micro))
+
+
+def submit(batch: Batch, tasks: Sequence[Task], *, settle_s: float = SETTLE_S) -> Protocol[OpenSubmission | None]:
+    """Send these tasks of a batch once, and learn what became of it.
+
+    Gives the submission with the runs the service has for it, which may be fewer than were sent: what it surely does
+    not have is free again, and the next plan asks for it. None when the POST was refused for a reason that passes.
+
+    Raises StopRequested or SpendingStopped, and ApiError where the service refuses key or permission.
+    """
+    group_id = yield from _open_group(batch)
+    body = render_body(batch.question, tasks)
+    stamp = yield Now()
+    submission_id = yield RecordIntent(
+        Intent(
+            job_id=batch.job_id,
+            group_id=group_id,
+            processor=batch.question.processor,
+            field_ids=batch.question.field_ids,
+            usd_micro=batch.question.usd_micro,
+            body_hash=blake2b(body, digest_size=16).digest(),
+            stamp=stamp,
+            tasks=tuple((task.input_key, task.generation) for task in tasks),
+        )
+    )
+    try:
+        added = yield AddRuns(group_id, body)
+    except ApiError as error:
+        if error.created_nothing:
+            yield from _refused(submission_id, batch.question.usd_micro, len(tasks), error)
+            return None
+        detail = str(error)
+    else:
+        if len(set(added.run_ids)) == len(added.run_ids) == len(tasks):
+            yield RecordAccepted(submission_id, added.run_ids, added.runs_cursor)
+            yield Settled(batch.question.usd_micro, why="accepted")
+            return (yield Reload(submission_id))
+        detail = f"the answer names {len(set(added.run_ids))} runs, {len(tasks)} were sent"
+    # Settling is measured from here and not from the intent: a process that was stopped between the two would
+    # otherwise count the time in which it had not yet sent anything.
+    yield RecordUnknown(submission_id, (yield Now()), detail)
+    yield Settled(batch.question.usd_micro, why="unknown")
+    return (yield from resolve((yield Reload(submission_id)), settle_s=settle_s))
+
+
+def resolve(submission: OpenSubmission, *, settle_s: float = SETTLE_S) -> Protocol[OpenSubmission]:
+    """Find out what became of a submission whose outcome is unknown, without sending anything.
+
+    What a listing shows is adopted at once. What is missing is free again only when the settling time has passed and
+    two complete listings, far enough apart, agree. Gives the submission as the ledger then has it.
+    """
+    since = submission.since
+    if submission.state == "sending":
+        # The process that sent it is gone, and nobody knows how long ago it did: its time begins now.
+        since = yield Now()
+        yield RecordUnknown(submission.submission_id, since, "the process ended before the answer came")
+    known = dict(submission.tied)
+    agreed: tuple[Stamp, frozenset[str]] | None = None
+    wait_s = min(_FIRST_LISTING_S, settle_s / 4)
+    while True:
+        now = yield Now()
+        patience = (elapsed_s(since, now) or 0.0) <= _LOST_GROUP_S
+        listing = yield from _list(submission.group_id, patience=patience)
+        now = yield Now()
+        if listing is not None:
+            yield from _adopt(submission, listing, known)
+            if len(set(known.values())) == len(submission.tasks):
+                break
+            passed = elapsed_s(since, now)
+            if passed is None:  # a reboot, or a clock that stepped back: settling starts again
+                since, agreed, passed = now, None, 0.0
+                yield RecordUnknown(submission.submission_id, now, "the clock was set back, or the machine rebooted")
+            if is_complete(listing):
+                seen = frozenset(run.run_id for run in listing.runs)
+                apart = elapsed_s(agreed[0], now) if agreed else None
+                if agreed is None or agreed[1] != seen or apart is None:
+                    agreed = (now, seen)
+                elif passed >= settle_s and apart >= min(AGREEMENT_S, settle_s):
+                    break
+            else:
+                agreed = None
+        yield Sleep(wait_s)
+        wait_s = min(wait_s * 2, _LISTING_S, max(settle_s / 4, _FIRST_LISTING_S))
+    yield RecordResolved(submission.submission_id)
+    missing = len(submission.tasks) - len(set(known.values()))
+    yield Settled(submission.usd_micro, freed=missing, why="refused" if missing else "accepted")
+    return (yield Reload(submission.submission_id))
+
+
+def watch(submission: OpenSubmission) -> Protocol[OpenSubmission]:
+    """Look once for late runs of a submission that was resolved with tasks missing.
+
+    A late run is adopted if its task is still free; if the task was sent again, it is a double charge: both runs
+    are kept, the first is used. The watch ends after a day.
+    """
+    listing = yield from _list(submission.group_id)
+    if listing is None:
+        return submission
+    for run in listing.runs:
+        n = submission.tasks.get(run.task or "")
+        if n is None or run.run_id in submission.tied:
+            continue
+        live = yield FindLiveRun(submission.submission_id, n)
+        if live is None:
+            yield RecordAdopted(submission.submission_id, {n: run.run_id})
+            submission.tied[run.run_id] = n
+        elif live.state is not RunState.SENT and live.run_id != run.run_id:
+            yield RecordExtra(live.submission_id, live.n, run.run_id)
+    passed = elapsed_s(submission.since, (yield Now()))
+    if passed is not None and passed > WATCH_S and is_complete(listing):
+        yield EndWatch(submission.submission_id)
+    return (yield Reload(submission.submission_id))
+
+
+def is_complete(listing: Listing) -> bool:
+    """Whether a listing shows all of a group: as many distinct runs as the group counted before and after it.
+
+    A stream that was cut with a clean end looks whole; only the count tells.
+    """
+    return listing.before == listing.after == len({run.run_id for run in listing.runs})
+
+
+def render_body(question: Question, tasks: Sequence[Task]) -> bytes:
+    """The body of the POST that adds these tasks to a group."""
+    fieldset = fieldset_key(question.field_ids)
+    inputs = []
+    for task in tasks:
+        key = task_key(task.input_key, fieldset, question.processor, task.generation)
+        run_input: dict[str, Any] = {
+            "processor": question.processor,
+            "input": msgspec.Raw(task.document),
+            "metadata": run_metadata(key, task.input_key, question.field_ids, task.generation),
+        }
+        if question.source_policy is not None:
+            run_input["source_policy"] = question.source_policy
+        if question.location is not None:
+            run_input["advanced_settings"] = {"location": question.location}
+        if task.previous is not None:
+            run_input["previous_interaction_id"] = task.previous
+        inputs.append(run_input)
+    return msgspec.json.encode({"default_task_spec": question.spec, "inputs": inputs})
+
+
+def _open_group(batch: Batch) -> Protocol[str]:
+    """Make the group; it costs nothing, so it is simply tried again."""
+    while True:
+        try:
+            group_id: str = yield CreateGroup({"enrich_job": batch.job[:512]})
+        except ApiError as error:
+            if not error.retryable:
+                raise
+            yield Settled(batch.question.usd_micro, **_pace(error))
+            yield AwaitTurn(0, batch.question.usd_micro)
+        else:
+            return group_id
+
+
+def _refused(submission_id: int, usd_micro: int, tasks: int, error: ApiError) -> Protocol[None]:
+    """Nothing was created. Free the tasks if the reason passes; else they have failed, in the service's words."""
+    if isinstance(error, InvalidError):
+        yield RecordRefused(submission_id, str(error))
+    else:
+        yield RecordNotCreated(submission_id, str(error))
+    yield Settled(usd_micro, freed=tasks, **_pace(error))
+    if isinstance(error, StatusError) and error.status in (401, 403):
+        raise error
+
+
+def _pace(error: ApiError) -> dict[str, Any]:
+    """What the owner of the pace is told of a refusal."""
+    match error:
+        case RateLimitedError():
+            return {"why": "rate", "retry_after_s": error.retry_after_s}
+        case CreditError():
+            return {"why": "credit"}
+        case NotSentError():
+            return {"why": "unsent"}
+        case InvalidError() | NotFoundError():
+            return {"why": "refused"}
+        case _:
+            return {"why": "unknown"}
+
+
+def _list(group_id: str, *, patience: bool = False) -> Protocol[Listing | None]:
+    try:
+        listing: Listing = yield ListGroup(group_id)
+    except NotFoundError:
+        # Never taken for an empty listing: with another account's key every group of ours is unknown.
+        if not patience:
+            raise
+        return None
+    except ApiError as error:
+        if not error.retryable:
+            raise
+        return None
+    return listing
+
+
+def _adopt(submission: OpenSubmission, listing: Listing, known: dict[str, int]) -> Protocol[None]:
+    """Tie what a listing shows to its tasks, by metadata; a second run of a task is a double charge."""
+    taken = set(known.values())
+    found: dict[int, str] = {}
+    extra: list[tuple[int, str]] = []
+    for run in listing.runs:
+        n = submission.tasks.get(run.task or "")
+        if n is None or run.run_id in known:
+            continue
+        if n in taken:
+            extra.append((n, run.run_id))
+        else:
+            found[n] = run.run_id
+            taken.add(n)
+        known[run.run_id] = n
+    if found:
+        yield RecordAdopted(submission.submission_id, found)
+    for n, run_id in extra:
+        yield RecordExtra(submission.submission_id, n, run_id)
