@@ -94,10 +94,10 @@ class Client:
         return self._connection.is_sandbox
 
     async def create_group(self, metadata: Mapping[str, str]) -> Group:
-        """Make a group, which is free. Sent once; raises ApiError."""
+        """Make a group, which is free. Sent once; what fails for a passing reason is `retryable`."""
         await self.limiter.acquire_post()
         body = msgspec.json.encode({"metadata": metadata})
-        return await self._post(_GROUPS, body, Group, timeout_s=self._request_timeout_s)
+        return await self._post(_GROUPS, body, Group, timeout_s=self._request_timeout_s, costs=False)
 
     async def add_runs(
         self, group_id: str, body: bytes, *, timeout_s: float = 60.0, turn_taken: bool = False
@@ -112,7 +112,9 @@ class Client:
         if not turn_taken:
             await self.turn_to_post()
         path = f"{_GROUPS}/{_segment(group_id)}/runs"
-        return await self._post(path, body, AddedRuns, timeout_s=timeout_s, refresh_status="false")
+        return await self._post(
+            path, body, AddedRuns, timeout_s=timeout_s, costs=True, refresh_status="false"
+        )
 
     async def turn_to_post(self) -> None:
         """Wait for the rate limit's leave to POST: nothing need wait after its intent is written."""
@@ -178,17 +180,21 @@ class Client:
         async with self._open(path, params, lines_are_progress=True) as stream:
             yield stream
 
-    async def _post(self, path: str, body: bytes, kind: type[T], *, timeout_s: float, **params: str) -> T:
+    async def _post(
+        self, path: str, body: bytes, kind: type[T], *, timeout_s: float, costs: bool, **params: str
+    ) -> T:
         try:
-            answer = await self._connection.post(path, body, params=params, timeout_s=timeout_s)
+            answer = await self._connection.post(path, body, params=params, timeout_s=timeout_s, costs=costs)
         except RateLimitedError as error:
             self._heed(error)
             raise
         try:
             return msgspec.json.decode(answer.body, type=kind)
         except msgspec.MsgspecError as error:
-            words = self._unreadable(answer, error)
-        raise UnknownOutcomeError(f"POST {path}: {words}; it may have taken effect", status=answer.status)
+            words = f"POST {path}: {self._unreadable(answer, error)}"
+        if costs:
+            raise UnknownOutcomeError(f"{words}; it may have taken effect", status=answer.status)
+        raise UnavailableError(words, status=answer.status)
 
     async def _get(
         self,

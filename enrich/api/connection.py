@@ -181,10 +181,12 @@ class Connection:
     ) -> None:
         await self._stack.aclose()
 
-    async def post(self, path: str, body: bytes, *, params: Mapping[str, str], timeout_s: float) -> Answer:
+    async def post(
+        self, path: str, body: bytes, *, params: Mapping[str, str], timeout_s: float, costs: bool
+    ) -> Answer:
         """Exactly one HTTP request, whatever happens, with one deadline over all of it.
 
-        Raises NotSentError, UnknownOutcomeError or a StatusError.
+        Raises NotSentError, a StatusError, or UnknownOutcomeError (UnavailableError if it doesn't cost).
         """
         progress = _Progress()
         # Pool, connection and TLS together end before the deadline, which thus never falls into them.
@@ -201,13 +203,15 @@ class Connection:
         call = f"POST {path}"
         try:
             with anyio.fail_after(timeout_s):
-                return await self._exchange(self._posts, request, call, creates=True)
+                return await self._exchange(self._posts, request, call, costs=costs)
         except FOREIGN_ERRORS as error:
             failure: ApiError
             if progress.proves_unsent(error):
                 failure = self._not_sent(call, error)
-            else:
+            elif costs:
                 failure = UnknownOutcomeError(f"{call}: {self._account(error)}; it may have taken effect")
+            else:
+                failure = UnavailableError(f"{call}: {self._account(error)}")
         # Outside of the handler: an error of httpx holds the request, and the request the key.
         raise failure
 
@@ -217,7 +221,7 @@ class Connection:
         call = f"GET {path}"
         try:
             with anyio.fail_after(timeout_s):
-                return await self._exchange(self._gets, request, call, creates=False)
+                return await self._exchange(self._gets, request, call, costs=False)
         except FOREIGN_ERRORS as error:
             failure = self._unavailable(call, error)
         raise failure
@@ -233,9 +237,7 @@ class Connection:
         """
         response = await self._stream_head(path, params, timeout_s=timeout_s, idle_s=idle_s)
         try:
-            encoding = response.headers.get("content-encoding", "identity").lower()
-            body = response.aiter_raw() if encoding == "identity" else response.aiter_bytes()
-            async with aclosing(cast(AsyncGenerator[bytes], body)) as chunks:
+            async with aclosing(cast(AsyncGenerator[bytes], response.aiter_bytes())) as chunks:
                 yield chunks
         finally:
             await response.aclose()
@@ -259,7 +261,7 @@ class Connection:
                 failure = UnavailableError(f"{call}: expected an event stream, not {kind[:40]!r}")
                 await response.aclose()
             else:
-                failure = await self._refusal(response, call, creates=False)
+                failure = await self._refusal(response, call, costs=False)
         raise failure
 
     def _get_request(
@@ -269,18 +271,18 @@ class Connection:
         return self._gets.build_request("GET", f"{self._base_url}/{path}", params=params, timeout=timeout)
 
     async def _exchange(
-        self, pool: httpx.AsyncClient, request: httpx.Request, call: str, *, creates: bool
+        self, pool: httpx.AsyncClient, request: httpx.Request, call: str, *, costs: bool
     ) -> Answer:
         response = await pool.send(request, stream=True)
         if not response.is_success:
-            raise await self._refusal(response, call, creates=creates)
+            raise await self._refusal(response, call, costs=costs)
         try:
             self._note(response)
             return Answer(response.status_code, self._redacted(await _whole_body(response)))
         finally:
             await response.aclose()
 
-    async def _refusal(self, response: httpx.Response, call: str, *, creates: bool) -> ApiError:
+    async def _refusal(self, response: httpx.Response, call: str, *, costs: bool) -> ApiError:
         """The error of an answer that isn't a 2xx; its status counts even if its body never comes."""
         body = b""
         try:
@@ -292,7 +294,7 @@ class Connection:
             await response.aclose()
         return error_of_answer(
             call,
-            creates=creates,
+            costs=costs,
             status=response.status_code,
             headers=response.headers,
             body=body,

@@ -4,8 +4,8 @@
     ├── BaseUrlError            the address can't be used: nothing was sent
     ├── NotSentError            the connection was never made: nothing reached the service
     │   └── CertificateError    … because the service's certificate isn't trusted here
-    ├── UnknownOutcomeError     a POST that may have taken effect: never sent again blindly
-    ├── UnavailableError        a GET without a usable answer: the same GET can be sent again
+    ├── UnknownOutcomeError     a POST of runs that may have taken effect: never sent again blindly
+    ├── UnavailableError        a free request without a usable answer: it can be sent again
     │   ├── StillActiveError    … 408: the run isn't finished
     │   └── StreamBreakError    an event stream broke off: go on after its `last_event_id`
     │       ├── StreamCut       … by a lost connection, or bytes that are no event
@@ -18,10 +18,10 @@
         ├── NotFoundError       404
         └── RateLimitedError    429
 
-`retryable`: sending the very same request again is right. `created_nothing`: the request provably changed
-nothing at the service. Both are facts of the class. A POST's timeout, reset, 408, 409, 3xx, 5xx, any status
-that isn't listed above, and a 2xx that can't be read are UnknownOutcomeError; on a GET, which changes
-nothing, those that may pass are UnavailableError, and the rest a plain StatusError.
+`retryable`: sending the very same request again is right. `created_nothing`: the request provably created
+no runs. Both are facts of the class. For the POST that costs, a timeout, a reset, 408, 409, 3xx, 5xx, any
+status that isn't listed above, and a 2xx that can't be read are UnknownOutcomeError. For free requests (GETs,
+making a group) those that may pass are UnavailableError, and the rest a plain StatusError.
 
 The service's words are untrusted: control and bidi characters, the API key and its like are taken out, and
 they are cut at 500 characters.
@@ -102,7 +102,7 @@ class CertificateError(NotSentError):
 
 
 class UnknownOutcomeError(ApiError):
-    """A POST that may have taken effect. What came of it is found by listing, never by sending it again."""
+    """A POST of runs that may have taken effect. What came of it is found by listing, never by sending it again."""
 
     def __init__(
         self, message: str, *, status: int | None = None, retry_after_s: float | None = None
@@ -113,7 +113,7 @@ class UnknownOutcomeError(ApiError):
 
 
 class UnavailableError(ApiError):
-    """A GET without a usable answer: no answer, 408, 409, 5xx, or one that can't be read."""
+    """A free request without a usable answer: none at all, 408, 409, 5xx, or one that can't be read."""
 
     retryable = True
     created_nothing = True
@@ -128,8 +128,6 @@ class UnavailableError(ApiError):
 
 class StillActiveError(UnavailableError):
     """The result was asked for before the run was finished (408). When to ask again is the caller's plan."""
-
-    retryable = False
 
 
 class StreamBreakError(UnavailableError):
@@ -218,11 +216,11 @@ _ADVICE: Final[Mapping[int, str]] = {
 
 
 def error_of_answer(
-    call: str, *, creates: bool, status: int, headers: Mapping[str, str], body: bytes, secret: Secret | None
+    call: str, *, costs: bool, status: int, headers: Mapping[str, str], body: bytes, secret: Secret | None
 ) -> ApiError:
     """The error that an answer other than a good 2xx stands for.
 
-    `call` names the request in messages (`GET groups/tgrp_1`); `creates` says that it may change something.
+    `call` names the request in messages (`GET groups/tgrp_1`); `costs` says that it creates runs.
     """
     message, detail, ref_id = _account_of(body, secret)
     text = f"{call}: the service answered {status}"
@@ -233,7 +231,7 @@ def error_of_answer(
     refusal = _REFUSALS.get(status)
     if refusal is not None:
         return refusal(text, status=status, detail=detail, ref_id=ref_id, retry_after_s=wait_s)
-    if creates:
+    if costs:
         return UnknownOutcomeError(text, status=status, retry_after_s=wait_s)
     if status in _MAY_PASS or status >= 500:
         return UnavailableError(text, status=status, retry_after_s=wait_s)

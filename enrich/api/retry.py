@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 
-from enrich.api.errors import MAX_RETRY_AFTER_S, ApiError, RateLimitedError
+from enrich.api.errors import MAX_RETRY_AFTER_S, ApiError, RateLimitedError, StillActiveError
 
 __all__ = ["Retry"]
 
@@ -29,7 +29,7 @@ class Retry:
         self, error: ApiError, attempt: int, *, waited_s: float = 0.0, rng: random.Random
     ) -> float | None:
         """Seconds until the next try after `attempt` of them failed (1 for the first), None to give up."""
-        if not error.retryable:
+        if not error.retryable or isinstance(error, StillActiveError):
             return None
         if attempt >= self.tries and not isinstance(error, RateLimitedError):
             return None

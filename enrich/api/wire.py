@@ -93,12 +93,18 @@ class AddedRuns(Struct, frozen=True):
 
 
 class RunEvent(Struct, frozen=True, tag_field="type", tag="task_run.state"):
-    """A run's state in a stream. `event_id` is what to resume after; `output` and `input` are raw JSON."""
+    """A run's state in a stream. `event_id` is what to resume after; `output` and `input` are raw JSON.
+
+    `data` is the whole event as it came, key redacted.
+    """
 
     run: RunState
     event_id: str | None = None
     output: Raw = NULL
     input: Raw = NULL
+    data: bytes = msgspec.field(
+        default=b"", name="\0data"
+    )  # set by decode_event; no JSON of the service has it
 
 
 class GroupStatusEvent(Struct, frozen=True, tag_field="type", tag="task_group_status"):
@@ -144,7 +150,9 @@ def decode_event(data: bytes, *, last_id: str = "") -> Event | None:
             return None
         raise UnreadableEventError(str(error)) from None
     if event.event_id is None and last_id:
-        return msgspec.structs.replace(event, event_id=last_id)
+        msgspec.structs.force_setattr(event, "event_id", last_id)
+    if isinstance(event, RunEvent):
+        msgspec.structs.force_setattr(event, "data", data)
     return event
 
 
