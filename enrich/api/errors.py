@@ -102,7 +102,7 @@ class CertificateError(NotSentError):
 
 
 class UnknownOutcomeError(ApiError):
-    """A POST of runs that may have taken effect. What came of it is found by listing, never by sending it again."""
+    """A POST of runs that may have taken effect: found out by listing, never by sending it again."""
 
     def __init__(
         self, message: str, *, status: int | None = None, retry_after_s: float | None = None

@@ -102,9 +102,7 @@ class RunEvent(Struct, frozen=True, tag_field="type", tag="task_run.state"):
     event_id: str | None = None
     output: Raw = NULL
     input: Raw = NULL
-    data: bytes = msgspec.field(
-        default=b"", name="\0data"
-    )  # set by decode_event; no JSON of the service has it
+    data: bytes = msgspec.field(default=b"", name="(data)")  # set by decode_event, not by the JSON
 
 
 class GroupStatusEvent(Struct, frozen=True, tag_field="type", tag="task_group_status"):
