@@ -78,7 +78,8 @@ def _sample(name: str, table: str) -> Sample:
 
 
 COMPANIES = _sample("companies", "companies.csv")
-SAMPLES = [pytest.param(COMPANIES, id="companies")]
+AIRPORTS = _sample("airports", "airports.parquet")
+SAMPLES = [pytest.param(COMPANIES, id="companies"), pytest.param(AIRPORTS, id="airports")]
 every_sample = pytest.mark.parametrize("sample", SAMPLES)
 
 
@@ -274,3 +275,42 @@ def test_some_companies_are_left_out_of_the_facts() -> None:
         and not any((name, _comparable(value)) in known for name, value in row.items())
     }
     assert 8 <= len(unknown) <= 16
+
+
+def test_airports_has_typed_columns() -> None:
+    assert pl.read_parquet_schema(AIRPORTS.table) == {
+        "iata": pl.String(),
+        "icao": pl.String(),
+        "name": pl.String(),
+        "city": pl.String(),
+        "country": pl.String(),
+        "latitude": pl.Float64(),
+        "longitude": pl.Float64(),
+        "elevation_ft": pl.Int32(),
+        "runways": pl.Int64(),
+        "trips_2025": pl.Int32(),
+        "tags": pl.List(pl.String()),
+        "checked_on": pl.Date(),
+    }
+
+
+def test_airports_has_duplicates_and_rows_without_a_code() -> None:
+    codes = [(row["iata"] or "").casefold() for row in AIRPORTS.rows()]
+    assert 40 <= len(set(codes) - {""}) < len([code for code in codes if code])
+    assert codes.count("") >= 2
+
+
+def test_a_column_to_be_filled_holds_known_values_and_gaps() -> None:
+    known = {fact["match"]["iata_code"]: fact["answers"]["runways"]["value"] for fact in AIRPORTS.known()}
+    cells = [(row["iata"], row["runways"]) for row in AIRPORTS.rows()]
+    filled = [(code, runways) for code, runways in cells if runways is not None]
+
+    assert AIRPORTS.settings()["existing"] == "fill"
+    assert 5 <= len(filled) < len(cells) - 20
+    assert all(known[code.upper()] == runways for code, runways in filled)
+
+
+def test_some_airports_are_left_out_of_the_facts() -> None:
+    known = {match["iata_code"].casefold() for fact in AIRPORTS.known() for match in _matches(fact)}
+    asked = {row["iata_code"].casefold() for row in AIRPORTS.inputs() if "iata_code" in row}
+    assert 3 <= len(asked - known) <= 10
