@@ -1,0 +1,11 @@
+"""The service's API served on this machine: free, strict, and honest about inventing its answers.
+
+`running` serves it in a thread of this process, `serve` blocks, `create_app` is the bare ASGI app.
+Nothing here imports the rest of `enrich`: a client and a server that share code share mistakes.
+"""
+
+from enrich.sandbox.app import create_app
+from enrich.sandbox.server import running, serve
+from enrich.sandbox.settings import SandboxError, SandboxSettings
+
+__all__ = ["SandboxError", "SandboxSettings", "create_app", "running", "serve"]

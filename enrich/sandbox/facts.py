@@ -1,0 +1,182 @@
+"""The facts file: what the sandbox knows to be true, so that it answers without inventing.
+
+NDJSON (or Parquet with the same columns, nested or as JSON text), one fact a line:
+
+    {"match": {"company_name": "Acme"}, "answers": {"ceo": {"value": "A. B.", "confidence": "high",
+     "reasoning": "…", "citations": [{"url": "https://…", "title": "…", "excerpts": ["…"]}]}},
+     "processors": {"pro": {"ceo": {"confidence": "high"}}}}
+
+`match` is one set of input fields or a list of alternatives. A fact answers an input when every field of
+one set equals the input's, without regard to case, outer space, or the scheme, `www.` and final slash of
+an address. The set with the most fields wins, then the earlier line. `processors` changes an answer from
+that processor upwards, so that stronger ones can be surer.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from enrich.sandbox.processors import PROCESSORS, Processor
+from enrich.sandbox.settings import SandboxError
+
+Json = Any
+
+_ADDRESS = re.compile(r"^(?:https?://)?(?:www\.)?(.*?)/*$", re.DOTALL)
+_CONFIDENCES = ("high", "medium", "low", None)
+
+
+@dataclass(frozen=True, slots=True)
+class KnownAnswer:
+    """What a fact says of one field: the value and its evidence."""
+
+    value: Json
+    confidence: str | float | None
+    reasoning: str
+    citations: list[Json]
+
+
+@dataclass(slots=True)
+class Fact:
+    """One line of the file: the answers by field, and what changes from some processor upwards."""
+
+    answers: Mapping[str, Mapping[str, Json]]
+    processors: Mapping[str, Mapping[str, Mapping[str, Json]]]
+
+    def known(self, name: str, processor: Processor) -> KnownAnswer | None:
+        """The answer for field `name` as `processor` gives it; None where the fact is silent."""
+        changes = [
+            (PROCESSORS[at_least].strength, by_field[name])
+            for at_least, by_field in self.processors.items()
+            if name in by_field and PROCESSORS[at_least].strength <= processor.strength
+        ]
+        said: dict[str, Json] = dict(self.answers.get(name, {}))
+        for _, change in sorted(changes, key=lambda one: one[0]):
+            said |= change
+        if "value" not in said:
+            return None
+        return KnownAnswer(
+            value=said["value"],
+            confidence=said.get("confidence", "high"),
+            reasoning=said.get("reasoning") or "Taken from the facts file of the sandbox.",
+            citations=said.get("citations") or [],
+        )
+
+
+@dataclass(slots=True)
+class Facts:
+    """All facts, indexed by the names of the fields they match on."""
+
+    _index: dict[tuple[str, ...], dict[tuple[str, ...], Fact]] = field(default_factory=dict)
+
+    def add(self, match: Mapping[str, Json], fact: Fact) -> None:
+        """Let `fact` answer inputs that agree with `match`; an earlier fact with the same match stays."""
+        names = tuple(sorted(match))
+        values = tuple(_comparable(match[name]) for name in names)
+        if names not in self._index:
+            self._index[names] = {}
+            self._index = dict(sorted(self._index.items(), key=lambda item: -len(item[0])))
+        self._index[names].setdefault(values, fact)
+
+    def find(self, document: Json) -> Fact | None:
+        """The fact for an input document (an object, or a text, which matches on `input`)."""
+        fields = document if isinstance(document, dict) else {"input": document}
+        for names, facts in self._index.items():
+            if all(name in fields for name in names):
+                fact = facts.get(tuple(_comparable(fields[name]) for name in names))
+                if fact is not None:
+                    return fact
+        return None
+
+
+def load_facts(path: Path | None) -> Facts:
+    """Read a facts file; none gives no facts. Raises SandboxError with the line that is wrong."""
+    facts = Facts()
+    if path is None:
+        return facts
+    try:
+        for number, line in _lines(path):
+            _add_line(facts, line, f"{path}:{number}")
+    except OSError as error:
+        raise SandboxError(f"{path}: facts file can't be read: {error.strerror or error}") from error
+    return facts
+
+
+def _lines(path: Path) -> Iterator[tuple[int, Json]]:
+    if path.suffix == ".parquet":
+        import polars as pl  # only here: it takes longer to import than the sandbox to start
+
+        yield from enumerate(pl.read_parquet(path).iter_rows(named=True), start=1)
+        return
+    with path.open("rb") as file:
+        for number, line in enumerate(file, start=1):
+            if line.strip():
+                try:
+                    yield number, msgspec.json.decode(line)
+                except msgspec.DecodeError as error:
+                    raise SandboxError(f"{path}:{number}: not JSON: {error}") from error
+
+
+def _add_line(facts: Facts, line: Json, place: str) -> None:
+    if not isinstance(line, dict):
+        raise SandboxError(f"{place}: a fact is an object, not {type(line).__name__}")
+    line = {name: _unpacked(value, place) for name, value in line.items()}
+    answers = _part(line, "answers", place)
+    processors = _part(line, "processors", place)
+    for name in processors:
+        if name not in PROCESSORS:
+            raise SandboxError(f"{place}: unknown processor {name!r}; known: {', '.join(PROCESSORS)}")
+    for by_field in (answers, *processors.values()):
+        _check_answers(by_field, place)
+    matches = line.get("match")
+    fact = Fact(answers, processors)
+    for match in matches if isinstance(matches, list) else [matches]:
+        if not isinstance(match, dict) or not match:
+            raise SandboxError(
+                f"{place}: match must be an object with at least one input field, or a list of them"
+            )
+        facts.add(match, fact)
+
+
+def _part(line: Mapping[str, Json], name: str, place: str) -> Mapping[str, Mapping[str, Json]]:
+    part = line.get(name) or {}
+    if not isinstance(part, dict):
+        raise SandboxError(f"{place}: {name} must be an object, not {part!r}")
+    for key, value in part.items():
+        if not isinstance(value, dict):
+            raise SandboxError(f"{place}: {name}.{key} must be an object, not {value!r}")
+    return part
+
+
+def _check_answers(by_field: Mapping[str, Json], place: str) -> None:
+    for name, said in by_field.items():
+        if not isinstance(said, dict):
+            raise SandboxError(f"{place}: the answer for {name!r} must be an object with a value")
+        confidence = said.get("confidence")
+        if confidence not in _CONFIDENCES and not isinstance(confidence, float):
+            raise SandboxError(
+                f"{place}: confidence of {name!r} is {confidence!r}, not high, medium, low or null"
+            )
+
+
+def _unpacked(value: Json, place: str) -> Json:
+    """JSON text as what it says, and an object without the nulls that Parquet puts where a key is absent."""
+    if isinstance(value, str):
+        try:
+            return msgspec.json.decode(value)
+        except msgspec.DecodeError as error:
+            raise SandboxError(f"{place}: not JSON: {error}") from error
+    if isinstance(value, dict):
+        return {key: inner for key, inner in value.items() if inner is not None}
+    return value
+
+
+def _comparable(value: Json) -> str:
+    if not isinstance(value, str):
+        value = msgspec.json.encode(value, order="sorted").decode()
+    address = _ADDRESS.match(value.strip().casefold())
+    assert address is not None  # the pattern matches every text
+    return address[1]

@@ -1,0 +1,91 @@
+"""One sandbox: its registry, its answers, its bill, and the counts of what it was asked."""
+
+from collections import Counter, deque
+from collections.abc import Callable
+from math import ceil
+from typing import Any
+
+from enrich.sandbox.answers import Answers
+from enrich.sandbox.facts import load_facts
+from enrich.sandbox.journal import Journal
+from enrich.sandbox.problems import ServiceError
+from enrich.sandbox.registry import Group, Registry, Run
+from enrich.sandbox.rendering import output_of, status_json
+from enrich.sandbox.requests import RunParser, SpecShelf
+from enrich.sandbox.settings import SandboxSettings
+from enrich.sandbox.streams import Bell
+
+Json = Any
+
+RATE_WINDOW_S = 60.0
+
+
+class Service:
+    """The state behind the calls. Raises SandboxError if a file it was given can't be used."""
+
+    def __init__(self, settings: SandboxSettings, clock: Callable[[], float]) -> None:
+        self.settings = settings
+        self.answers = Answers(load_facts(settings.facts), settings.seed)
+        self.bell = Bell()
+        self.requests: Counter[str] = Counter()
+        specs = SpecShelf()
+        # what the journal holds was checked when it came; an interaction may be of a run further down
+        restore = RunParser(specs, is_interaction=lambda _: True).add_runs
+        self.registry = Registry(
+            seed=settings.seed,
+            latency_s=settings.latency_s,
+            outcome_of=lambda _: "completed",
+            clock=clock,
+            journal=Journal(settings.state, restore) if settings.state is not None else None,
+        )
+        self.parser = RunParser(specs, is_interaction=self.registry.runs.__contains__)
+        self._posts: deque[float] = deque()
+
+    def group(self, group_id: str) -> Group:
+        """A group, brought up to date. Raises ServiceError (404)."""
+        now = self.registry.now()
+        group = self.registry.groups.get(group_id)
+        if group is None:
+            raise ServiceError(404, "TaskGroup not found")
+        group.advance(now)
+        return group
+
+    def run(self, run_id: str) -> Run:
+        """A run. Raises ServiceError (404)."""
+        self.registry.now()
+        run = self.registry.runs.get(run_id)
+        if run is None:
+            raise ServiceError(404, "Run id not found")
+        return run
+
+    def output(self, run: Run, *, element_basis: bool = False) -> Json:
+        """The output of a completed run."""
+        return output_of(run, self.answers, element_basis=element_basis)
+
+    def status(self, group: Group, now: float) -> Json:
+        """The status of a group, as the service tells it."""
+        group.advance(now)
+        return status_json(group)
+
+    def admit(self, key: str | None) -> None:
+        """Check the key of a request. Raises ServiceError (401)."""
+        expected = self.settings.api_key
+        if not key or (expected is not None and key != expected):
+            raise ServiceError(401, "Unauthorized: invalid or missing credentials")
+
+    def meter_post(self) -> None:
+        """Count a POST that creates runs against the limit of a minute. Raises ServiceError (429)."""
+        now = self.registry.now()
+        while self._posts and self._posts[0] <= now - RATE_WINDOW_S:
+            self._posts.popleft()
+        if len(self._posts) >= self.settings.posts_per_minute:
+            wait_s = max(1, ceil(self._posts[0] + RATE_WINDOW_S - now))
+            raise ServiceError(
+                429, "Too many requests: quota temporarily exceeded", headers={"Retry-After": str(wait_s)}
+            )
+        self._posts.append(now)
+
+    def close(self) -> None:
+        """End all streams and let go of the state file."""
+        self.bell.close()
+        self.registry.close()
