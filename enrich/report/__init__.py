@@ -1,0 +1,20 @@
+"""What a run leaves for people and scripts: the receipt, the manifest, the report page. Takes no decision.
+
+Everything here is computed from counts and texts that others hand in; only `write_manifest` touches the disk.
+"""
+
+from enrich.report.manifest import Manifest, write_manifest
+from enrich.report.page import ReportCollector, Sample
+from enrich.report.receipt import ANSWER_STATUSES, ROW_STATUSES, DoubleCharge, Receipt, next_steps
+
+__all__ = [
+    "ANSWER_STATUSES",
+    "ROW_STATUSES",
+    "DoubleCharge",
+    "Manifest",
+    "Receipt",
+    "ReportCollector",
+    "Sample",
+    "next_steps",
+    "write_manifest",
+]

@@ -1,0 +1,94 @@
+"""The manifest `NAME.run.json`: one run of the command, for scripts. The format is in docs/manifest.md.
+
+Within one version of the format keys are only added. Times are UTC (RFC 3339), dollars are numbers exact to
+the tenth of a cent, a file that was not written is null.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from enrich.atomic import write_whole
+from enrich.report.receipt import Receipt
+
+if TYPE_CHECKING:
+    from enrich.spec import Json
+
+__all__ = ["SCHEMA", "Manifest", "write_manifest"]
+
+SCHEMA: Final = "enrich.run/1"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manifest:
+    """What ran, on what, when, and how it ended. Paths as the command was given them; no secrets."""
+
+    name: str
+    version: str  # of enrich
+    config: str
+    config_sha256: str
+    table: str
+    sandbox: bool
+    started_at: datetime  # aware
+    finished_at: datetime
+    exit_code: int
+    stopped: str = ""  # why it ended early, in words
+    output: str = ""
+    review: str = ""
+    report: str = ""
+    processors: tuple[str, ...] = ()  # the ladder, weakest first
+    fields: Mapping[str, str] = field(default_factory=dict)  # answer column → identity of the field
+    budget_usd: Decimal | None = None
+    groups: tuple[str, ...] = ()  # task groups that this run made or read
+    receipt: Receipt
+
+    @property
+    def seconds(self) -> float:
+        """How long it ran."""
+        return (self.finished_at - self.started_at).total_seconds()
+
+    def to_json(self) -> dict[str, Json]:
+        """The manifest as plain JSON."""
+        return {
+            "schema": SCHEMA,
+            "name": _text(self.name),
+            "version": self.version,
+            "sandbox": self.sandbox,
+            "started_at": _moment(self.started_at),
+            "finished_at": _moment(self.finished_at),
+            "seconds": round(self.seconds, 3),
+            "exit_code": int(self.exit_code),
+            "stopped": _text(self.stopped) or None,
+            "config": {"path": _text(self.config), "sha256": self.config_sha256},
+            "table": {"path": _text(self.table)},
+            "files": {
+                "output": _text(self.output) or None,
+                "review": _text(self.review) or None,
+                "report": _text(self.report) or None,
+            },
+            "processors": list(self.processors),
+            "fields": dict(self.fields),
+            "budget_usd": None if self.budget_usd is None else float(self.budget_usd),
+            "groups": list(self.groups),
+            "receipt": self.receipt.to_json(),
+        }
+
+
+def write_manifest(path: Path, manifest: Manifest) -> None:
+    """Write the manifest, whole or not at all; raises OutputError."""
+    write_whole(path, msgspec.json.format(msgspec.json.encode(manifest.to_json()), indent=2) + b"\n")
+
+
+def _moment(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def _text(text: str) -> str:
+    return text.encode(errors="replace").decode()  # a file name that is not UTF-8 holds lone surrogates

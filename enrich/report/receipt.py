@@ -1,0 +1,233 @@
+"""The receipt: what came in, what went out, what it cost; an error when it does not add up. Pure.
+
+    rows in        = complete + review + withheld + failed + skipped + pending
+    answers wanted = accepted + human + kept + review + withheld + not_found + invalid + failed + skipped
+                     + pending
+    runs paid      = sum over processors; dollars = sum over processors of runs at their price
+
+`to_text` is what the command prints, `to_json` what the manifest stores.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from itertools import zip_longest
+from typing import TYPE_CHECKING, Final
+
+from enrich.api.processors import PROCESSORS
+from enrich.errors import ReceiptError
+from enrich.figures import count_text, counted, usd_text
+from enrich.text import clean
+
+if TYPE_CHECKING:
+    from enrich.spec import Json
+
+__all__ = ["ANSWER_STATUSES", "ROW_STATUSES", "DoubleCharge", "Receipt", "next_steps"]
+
+ROW_STATUSES: Final = ("complete", "review", "withheld", "failed", "skipped", "pending")
+ANSWER_STATUSES: Final = (
+    "accepted",
+    "human",
+    "kept",
+    "review",
+    "withheld",
+    "not_found",
+    "invalid",
+    "failed",
+    "skipped",
+    "pending",
+)
+
+_GUTTER: Final = "    "
+_Line = tuple[str, str, str]  # label, number, dollars
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DoubleCharge:
+    """One question that the service ran, and billed, more than once; `usd` is what was paid too much."""
+
+    task_key: str
+    run_ids: tuple[str, ...]
+    usd: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receipt:
+    """The books of one run of the command. Money in US dollars."""
+
+    rows_in: int
+    rows: Mapping[str, int]  # by row status
+    answers_wanted: int
+    answers: Mapping[str, int]  # by answer status
+    runs_paid: int
+    usd: Decimal
+    runs_by_processor: Mapping[str, int]  # of the runs paid
+    distinct_inputs: int
+    runs_submitted: int
+    runs_failed: int  # not billed
+    usd_at_stake: Decimal  # in flight, or sent with an unknown outcome
+    double_charges: tuple[DoubleCharge, ...] = ()
+
+    def check(self) -> None:
+        """Raise ReceiptError, naming every sum that is wrong."""
+        faults = [*self._wrong_sums(), *self._wrong_dollars()]
+        if faults:
+            raise ReceiptError(
+                "the receipt does not add up: "
+                + "; ".join(faults)
+                + ". This is a fault of ours: nothing is lost, "
+                "every result is in the ledger"
+            )
+
+    def to_text(
+        self,
+        width: int = 80,
+        *,
+        title: str = "",
+        files: Mapping[str, str] | None = None,
+        steps: Sequence[str] = (),
+    ) -> str:
+        """The printed receipt, at most `width` wide where names allow it.
+
+        `files` maps each file written to what it is; `steps` says what to do next (see `next_steps`).
+        """
+        parts = [[clean(title)]] if title else []
+        parts += [self._books(width), self._notes()]
+        if self.double_charges:
+            parts.append(self._double_charges())
+        if files:
+            parts.append(["files", *_aligned(files)])
+        if steps:
+            parts.append(["next", *(f"  {clean(step)}" for step in steps)])
+        return "\n\n".join("\n".join(line.rstrip() for line in part) for part in parts) + "\n"
+
+    def to_json(self) -> dict[str, Json]:
+        """The receipt as plain JSON; dollars are numbers, exact to the tenth of a cent."""
+        return {
+            "rows_in": self.rows_in,
+            "rows": {status: self.rows.get(status, 0) for status in ROW_STATUSES},
+            "answers_wanted": self.answers_wanted,
+            "answers": {status: self.answers.get(status, 0) for status in ANSWER_STATUSES},
+            "distinct_inputs": self.distinct_inputs,
+            "runs_submitted": self.runs_submitted,
+            "runs_failed": self.runs_failed,
+            "runs_paid": self.runs_paid,
+            "runs_by_processor": dict(self.runs_by_processor),
+            "usd": float(self.usd),
+            "usd_at_stake": float(self.usd_at_stake),
+            "double_charges": [
+                {"task_key": charge.task_key, "run_ids": list(charge.run_ids), "usd": float(charge.usd)}
+                for charge in self.double_charges
+            ],
+        }
+
+    def _wrong_sums(self) -> list[str]:
+        sums: tuple[tuple[str, int, Mapping[str, int], Sequence[str] | None], ...] = (
+            ("rows in", self.rows_in, self.rows, ROW_STATUSES),
+            ("answers wanted", self.answers_wanted, self.answers, ANSWER_STATUSES),
+            ("runs paid", self.runs_paid, self.runs_by_processor, None),
+        )
+        faults = []
+        for name, total, parts, allowed in sums:
+            if sum(parts.values()) != total or min(parts.values(), default=0) < 0:
+                listed = " + ".join(f"{part} {number}" for part, number in parts.items()) or "nothing"
+                faults.append(f"{name} {total}, but {listed} = {sum(parts.values())}")
+            if allowed is not None and not parts.keys() <= set(allowed):
+                faults.append(f"{name}: no such status: {', '.join(sorted(parts.keys() - set(allowed)))}")
+        return faults
+
+    def _wrong_dollars(self) -> list[str]:
+        if not self.runs_by_processor.keys() <= PROCESSORS.keys():
+            return []  # a processor without a known price: nothing to compare with
+        expected = sum(
+            (_dollars(name, number) for name, number in self.runs_by_processor.items()), start=Decimal(0)
+        )
+        return [] if expected == self.usd else [f"dollars {self.usd}, but the runs paid come to {expected}"]
+
+    def _books(self, width: int) -> list[str]:
+        blocks = [
+            _block("rows in", self.rows_in, self.rows, ROW_STATUSES),
+            _block("answers wanted", self.answers_wanted, self.answers, ANSWER_STATUSES),
+            _runs_block(self),
+        ]
+        return _side_by_side(blocks, width)
+
+    def _notes(self) -> list[str]:
+        lines = [
+            f"{counted(self.distinct_inputs, 'distinct input')}; "
+            f"{counted(self.runs_submitted, 'run')} submitted, "
+            f"{count_text(self.runs_failed)} failed (not billed)"
+        ]
+        if self.usd_at_stake:
+            lines.append(f"{usd_text(self.usd_at_stake)} at stake: sent, and not answered yet")
+        return lines
+
+    def _double_charges(self) -> list[str]:
+        usd = sum((charge.usd for charge in self.double_charges), start=Decimal(0))
+        questions = counted(len(self.double_charges), "question")
+        lines = {
+            f"task {charge.task_key}": f"{usd_text(charge.usd)}  {', '.join(charge.run_ids)}"
+            for charge in self.double_charges
+        }
+        return [f"DOUBLE CHARGE: {questions} paid more than once, {usd_text(usd)} too much", *_aligned(lines)]
+
+
+def next_steps(receipt: Receipt, *, review_file: str = "", stopped: str = "") -> list[str]:
+    """What a person can do now, in the order in which it matters; `stopped` says why the run ended early."""
+    steps = []
+    waiting = receipt.answers.get("review", 0) + receipt.answers.get("invalid", 0)
+    if stopped:
+        steps.append(f"stopped: {stopped}")
+    if pending := receipt.rows.get("pending", 0):
+        rows = counted(pending, "pending row")
+        steps.append(f"the same command goes on with {rows}; nothing is paid for twice")
+    elif stopped:
+        steps.append("the same command goes on; nothing is paid for twice")
+    if waiting and review_file:
+        verb = "waits" if waiting == 1 else "wait"
+        steps.append(f"{counted(waiting, 'answer')} {verb} in {review_file}")
+    if failed := receipt.rows.get("failed", 0):
+        steps.append(f"{counted(failed, 'row')} failed: the column enrich_detail says why")
+    return steps
+
+
+def _dollars(processor: str, runs: int) -> Decimal:
+    return PROCESSORS[processor].usd * runs
+
+
+def _block(title: str, total: int, parts: Mapping[str, int], order: Sequence[str]) -> list[_Line]:
+    lines = [(f"  {status}", count_text(parts[status]), "") for status in order if parts.get(status)]
+    return [(title, count_text(total), ""), *lines]
+
+
+def _runs_block(receipt: Receipt) -> list[_Line]:
+    lines = [
+        (f"  {clean(name)}", count_text(runs), usd_text(_dollars(name, runs)) if name in PROCESSORS else "")
+        for name, runs in receipt.runs_by_processor.items()
+    ]
+    return [("runs paid", count_text(receipt.runs_paid), usd_text(receipt.usd)), *lines]
+
+
+def _side_by_side(blocks: Sequence[Sequence[_Line]], width: int) -> list[str]:
+    columns = [_columns(block) for block in blocks]
+    if sum(len(column[0]) for column in columns) + len(_GUTTER) * (len(columns) - 1) > width:
+        return [line for column in columns for line in ("", *column)][1:]
+    blanks = [" " * len(column[0]) for column in columns]
+    return [
+        _GUTTER.join(cell or blank for cell, blank in zip(cells, blanks, strict=True))
+        for cells in zip_longest(*columns, fillvalue="")
+    ]
+
+
+def _columns(block: Sequence[_Line]) -> list[str]:
+    labels, numbers, dollars = (max(len(line[part]) for line in block) for part in range(3))
+    gap = "  " if dollars else ""
+    return [f"{label:<{labels}}  {number:>{numbers}}{gap}{usd:>{dollars}}" for label, number, usd in block]
+
+
+def _aligned(lines: Mapping[str, str]) -> list[str]:
+    cleaned = {clean(name): clean(text) for name, text in lines.items()}
+    widest = max(map(len, cleaned), default=0)
+    return [f"  {name:<{widest}}  {text}" for name, text in cleaned.items()]

@@ -1,0 +1,75 @@
+"""The manifest says everything about a run to a script, in the documented form."""
+
+import json
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from enrich.errors import OutputError
+from enrich.report import Manifest, write_manifest
+
+DOCUMENT = Path(__file__).parents[2] / "docs" / "manifest.md"
+
+
+def test_the_stored_manifest(manifest: Manifest, tmp_path: Path) -> None:
+    write_manifest(tmp_path / "companies.run.json", manifest)
+    assert json.loads((tmp_path / "companies.run.json").read_bytes()) == {
+        "schema": "enrich.run/1",
+        "name": "companies",
+        "version": "0.1.0",
+        "sandbox": False,
+        "started_at": "2026-03-01T22:04:05Z",
+        "finished_at": "2026-03-01T22:31:17Z",
+        "seconds": 1632.25,
+        "exit_code": 4,
+        "stopped": "the budget of $45.65 is reached",
+        "config": {"path": "configs/companies.yaml", "sha256": "9f" * 32},
+        "table": {"path": "companies.csv"},
+        "files": {
+            "output": "companies.enriched.csv",
+            "review": "companies.enriched.review.csv",
+            "report": "companies.enriched.report.html",
+        },
+        "processors": ["core", "pro"],
+        "fields": dict(manifest.fields),
+        "budget_usd": 45.65,
+        "groups": ["tgrp_1", "tgrp_2"],
+        "receipt": manifest.receipt.to_json(),
+    }
+
+
+def test_it_is_readable_and_ends_with_a_line_break(manifest: Manifest, tmp_path: Path) -> None:
+    write_manifest(tmp_path / "run.json", manifest)
+    text = (tmp_path / "run.json").read_text("utf-8")
+    assert text.startswith('{\n  "schema": "enrich.run/1",\n')
+    assert text.endswith("}\n")
+
+
+def test_what_is_absent_is_null(manifest: Manifest) -> None:
+    stored = replace(manifest, stopped="", review="", budget_usd=None).to_json()
+    assert (stored["stopped"], stored["budget_usd"]) == (None, None)
+    assert stored["files"] == {
+        "output": manifest.output,
+        "review": None,
+        "report": manifest.report,
+    }
+
+
+def test_a_file_name_that_is_not_utf8_can_be_stored(manifest: Manifest, tmp_path: Path) -> None:
+    write_manifest(tmp_path / "run.json", replace(manifest, table="caf\udce9.csv"))
+    assert json.loads((tmp_path / "run.json").read_bytes())["table"] == {"path": "caf?.csv"}
+
+
+def test_a_place_that_refuses_is_an_output_error(manifest: Manifest, tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match=re.escape("absent/run.json: can't be written")):
+        write_manifest(tmp_path / "absent" / "run.json", manifest)
+
+
+def test_every_key_is_documented(manifest: Manifest) -> None:
+    documented = set(re.findall(r"`([\w.]+)`", DOCUMENT.read_text("utf-8")))
+    stored = manifest.to_json()
+    receipt = manifest.receipt.to_json()
+    assert stored.keys() <= documented
+    assert {f"receipt.{key}" for key in receipt} <= documented
