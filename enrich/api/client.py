@@ -32,7 +32,7 @@ from enrich.api.limits import RateLimiter
 from enrich.api.retry import Retry
 from enrich.api.secret import Secret
 from enrich.api.streams import EventStream
-from enrich.api.wire import AddedRuns, Group, RunResult, RunState
+from enrich.api.wire import AddedRuns, Group, RunResult, RunState, UnreadableError, decode_body
 
 __all__ = ["Client"]
 
@@ -189,8 +189,8 @@ class Client:
             self._heed(error)
             raise
         try:
-            return msgspec.json.decode(answer.body, type=kind)
-        except msgspec.MsgspecError as error:
+            return decode_body(answer.body, kind)
+        except UnreadableError as error:
             words = f"POST {path}: {self._unreadable(answer, error)}"
         if costs:
             raise UnknownOutcomeError(f"{words}; it may have taken effect", status=answer.status)
@@ -215,8 +215,8 @@ class Client:
                     raise StillActiveError(str(error), status=408) from None
                 raise
             try:
-                return msgspec.json.decode(answer.body, type=kind)
-            except msgspec.MsgspecError as error:
+                return decode_body(answer.body, kind)
+            except UnreadableError as error:
                 words = self._unreadable(answer, error)
             raise UnavailableError(f"GET {path}: {words}", status=answer.status)
 
@@ -264,7 +264,7 @@ class Client:
         if isinstance(error, RateLimitedError) and error.retry_after_s is not None:
             self.limiter.slow_down(error.retry_after_s)
 
-    def _unreadable(self, answer: Answer, error: msgspec.MsgspecError) -> str:
+    def _unreadable(self, answer: Answer, error: UnreadableError) -> str:
         reason = sanitised(str(error), self._secret, limit=200)
         return f"the answer {answer.status} can't be read ({len(answer.body)} bytes; {reason})"
 

@@ -32,11 +32,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import ClassVar, Final, TypeAlias
-
-import msgspec
+from typing import ClassVar, Final, TypeAlias, cast
 
 from enrich.api.secret import Secret
+from enrich.api.wire import UnreadableError, decode_body
 from enrich.text import clean
 
 __all__ = [
@@ -280,15 +279,15 @@ def sanitised(text: str, secret: Secret | None, *, limit: int = _MAX_MESSAGE) ->
 def _account_of(body: bytes, secret: Secret | None) -> tuple[str, Json, str | None]:
     """Message, detail and reference of an error body: the service's, FastAPI's, or plain text."""
     try:
-        document = msgspec.json.decode(body)
-    except msgspec.MsgspecError:
+        document = decode_body(body, object)
+    except UnreadableError:
         text = body[:_MAX_BODY].decode("utf-8", "replace")
         return (
             (_title_of(text, secret) if "<html" in text[:1000].lower() else sanitised(text, secret)),
             None,
             None,
         )
-    document = _sanitised_json(document, secret)
+    document = _sanitised_json(cast(Json, document), secret)
     if not isinstance(document, dict):
         return "", document, None
     error = document.get("error")

@@ -17,7 +17,7 @@ from enrich.api.connection import FOREIGN_ERRORS
 from enrich.api.errors import StreamBreakError, StreamCut, StreamStalled, sanitised
 from enrich.api.secret import Secret
 from enrich.api.sse import EventTooLargeError, SseDecoder, SseEvent
-from enrich.api.wire import ErrorBody, ErrorEvent, Event, RunEvent, UnreadableEventError, decode_event
+from enrich.api.wire import ErrorBody, ErrorEvent, Event, RunEvent, UnreadableError, decode_event
 
 __all__ = ["EventStream"]
 
@@ -90,7 +90,7 @@ class EventStream:
                 event = self._event(raw)
                 if event is not None:
                     events.append(event)
-        except (UnreadableEventError, EventTooLargeError) as error:
+        except (UnreadableError, EventTooLargeError) as error:
             self._broken = (
                 f"the stream sent what can't be read ({sanitised(str(error), self._secret, limit=200)})"
             )

@@ -7,7 +7,7 @@ number of runs) is required.
 
 from __future__ import annotations
 
-from typing import Final, TypeAlias
+from typing import Final, TypeAlias, TypeVar
 
 import msgspec
 from msgspec import Raw, Struct
@@ -24,7 +24,8 @@ __all__ = [
     "RunEvent",
     "RunResult",
     "RunState",
-    "UnreadableEventError",
+    "UnreadableError",
+    "decode_body",
     "decode_event",
 ]
 
@@ -122,8 +123,8 @@ class ErrorEvent(Struct, frozen=True, tag_field="type", tag="error"):
 Event: TypeAlias = RunEvent | GroupStatusEvent | ErrorEvent
 
 
-class UnreadableEventError(ValueError):
-    """An event of a known kind that can't be decoded, or bytes that aren't JSON."""
+class UnreadableError(ValueError):
+    """Bytes that aren't the JSON that was expected of them."""
 
 
 class _Kind(Struct, frozen=True):
@@ -133,20 +134,32 @@ class _Kind(Struct, frozen=True):
 _EVENT: Final[msgspec.json.Decoder[Event]] = msgspec.json.Decoder(Event)
 _KIND: Final[msgspec.json.Decoder[_Kind]] = msgspec.json.Decoder(_Kind)
 _KNOWN: Final = frozenset({"task_run.state", "task_group_status", "error"})
+_UNREADABLE: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+
+T = TypeVar("T")
+
+
+def decode_body(body: bytes, kind: type[T]) -> T:
+    """The body of an answer. Raises UnreadableError."""
+    try:
+        return msgspec.json.decode(_as_utf8(body), type=kind)
+    except _UNREADABLE as error:
+        raise UnreadableError(str(error)) from None
 
 
 def decode_event(data: bytes, *, last_id: str = "") -> Event | None:
     """The event in the data of one server-sent event; None if it is of an unknown kind.
 
-    `last_id` stands in where the JSON names no `event_id`. Raises UnreadableEventError: a dropped event
-    would look like a run that never came.
+    `last_id` stands in where the JSON names no `event_id`. Raises UnreadableError: a dropped event would
+    look like a run that never came.
     """
+    data = _as_utf8(data)
     try:
         event = _EVENT.decode(data)
-    except msgspec.MsgspecError as error:
+    except _UNREADABLE as error:
         if _is_of_unknown_kind(data):
             return None
-        raise UnreadableEventError(str(error)) from None
+        raise UnreadableError(str(error)) from None
     if event.event_id is None and last_id:
         msgspec.structs.force_setattr(event, "event_id", last_id)
     if isinstance(event, RunEvent):
@@ -154,8 +167,19 @@ def decode_event(data: bytes, *, last_id: str = "") -> Event | None:
     return event
 
 
+def _as_utf8(data: bytes) -> bytes:
+    """The bytes, with U+FFFD for what is no UTF-8: raw parts are kept, and must be readable later."""
+    if data.isascii():
+        return data
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return data.decode("utf-8", "replace").encode()
+    return data
+
+
 def _is_of_unknown_kind(data: bytes) -> bool:
     try:
         return _KIND.decode(data).type not in _KNOWN
-    except msgspec.MsgspecError:
+    except _UNREADABLE:
         return False
