@@ -14,6 +14,9 @@ import polars as pl
 import pytest
 from ruamel.yaml import YAML
 
+from enrich.config import check_columns, load, warnings
+from enrich.sandbox.facts import load_facts
+
 ROOT = Path(__file__).parents[1]
 OWN_KEYS = {"accept", "review", "refresh"}
 CONFIDENCES = {"high", "medium", "low", None}
@@ -87,6 +90,22 @@ def _answers(sample: Sample) -> Iterator[tuple[str, str, dict[str, Any]]]:
     for number, fact in enumerate(sample.known(), start=1):
         for field, answer in fact["answers"].items():
             yield f"{sample.facts.name}:{number} {field}", field, answer
+
+
+@every_sample
+def test_a_config_loads_without_advice_and_fits_its_table(sample: Sample) -> None:
+    config = load(sample.config)
+
+    assert list(warnings(config)) == []
+    assert check_columns(config, list(sample.rows()[0])) == []
+    assert [field.name for field in config.fields] == list(sample.schemas())
+
+
+@every_sample
+def test_the_sandbox_knows_the_answers_to_most_rows(sample: Sample) -> None:
+    facts = load_facts(sample.facts)
+    inputs = sample.inputs()
+    assert sum(facts.find(document) is not None for document in inputs) > 0.9 * len(inputs)
 
 
 @every_sample
@@ -314,3 +333,30 @@ def test_some_airports_are_left_out_of_the_facts() -> None:
     known = {match["iata_code"].casefold() for fact in AIRPORTS.known() for match in _matches(fact)}
     asked = {row["iata_code"].casefold() for row in AIRPORTS.inputs() if "iata_code" in row}
     assert 3 <= len(asked - known) <= 10
+
+
+@pytest.mark.parametrize(
+    ("document", "headquarters"),
+    [
+        pytest.param(
+            {"company_name": "SIEMENS AG", "website": "https://www.siemens.com/"},
+            "Munich, Germany",
+            id="by its address",
+        ),
+        pytest.param({"company_name": "lufthansa"}, "Cologne, Germany", id="by its name alone"),
+        pytest.param(
+            {"company_name": "Merck", "website": "merckgroup.com"},
+            "Darmstadt, Germany",
+            id="one of two namesakes",
+        ),
+        pytest.param(
+            {"company_name": "Merck", "website": "merck.com"},
+            "Rahway, United States",
+            id="the other namesake",
+        ),
+    ],
+)
+def test_a_company_is_known_however_it_is_written(document: dict[str, str], headquarters: str) -> None:
+    fact = load_facts(COMPANIES.facts).find(document)
+    assert fact is not None
+    assert fact.answers["headquarters"]["value"] == headquarters
