@@ -142,7 +142,8 @@ def _add_line(facts: Facts, line: Json, place: str) -> None:
 
 
 def _part(line: Mapping[str, Json], name: str, place: str) -> Mapping[str, Mapping[str, Json]]:
-    part = line.get(name) or {}
+    part = line.get(name)
+    part = {} if part is None else part
     if not isinstance(part, dict):
         raise SandboxError(f"{place}: {name} must be an object, not {part!r}")
     for key, value in part.items():
