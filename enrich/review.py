@@ -1,0 +1,194 @@
+"""The review queue `NAME.review.csv`: doubtful answers out to a person, the person's decisions back in.
+
+One line an answer, for a spreadsheet: every cell is text that no spreadsheet calculates (text.py), without
+control, bidi or invisible characters, and cut to what a cell holds. So the file is for reading and deciding;
+the values themselves stay in the ledger, and a decision names its answer by `run_id` and `field`. The last
+three columns are the person's: `decision` (accept, correct or reject), `correction`, `note`.
+
+The file is written line by line, takes the place of an older one only when it is whole, and has its header
+even when nothing is in doubt.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Final, Literal, Self, cast
+
+from enrich.atomic import disk_refusals, replacing
+from enrich.errors import Fault, OutputError, TableError
+from enrich.text import ELLIPSIS, clean, neutralise_formula
+
+if TYPE_CHECKING:
+    from enrich.spec import Json
+
+__all__ = ["Decision", "ReviewLine", "ReviewWriter", "Ruling", "read_decisions"]
+
+Ruling = Literal["accept", "correct", "reject"]
+
+_ANSWER: Final = ("row", "field", "status", "value", "confidence", "reason", "reasoning", "citations")
+_PERSON: Final = ("decision", "correction", "note")
+_INPUT: Final = "input_"
+_RULINGS: Final[Mapping[str, Ruling]] = {"accept": "accept", "correct": "correct", "reject": "reject"}
+_LONGEST_CELL: Final = 32_000  # characters; common spreadsheets hold 32,767 in a cell
+_DELIMITERS: Final = ",;\t"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReviewLine:
+    """One doubtful answer with its evidence; `row` counts the data rows of the table from 1."""
+
+    row: int
+    inputs: Mapping[str, Json]
+    field: str
+    status: str
+    value: Json
+    confidence: str | float | None
+    reason: str
+    reasoning: str | None
+    citations: Sequence[Mapping[str, Json]]
+    run_id: str
+    processor: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """What a person wrote beside one answer; `line` is the line of the file where it stands."""
+
+    line: int
+    row: str
+    field: str
+    run_id: str
+    ruling: Ruling
+    correction: str  # as typed; empty unless the ruling is `correct`
+    note: str
+
+
+class ReviewWriter:
+    """Writes the queue; a context manager: the file appears at `path` when the block ends without an error.
+
+    Raises OutputError for what the disk refuses.
+    """
+
+    def __init__(self, path: Path, *, input_fields: Sequence[str]) -> None:
+        self._path = path
+        self._input_fields = tuple(input_fields)
+        self._place = replacing(path)
+        self.lines = 0
+
+    def __enter__(self) -> Self:
+        # Nothing but this wrapper's buffer stands between a line and the file: memory stays bounded.
+        self._text = io.TextIOWrapper(self._place.__enter__(), encoding="utf-8", newline="")
+        self._csv = csv.writer(self._text, lineterminator="\n")
+        named = (_cell(_INPUT + field) for field in self._input_fields)
+        self._csv.writerow([*_ANSWER, *named, "run_id", "processor", *_PERSON])
+        return self
+
+    def add(self, line: ReviewLine) -> None:
+        """Append one answer."""
+        cells: list[Json] = [
+            line.row,
+            line.field,
+            line.status,
+            line.value,
+            line.confidence,
+            line.reason,
+            line.reasoning,
+            "\n".join(
+                address for citation in line.citations if isinstance(address := citation.get("url"), str)
+            ),
+            *(line.inputs.get(field) for field in self._input_fields),
+            line.run_id,
+            line.processor,
+        ]
+        with disk_refusals(self._path):
+            self._csv.writerow([*map(_cell, cells), "", "", ""])
+        self.lines += 1
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if error is None:
+            try:
+                with disk_refusals(self._path):
+                    self._text.detach()  # hands its buffer to the file, which its owner syncs and moves
+            except OutputError as refused:
+                self._place.__exit__(OutputError, refused, refused.__traceback__)
+                raise
+        self._place.__exit__(kind, error, traceback)
+
+
+def read_decisions(path: Path) -> list[Decision]:
+    """The decided lines of a review file, also as a spreadsheet saves it (BOM, semicolons or tabs).
+
+    Lines without a decision are passed over. Raises TableError with every fault.
+    """
+    faults: list[Fault] = []
+    decisions: list[Decision] = []
+    for line, cells in _read(path):
+        said = cells["decision"].strip().lower()
+        if not said:
+            if cells["correction"].strip():
+                hint = "write `correct` beside a correction, or take the correction out"
+                faults.append(Fault("a correction without a decision", line, "decision", hint))
+            continue
+        ruling = _RULINGS.get(said)
+        if ruling is None:
+            hint = "write accept, correct or reject, or leave it empty"
+            faults.append(Fault(f"not a decision: {clean(said, 40)!r}", line, "decision", hint))
+        elif not cells["run_id"].strip() or not cells["field"].strip():
+            faults.append(Fault("no run_id or no field, so the answer can't be found", line, "run_id"))
+        else:
+            decisions.append(_decision(line, cells, ruling))
+    if faults:
+        raise TableError(str(path), faults)
+    return decisions
+
+
+def _decision(line: int, cells: Mapping[str, str], ruling: Ruling) -> Decision:
+    return Decision(
+        line=line,
+        row=cells["row"],
+        field=cells["field"].strip(),
+        run_id=cells["run_id"].strip(),
+        ruling=ruling,
+        correction=cells["correction"] if ruling == "correct" else "",
+        note=cells["note"],
+    )
+
+
+def _read(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
+    """Each line as (line number, cells by column)."""
+    needed = ("row", "field", "run_id", *_PERSON)
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            header = file.readline()
+            file.seek(0)
+            delimiter = max(_DELIMITERS, key=header.count)
+            rows = csv.DictReader(file, delimiter=delimiter, restval="")
+            missing = [column for column in needed if column not in (rows.fieldnames or ())]
+            if missing:
+                hint = "keep the columns of the review file"
+                raise TableError(str(path), [Fault(f"no column {', '.join(missing)}", 1, "", hint)])
+            for cells in rows:
+                yield rows.line_num, cast("dict[str, str]", cells)
+    except UnicodeDecodeError as error:
+        raise TableError(str(path), [Fault("not UTF-8", hint="save it as CSV UTF-8")]) from error
+    except (OSError, csv.Error) as error:
+        raise TableError(str(path), [Fault(f"can't be read: {error}")]) from error
+
+
+def _cell(value: Json) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, int | float):
+        return json.dumps(value)
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    shown = "\n".join(clean(line) for line in text.splitlines())
+    cell = neutralise_formula(shown)
+    return cell if len(cell) <= _LONGEST_CELL else cell[: _LONGEST_CELL - 1] + ELLIPSIS
