@@ -1,4 +1,4 @@
-"""Texts with {columns} in them, as an input of a config may be: `{name} ({country})`; `{{` and `}}` stand for braces.
+"""Texts with {columns} in them, such as `{name} ({country})`; `{{` and `}}` stand for braces.
 
 The one parser of the notation: the config checks with it, the dataset renders by it.
 """
@@ -49,7 +49,7 @@ def is_template(text: str) -> bool:
 
 
 def columns_of(source: str) -> tuple[str, ...]:
-    """The columns that an input is made of, each once, in order: those of a template, or the column itself."""
+    """The columns that an input is made of, in order: those of a template, or the column itself."""
     if not is_template(source):
         return (source,)
     return tuple(dict.fromkeys(piece.name for piece in parse_template(source) if isinstance(piece, Column)))

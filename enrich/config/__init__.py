@@ -11,25 +11,16 @@ from enrich.config.checks import (
     evidence_columns,
     warnings,
 )
-from enrich.config.editor import json_schema
+from enrich.config.editor import json_schema, schema_text
+from enrich.config.gate import WORD_SCORES, Gate, GateLevel, Threshold, score
 from enrich.config.loading import load, parse
-from enrich.config.model import (
-    Config,
-    CsvOptions,
-    Evidence,
-    Existing,
-    Gate,
-    GateLevel,
-    Output,
-    Refresh,
-    SourcePolicy,
-    Threshold,
-    score,
-)
+from enrich.config.model import Config, CsvOptions, Evidence, Existing, Output, SourcePolicy
 from enrich.config.places import FaultElsewhere
+from enrich.config.refresh import Refresh
 
 __all__ = [
     "ROW_COLUMNS",
+    "WORD_SCORES",
     "Config",
     "CsvOptions",
     "Evidence",
@@ -47,6 +38,7 @@ __all__ = [
     "json_schema",
     "load",
     "parse",
+    "schema_text",
     "score",
     "warnings",
 ]

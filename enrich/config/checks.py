@@ -8,20 +8,23 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from decimal import Decimal
 from typing import Final
 
 from pydantic import ValidationError
 
-from enrich.config.model import OWN_KEYS, WORD_SCORES, Config, Evidence, Gate, Refresh
-from enrich.durations import duration_text
+from enrich.config.gate import TOO_STRICT, WORD_SCORES, threshold
+from enrich.config.model import OWN_KEYS, Config, Evidence
+from enrich.config.places import FaultElsewhere
+from enrich.config.refresh import TOO_LONG, Refresh, duration_words
 from enrich.errors import Fault
+from enrich.phrases import did_you_mean, some
 from enrich.spec import (
     MAX_SPEC_CHARS,
     Json,
     build_field,
     chars,
     check_output_schema,
-    did_you_mean,
     task_spec,
 )
 
@@ -39,7 +42,7 @@ ROW_COLUMNS: Final = ("enrich_status", "enrich_detail", "enrich_run_id", "enrich
 _EVIDENCE_ORDER: Final[tuple[Evidence, ...]] = ("confidence", "reasoning", "citations")
 
 
-# --- the columns that come out ----------------------------------------------------------------------------------
+# --- the columns that come out ----------------------------------------------------------------------------
 
 
 def answer_columns(name: str, basis: Iterable[str]) -> tuple[str, ...]:
@@ -57,7 +60,7 @@ def evidence_columns(config: Config) -> tuple[str, ...]:
 
 
 def check_columns(config: Config, columns: Sequence[str]) -> list[Fault]:
-    """Faults of the config against the columns of a table: missing ones, and those that a run would add again."""
+    """Faults of the config against a table's columns: missing, or there already though a run adds them."""
     faults = [*_missing_columns(config, columns), *_taken_columns(config, {*columns})]
     return [config.placed(fault) for fault in faults]
 
@@ -67,7 +70,7 @@ def _missing_columns(config: Config, columns: Sequence[str]) -> Iterator[Fault]:
         for column in config.columns_of(field):
             if column not in columns:
                 path = f"inputs.{field}"
-                hint = did_you_mean(column, columns) or f"its columns are {_some(columns)}"
+                hint = did_you_mean(column, columns) or f"its columns are {some(columns)}"
                 yield Fault(f'the table has no column "{column}"', path=path, hint=hint)
 
 
@@ -87,12 +90,7 @@ def _taken_columns(config: Config, columns: set[str]) -> Iterator[Fault]:
             yield Fault(f'the table already has the column "{column}"', hint=hint)
 
 
-def _some(columns: Sequence[str]) -> str:
-    shown = ", ".join(columns[:10])
-    return shown if len(columns) <= 10 else f"{shown} and {len(columns) - 10} more"
-
-
-# --- rules between keys -----------------------------------------------------------------------------------------
+# --- rules between keys -----------------------------------------------------------------------------------
 
 
 def relation_faults(raw: Mapping[str, Json]) -> Iterator[Fault]:
@@ -100,6 +98,7 @@ def relation_faults(raw: Mapping[str, Json]) -> Iterator[Fault]:
     inputs, outputs = _mapping(raw.get("inputs")), _mapping(raw.get("outputs"))
     yield from _require_faults(raw.get("require"), inputs)
     yield from _collision_faults(outputs, raw.get("basis"))
+    yield from _ladder_faults(raw.get("processor"))
     yield from _gate_faults(raw.get("confidence"), outputs)
     yield from _refresh_faults(raw.get("refresh"), outputs)
 
@@ -109,7 +108,7 @@ def _require_faults(require: Json, inputs: Mapping[str, Json]) -> Iterator[Fault
         if not isinstance(field, str):
             yield Fault("expected the name of an input field", path=f"require.{i}")
         elif field not in inputs:
-            hint = did_you_mean(field, inputs) or f"the input fields are {_some(list(inputs))}"
+            hint = did_you_mean(field, inputs) or f"the input fields are {some(list(inputs))}"
             yield Fault(f'there is no input field "{field}"', path=f"require.{i}", hint=hint)
 
 
@@ -123,44 +122,47 @@ def _collision_faults(outputs: Mapping[str, Json], basis: Json) -> Iterator[Faul
                 yield Fault(f'is also the evidence column of "{name}"', path=f"outputs.{column}", hint=hint)
 
 
+def _ladder_faults(processor: Json) -> Iterator[Fault]:
+    from enrich.api.processors import PROCESSORS
+
+    def strength(name: str) -> tuple[Decimal, bool]:
+        return PROCESSORS[name].usd, not name.endswith("-fast")
+
+    named = processor if isinstance(processor, list) else []
+    ladder = [name for name in named if isinstance(name, str) and name in PROCESSORS]
+    right = sorted(dict.fromkeys(ladder), key=strength)
+    if len(right) < len(ladder):
+        twice = next(name for name in right if ladder.count(name) > 1)
+        yield Fault(f'"{twice}" is there twice', path="processor", hint=f"write [{', '.join(right)}]")
+    elif right != ladder:
+        message = "a ladder goes from the weakest to the strongest"
+        yield Fault(message, path="processor", hint=f"write [{', '.join(right)}]")
+
+
 def _gate_faults(confidence: Json, outputs: Mapping[str, Json]) -> Iterator[Fault]:
-    gate = _gate(confidence)
+    common: Json = _mapping(confidence).get("accept", "high")
     for name, output in outputs.items():
-        own = {key: _mapping(output)[key] for key in ("accept", "review") if key in _mapping(output)}
-        if "review" not in own or gate is None or _gate({**own, "accept": own.get("accept", "high")}) is None:
-            continue
-        accept = own.get("accept", gate.accept)
-        if _gate({"accept": accept, "review": own["review"]}) is None:
-            inherited = "" if "accept" in own else " of confidence"
-            yield Fault(
-                f"review ({own['review']}) is stricter than accept ({accept}){inherited}",
-                path=f"outputs.{name}.review",
-                hint="what is good enough to accept needs no review: lower review, or raise accept",
-            )
-
-
-def _gate(raw: Json) -> Gate | None:
-    try:
-        return Gate.model_validate({} if raw is None else raw)
-    except ValidationError:
-        return None
+        own = _mapping(output)
+        review, accept = own.get("review"), own.get("accept", common)
+        lax, strict = threshold(review), threshold(accept)
+        if lax is not None and strict is not None and lax > strict:
+            whose = "accept" if "accept" in own else "confidence.accept"
+            message = f"review ({review}) is stricter than {whose} ({accept})"
+            yield Fault(message, path=f"outputs.{name}.review", hint=TOO_STRICT)
 
 
 def _refresh_faults(refresh: Json, outputs: Mapping[str, Json]) -> Iterator[Fault]:
-    base = _refresh("never" if refresh is None else refresh)
+    common = _refresh("never" if refresh is None else refresh)
     for name, output in outputs.items():
         own = _refresh(_mapping(output).get("refresh"))
-        if base is None or own is None or base.answers is None or "answers" in own.model_fields_set:
+        if common is None or own is None or common.answers is None or "answers" in own.model_fields_set:
             continue
-        for key in own.model_fields_set:
+        for key in sorted(own.model_fields_set):
             duration = getattr(own, key)
-            if duration is None or duration > base.answers:
-                said = "never" if duration is None else duration_text(duration)
-                yield Fault(
-                    f"{key} ({said}) is longer than answers of refresh ({duration_text(base.answers)})",
-                    path=f"outputs.{name}.refresh.{key}",
-                    hint="what is not known is asked again no later than what is",
-                )
+            if duration is None or duration > common.answers:
+                limit = duration_words(common.answers)
+                message = f"{key} ({duration_words(duration)}) is longer than refresh.answers ({limit})"
+                yield Fault(message, path=f"outputs.{name}.refresh.{key}", hint=TOO_LONG)
 
 
 def _refresh(raw: Json) -> Refresh | None:
@@ -206,18 +208,14 @@ def _mapping(value: Json) -> Mapping[str, Json]:
     return value if isinstance(value, dict) else {}
 
 
-# --- advice -----------------------------------------------------------------------------------------------------
+# --- advice -----------------------------------------------------------------------------------------------
 
 
 def warnings(config: Config) -> list[Fault]:
     """What is allowed but seldom meant, in the order of the file."""
-    found = [
-        *config.schema_advice,
-        *_processor_advice(config),
-        *_gate_advice(config),
-        *_variable_advice(config),
-    ]
-    return sorted((config.placed(fault) for fault in found), key=lambda fault: (fault.line or 0, fault.path))
+    found = [*_processor_advice(config), *_gate_advice(config), *_variable_advice(config)]
+    placed = [*config.schema_advice, *(config.placed(fault) for fault in found)]
+    return sorted(placed, key=lambda fault: (isinstance(fault, FaultElsewhere), fault.line or 0))
 
 
 def _processor_advice(config: Config) -> Iterator[Fault]:

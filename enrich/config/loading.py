@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
@@ -13,6 +14,7 @@ from enrich.config.model import OWN_KEYS, Config
 from enrich.config.places import FaultElsewhere, Places
 from enrich.config.secrets import take_secrets_out
 from enrich.config.source import read_source
+from enrich.config.values import path_problem
 from enrich.config.wording import MISSING, faults_of
 from enrich.errors import ConfigError, Fault
 from enrich.spec import Json, check_output_schema, inline_refs
@@ -20,6 +22,7 @@ from enrich.spec import Json, check_output_schema, inline_refs
 __all__ = ["load", "parse"]
 
 _NOTHING: Final = "expected a value, got nothing"
+_FILL_IN: Final = "write one, or leave the key out"
 
 
 def load(path: Path) -> Config:
@@ -28,52 +31,106 @@ def load(path: Path) -> Config:
     faults = [*source.faults, *take_secrets_out(source.root)]
     raw = source.root.plain()
     assert isinstance(raw, dict)
-    return _config(raw, Places(path, source.lines()), faults)
+    return _Loading(raw, Places(path, source.lines()), faults).config()
 
 
 def parse(raw: dict[str, Json], *, path: Path = Path("enrich.yaml")) -> Config:
     """The config of a mapping, as if it stood in a file at `path`; its faults have no lines."""
-    return _config(raw, Places(path), [])
+    return _Loading(dict(raw), Places(path), []).config()
 
 
-def _config(raw: dict[str, Json], places: Places, faults: list[Fault]) -> Config:
-    gone = {fault.path for fault in faults}
-    filled, nothing = _without_nothing(raw)
-    found = [Fault(_NOTHING, path=path, hint="write one, or leave the key out") for path in nothing]
-    gone.update(nothing)
-    advice: list[Fault] = []
-    if isinstance(filled.get("outputs"), str):
-        places, filled, errors = _with_schema_file(filled, places)
-        faults += errors
-        gone.update({"outputs"} if "outputs" not in filled else {})
-    else:
-        found += _with_refs_inlined(filled)
-    errors, advice = schema_faults(filled)
-    found += errors
-    config: Config | None = None
-    try:
-        config = Config.model_validate(filled, context={"folder": places.path.parent})
-    except ValidationError as error:
-        found += [f for f in faults_of(error, Config) if not (f.message == MISSING and f.path in gone)]
-    found += relation_faults(filled)
-    faults += [places.put(fault) for fault in found]
-    if config is None or faults:
-        raise ConfigError(str(places.path), _in_order(faults))
-    config._places, config._schema_advice = places, tuple(advice)
-    return config
+@dataclass(slots=True)
+class _Loading:
+    """One config on its way: what of it is left to look at, and the faults so far."""
+
+    raw: dict[str, Json]
+    places: Places
+    faults: list[Fault]
+    advice: list[Fault] = field(default_factory=list)
+
+    def config(self) -> Config:
+        gone = {fault.path for fault in self.faults}
+        gone |= self._drop_nothing()
+        self._write_outputs_out()
+        found, advice = schema_faults(self.raw)
+        config: Config | None = None
+        try:
+            config = Config.model_validate(self.raw, context={"folder": self.places.path.parent})
+        except ValidationError as error:
+            found += faults_of(error, Config, self.raw)
+        found += relation_faults(self.raw)
+        gone |= {fault.path for fault in self.faults}
+        self.faults += [self._put(f) for f in found if not (f.message == MISSING and f.path in gone)]
+        if config is None or self.faults:
+            raise ConfigError(str(self.places.path), _in_order(self.faults))
+        self.advice += [self._put(fault) for fault in advice]
+        config._places, config._schema_advice = self.places, tuple(self.advice)
+        return config
+
+    def _put(self, fault: Fault) -> Fault:
+        return self.places.put(fault)
+
+    def _drop_nothing(self) -> set[str]:
+        """Drops the keys without a value, and says so; in schemas they stay, where null has a meaning."""
+        self.raw, nothing = _without_nothing(self.raw)
+        self.faults += [self._put(Fault(_NOTHING, path=path, hint=_FILL_IN)) for path in nothing]
+        return {*nothing}
+
+    def _write_outputs_out(self) -> None:
+        """Replaces a schema file by its properties, and references by what they refer to."""
+        outputs = self.raw.get("outputs")
+        if isinstance(outputs, str):
+            del self.raw["outputs"]
+            if problem := path_problem(outputs):
+                self.faults.append(self._put(Fault(problem[0], path="outputs", hint=problem[1])))
+            else:
+                self._read_schema_file(self.places.path.parent / outputs)
+        elif isinstance(outputs, dict):
+            written_out: dict[str, Json] = {}
+            for name, schema in outputs.items():
+                inlined, faults = inline_refs(schema) if isinstance(schema, dict) else (schema, [])
+                written_out[name] = inlined
+                self.faults += [self._put(replace(f, path=f"outputs.{name}.{f.path}")) for f in faults]
+            self.raw["outputs"] = written_out
+
+    def _read_schema_file(self, path: Path) -> None:
+        try:
+            source = read_source(path)
+        except ConfigError as error:
+            for fault in error.faults:
+                self.faults.append(FaultElsewhere(fault.message, fault.line, "", fault.hint, str(path)))
+            hint = "a text here is the path of a JSON Schema file, as seen from the config"
+            self.faults.append(self._put(Fault("names a file that can't be used", path="outputs", hint=hint)))
+            return
+        self.places = Places(self.places.path, self.places.lines, path, source.lines())
+        faults = [*source.faults, *take_secrets_out(source.root)]
+        schema = source.root.plain()
+        assert isinstance(schema, dict)
+        inlined, ref_faults = inline_refs(schema)
+        errors, advice = check_output_schema(inlined)
+        properties = inlined.get("properties")
+        usable = isinstance(properties, dict) and inlined.get("type", "object") == "object"
+        if usable and "anyOf" not in inlined:
+            # What stands below the root is found again with the rest of the outputs.
+            errors, advice = _of_the_root(errors), _of_the_root(advice)
+            self.raw["outputs"] = properties
+            self._add_instructions(inlined.get("description"))
+        self.faults += [self.places.put_in_schema(f) for f in (*faults, *ref_faults, *errors)]
+        self.advice += [self.places.put_in_schema(f) for f in advice]
+
+    def _add_instructions(self, description: Json) -> None:
+        """The description at the root of a schema file holds for every answer, as instructions do."""
+        instructions = self.raw.get("instructions")
+        if isinstance(description, str) and description.strip():
+            said = [instructions] if isinstance(instructions, str) else []
+            self.raw["instructions"] = "\n\n".join(text.strip() for text in (*said, description))
 
 
-def _in_order(faults: Iterable[Fault]) -> Iterator[Fault]:
-    """By file, the config first, and by line; each once."""
-
-    def place(fault: Fault) -> tuple[str, int]:
-        return (fault.file if isinstance(fault, FaultElsewhere) else "", fault.line or 0)
-
-    return iter(sorted(dict.fromkeys(faults), key=place))
+def _of_the_root(faults: Iterable[Fault]) -> list[Fault]:
+    return [fault for fault in faults if fault.path.partition(".")[0] != "properties"]
 
 
 def _without_nothing(raw: dict[str, Json]) -> tuple[dict[str, Json], list[str]]:
-    """The config without the keys that have no value, and those keys. Schemas stay: null has a meaning there."""
     nothing: list[str] = []
 
     def filled(value: Json, path: tuple[str, ...]) -> Json:
@@ -81,63 +138,22 @@ def _without_nothing(raw: dict[str, Json]) -> tuple[dict[str, Json], list[str]]:
             return value
         out: dict[str, Json] = {}
         for key, inner in value.items():
-            ours = len(path) != 2 or path[0] != "outputs" or key in OWN_KEYS
-            if inner is None and ours:
+            in_schema = len(path) == 2 and path[0] == "outputs" and key not in OWN_KEYS
+            if inner is None and not in_schema:
                 nothing.append(".".join((*path, key)))
             else:
-                out[key] = filled(inner, (*path, key)) if ours else inner
+                out[key] = inner if in_schema else filled(inner, (*path, key))
         return out
 
-    result = filled(raw, ())
-    assert isinstance(result, dict)
-    return result, nothing
+    kept = filled(raw, ())
+    assert isinstance(kept, dict)
+    return kept, nothing
 
 
-def _with_refs_inlined(raw: dict[str, Json]) -> list[Fault]:
-    """Writes out the references of each output; the faults of those that can't be."""
-    outputs = raw.get("outputs")
-    found: list[Fault] = []
-    for name, schema in outputs.items() if isinstance(outputs, dict) else ():
-        if isinstance(schema, dict):
-            inlined, faults = inline_refs(schema)
-            outputs[name] = inlined  # type: ignore[index]
-            found += [Fault(f.message, path=f"outputs.{name}.{f.path}", hint=f.hint) for f in faults]
-    return found
+def _in_order(faults: Iterable[Fault]) -> list[Fault]:
+    """The config's faults before those of its schema file, by line; each once."""
 
+    def place(fault: Fault) -> tuple[str, int]:
+        return (fault.file if isinstance(fault, FaultElsewhere) else "", fault.line or 0)
 
-def _with_schema_file(raw: dict[str, Json], places: Places) -> tuple[Places, dict[str, Json], list[Fault]]:
-    """The config with the outputs of the JSON Schema file that it names, if that can be read."""
-    path = places.path.parent / str(raw["outputs"])
-    without = {key: value for key, value in raw.items() if key != "outputs"}
-    try:
-        source = read_source(path)
-    except ConfigError as error:
-        faults = [FaultElsewhere(f.message, f.line, f.path, f.hint, file=str(path)) for f in error.faults]
-        return places, without, list(faults)
-    places = Places(places.path, places.lines, path, source.lines())
-    secrets = take_secrets_out(source.root)
-    schema = source.root.plain()
-    assert isinstance(schema, dict)
-    inlined, ref_faults = inline_refs(schema)
-    found = [*source.faults, *secrets, *ref_faults]
-    properties = inlined.get("properties")
-    if not isinstance(properties, dict) or not properties or inlined.get("type", "object") != "object":
-        errors, _ = check_output_schema(inlined)
-        return places, without, [places.put_in_schema(f) for f in (*found, *errors)]
-    found += _root_faults(inlined)
-    said = [text for text in (raw.get("instructions"), inlined.get("description")) if isinstance(text, str)]
-    instructions: dict[str, Json] = {"instructions": "\n\n".join(s.strip() for s in said)} if said else {}
-    return (
-        places,
-        {**without, **instructions, "outputs": properties},
-        [places.put_in_schema(fault) for fault in found],
-    )
-
-
-def _root_faults(schema: dict[str, Json]) -> list[Fault]:
-    """What is wrong with the root of a schema file, apart from its properties."""
-    properties = schema["properties"]
-    assert isinstance(properties, dict)
-    stubs: dict[str, Json] = {name: {"type": "string", "description": "."} for name in properties}
-    errors, _ = check_output_schema({**schema, "properties": stubs})
-    return errors
+    return sorted(dict.fromkeys(faults), key=place)

@@ -1,11 +1,12 @@
-"""Keeps secrets out of configs: a config that seems to hold one is refused, and its value is shown nowhere."""
+"""Keeps secrets out of configs: one that seems to hold a key is refused, and the key is shown nowhere."""
 
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 from typing import Final
 
-from enrich.config.source import Node
+from enrich.config.tree import Node
 from enrich.errors import Fault
 
 __all__ = ["take_secrets_out"]
@@ -22,14 +23,15 @@ _KNOWN_FORMS: Final = re.compile(
 _RANDOM: Final = re.compile(r"(?<![A-Za-z0-9/=_-])[A-Za-z0-9_-]{24,}(?![A-Za-z0-9/])")
 _MIN_SWITCHES: Final = 8  # between kinds of characters; names in snake_case or CamelCase have far fewer
 
-_WHAT: Final = "keys never stand in a config"
+_WHAT: Final = "holds what looks like a secret"
 _HINT: Final = (
-    "remove it and set PARALLEL_API_KEY in the environment; if the file was shared, have the key replaced"
+    "keys never stand in a config: take it out, set PARALLEL_API_KEY in the environment, "
+    "and have the key replaced if the file was shared"
 )
 
 
 def take_secrets_out(root: Node) -> list[Fault]:
-    """Removes from the tree what seems to be a secret, so that no other fault can show it; a fault for each."""
+    """Removes what seems to be a secret from the tree, so that no other fault shows it; a fault for each."""
     faults: list[Fault] = []
     _search(root, "", faults)
     return faults
@@ -45,19 +47,17 @@ def _search(node: Node, path: str, faults: list[Fault]) -> None:
         for key, inner in list(node.value.items()):
             where = f"{path}.{key}" if path else key
             if looks_secret(key):
-                faults.append(
-                    Fault(f"a key of this mapping looks like a secret: {_WHAT}", inner.line, path, _HINT)
-                )
+                faults.append(Fault("a key here looks like a secret", inner.line, path, _HINT))
                 del node.value[key]
             elif _holds_secret(key, inner, path):
-                faults.append(Fault(f"looks like a secret: {_WHAT}", inner.line, where, _HINT))
+                faults.append(Fault(_WHAT, inner.line, where, _HINT))
                 del node.value[key]
             else:
                 _search(inner, where, faults)
     elif isinstance(node.value, list):
         for i, inner in enumerate(list(node.value)):
             if isinstance(inner.value, str) and looks_secret(inner.value):
-                faults.append(Fault(f"looks like a secret: {_WHAT}", inner.line, f"{path}.{i}", _HINT))
+                faults.append(Fault(_WHAT, inner.line, f"{path}.{i}", _HINT))
                 node.value.remove(inner)
             else:
                 _search(inner, f"{path}.{i}", faults)
@@ -75,5 +75,5 @@ def _holds_secret(key: str, node: Node, path: str) -> bool:
 
 def _is_random(word: str) -> bool:
     kinds = ["0" if c.isdigit() else "A" if c.isupper() else "a" for c in word if c.isalnum()]
-    switches = sum(a != b for a, b in zip(kinds, kinds[1:], strict=False))
+    switches = sum(a != b for a, b in pairwise(kinds))
     return len({*kinds}) >= 2 and "0" in kinds and switches >= _MIN_SWITCHES

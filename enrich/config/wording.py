@@ -1,4 +1,4 @@
-"""pydantic's errors as faults in our own words: where, what came, what was expected, what to write instead."""
+"""pydantic's errors as faults in our words: where, what came, what was expected, what to write instead."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from enrich.errors import Fault
-from enrich.spec import did_you_mean, shown
+from enrich.phrases import did_you_mean, shown
+from enrich.spec import Json
 
 __all__ = ["MISSING", "faults_of"]
 
@@ -23,28 +24,44 @@ _REQUIRED: Final[Mapping[str, str]] = {
 }
 
 
-def faults_of(error: ValidationError, model: type[BaseModel]) -> Iterator[Fault]:
-    """A fault for each of pydantic's errors, with its key path and no line yet."""
+def faults_of(error: ValidationError, model: type[BaseModel], raw: Mapping[str, Json]) -> Iterator[Fault]:
+    """A fault for each of pydantic's errors in `raw`, with its key path and no line yet."""
+    written: Json = dict(raw)
     for detail in error.errors(include_url=False):
+        if detail["type"] == "default_factory_not_called":  # the key that the default hangs on has its fault
+            continue
         loc = [str(step) for step in detail["loc"] if step != "[key]"]
         message, hint = _words(detail, loc, model)
         key = detail.get("ctx", {}).get("key", "")
-        yield Fault(message, path=".".join([*loc, key] if key else loc), hint=hint)
+        steps = [*loc, key] if key else loc
+        path = steps if message == MISSING else _as_written(steps, written)
+        yield Fault(message, path=".".join(path), hint=hint)
+
+
+def _as_written(steps: list[str], raw: Json) -> list[str]:
+    """The part of a key path that the config has: `refresh` for the `refresh.answers` of its short form."""
+    for i, step in enumerate(steps):
+        if isinstance(raw, dict) and step in raw:
+            raw = raw[step]
+        elif isinstance(raw, list) and step.isdecimal() and int(step) < len(raw):
+            raw = raw[int(step)]
+        else:
+            return steps[:i]
+    return steps
 
 
 def _words(detail: ErrorDetails, loc: list[str], model: type[BaseModel]) -> tuple[str, str]:
     context: dict[str, Any] = detail.get("ctx", {})
-    match detail["type"]:
-        case "enrich":
-            return str(context["message"]), str(context["hint"])
-        case "missing":
-            return MISSING, _REQUIRED.get(loc[-1], "")
-        case "extra_forbidden":
-            known = tuple(_model_at(model, loc[:-1]).model_fields)
-            return "unknown key", did_you_mean(loc[-1], known) or f"the keys here are {', '.join(known)}"
-        case _:  # a model where something else came; every other kind of value has a validator of its own
-            known = tuple(_model_at(model, loc).model_fields)
-            return f"expected a mapping with {', '.join(known)}, got {shown(detail['input'])}", ""
+    if detail["type"] == "enrich":
+        return str(context["message"]), str(context["hint"])
+    if detail["type"] == "missing":
+        return MISSING, _REQUIRED[loc[-1]]
+    if detail["type"] == "extra_forbidden":
+        known = tuple(_model_at(model, loc[:-1]).model_fields)
+        return "unknown key", did_you_mean(loc[-1], known) or f"the keys here are {', '.join(known)}"
+    # What is left is a mapping of ours that is none: every other kind of value has a check of its own.
+    known = tuple(_model_at(model, loc).model_fields)
+    return f"expected a mapping with {', '.join(known)}, got {shown(detail['input'])}", ""
 
 
 def _model_at(model: type[BaseModel], loc: list[str]) -> type[BaseModel]:

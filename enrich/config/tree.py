@@ -1,0 +1,267 @@
+"""YAML 1.2 as a tree in which every value knows its line.
+
+The tree is built from the parser's events, so that the rules are ours: the core schema of YAML 1.2 (`NO`,
+`on` and dates stay text), keys are text and stand once, anchors and `<<` work, tags do not. What is wrong
+with single keys is collected; only broken syntax ends the reading.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final, TypeAlias
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.events import (
+    AliasEvent,
+    DocumentStartEvent,
+    MappingEndEvent,
+    MappingStartEvent,
+    ScalarEvent,
+    SequenceEndEvent,
+)
+from ruamel.yaml.reader import ReaderError
+
+from enrich.errors import Fault
+from enrich.spec import Json
+
+__all__ = ["MAX_DEPTH", "Node", "UnreadableError", "build_tree"]
+
+MAX_DEPTH: Final = 60
+MAX_NODES: Final = 50_000  # with anchors written out: a few lines can stand for billions of values
+
+_Event: TypeAlias = Any  # ruamel's events have their attributes untyped
+_Scalar: TypeAlias = bool | int | float | str | None
+
+
+@dataclass(slots=True)
+class Node:
+    """A value and its line: that of its key, or its own where it has none."""
+
+    line: int
+    value: _Scalar | list[Node] | dict[str, Node]
+    size: int = 1
+
+    def plain(self) -> Json:
+        """The value as JSON has it."""
+        if isinstance(self.value, dict):
+            return {key: node.plain() for key, node in self.value.items()}
+        if isinstance(self.value, list):
+            return [node.plain() for node in self.value]
+        return self.value
+
+    def inner(self) -> Iterator[tuple[str, Node]]:
+        """The values right below this one."""
+        if isinstance(self.value, dict):
+            yield from self.value.items()
+        elif isinstance(self.value, list):
+            yield from ((str(i), node) for i, node in enumerate(self.value))
+
+    def walk(self, path: str = "") -> Iterator[tuple[str, Node]]:
+        """This value and every one below it, with their key paths."""
+        yield path, self
+        for key, node in self.inner():
+            yield from node.walk(_join(path, key))
+
+
+class UnreadableError(Exception):
+    """The text can't be read as a whole."""
+
+    def __init__(self, message: str, line: int | None = None, hint: str = "") -> None:
+        super().__init__(message)
+        self.fault = Fault(message, line=line, hint=hint)
+
+
+def build_tree(text: str) -> tuple[Node, list[Fault]]:
+    """The root mapping of a text, and the faults of single keys; UnreadableError if it has none."""
+    builder = _Builder(text)
+    try:
+        return builder.document(), builder.faults
+    except MarkedYAMLError as error:
+        raise _syntax_error(error) from None
+    except ReaderError as error:
+        line = text[: error.position].count("\n") + 1
+        raise UnreadableError(f"a control character (U+{ord(text[error.position]):04X})", line) from None
+    except YAMLError:
+        raise UnreadableError("not valid YAML") from None
+
+
+class _Builder:
+    """Reads one document's events into nodes."""
+
+    def __init__(self, text: str) -> None:
+        self._events: Iterator[_Event] = iter(YAML(typ="safe", pure=True).parse(text))
+        self._anchors: dict[str, Node | None] = {}
+        self.faults: list[Fault] = []
+
+    def document(self) -> Node:
+        root: Node | None = None
+        for event in self._events:
+            if isinstance(event, DocumentStartEvent):
+                if root is not None:
+                    raise UnreadableError("a second document begins", _line(event), "keep one in a file")
+                root = self._node(next(self._events), depth=0, path="")
+        if root is None or root.value is None:
+            raise UnreadableError("the file is empty")
+        if not isinstance(root.value, dict):
+            kind = "a list" if isinstance(root.value, list) else "a single value"
+            raise UnreadableError(f"expected keys and values, got {kind}", root.line)
+        return root
+
+    def _node(self, event: _Event, *, depth: int, path: str, key_line: int | None = None) -> Node:
+        """The value that begins with `event`."""
+        line = key_line or _line(event)
+        if depth > MAX_DEPTH:
+            raise UnreadableError(f"nested more than {MAX_DEPTH} levels deep", line)
+        if isinstance(event, AliasEvent):
+            return self._alias(event, line)
+        if event.anchor is not None:
+            self._anchors[event.anchor] = None
+        if event.tag is not None and str(event.tag) not in ("!", "tag:yaml.org,2002:str"):
+            tag = str(event.tag).replace("tag:yaml.org,2002:", "!!")
+            self.faults.append(
+                Fault(f"the tag {tag} means nothing here", line, path, "write the plain value")
+            )
+        if isinstance(event, ScalarEvent):
+            node = Node(line, _scalar(event))
+        elif isinstance(event, MappingStartEvent):
+            node = self._mapping(depth, line, path)
+        else:
+            node = self._sequence(depth, line, path)
+        if node.size > MAX_NODES:
+            raise UnreadableError(f"stands for more than {MAX_NODES} values", line, "use fewer anchors")
+        if event.anchor is not None:
+            self._anchors[event.anchor] = node
+        return node
+
+    def _alias(self, event: _Event, line: int) -> Node:
+        name = event.anchor
+        if name not in self._anchors:
+            raise UnreadableError(f'"*{name}" stands for nothing', line, f'"&{name}" must come before it')
+        target = self._anchors[name]
+        if target is None:
+            raise UnreadableError(f'"*{name}" contains itself', line)
+        return Node(line, target.value, target.size)
+
+    def _sequence(self, depth: int, line: int, path: str) -> Node:
+        items: list[Node] = []
+        while not isinstance(event := next(self._events), SequenceEndEvent):
+            items.append(self._node(event, depth=depth + 1, path=_join(path, str(len(items)))))
+        return Node(line, items, 1 + sum(item.size for item in items))
+
+    def _mapping(self, depth: int, line: int, path: str) -> Node:
+        entries: dict[str, Node] = {}
+        merged: dict[str, Node] = {}
+        while not isinstance(event := next(self._events), MappingEndEvent):
+            key = self._key(event, depth, path)
+            where = path if key is None else _join(path, key)
+            node = self._node(next(self._events), depth=depth + 1, path=where, key_line=_line(event))
+            if key == "<<" and event.style is None:
+                merged = {**self._merged(node, path), **merged}
+            elif key in entries:
+                first = f"the key is there twice, first on line {entries[key].line}"
+                self.faults.append(Fault(first, _line(event), where))
+            elif key is not None:
+                entries[key] = node
+        entries = {**merged, **entries}
+        return Node(line, entries, 1 + sum(node.size for node in entries.values()))
+
+    def _merged(self, node: Node, path: str) -> dict[str, Node]:
+        """What `<<` brings: of a list of mappings, the first has the last word."""
+        out: dict[str, Node] = {}
+        for source in reversed(node.value if isinstance(node.value, list) else [node]):
+            if isinstance(source.value, dict):
+                out.update(source.value)
+            else:
+                self.faults.append(Fault("<< takes a mapping, or a list of them", node.line, path))
+        return out
+
+    def _key(self, event: _Event, depth: int, path: str) -> str | None:
+        """The text of a key; None, and a fault, if it is no text."""
+        line = _line(event)
+        if isinstance(event, ScalarEvent):
+            text, value = str(event.value), _scalar(event)
+            if isinstance(value, str):
+                return value
+            message = f"the key {text} is no text" if text else "a key is missing"
+            hint = f'write "{text}"' if text else 'before the ":"'
+            self.faults.append(Fault(message, line, path, hint))
+            return None
+        target = self._node(event, depth=depth + 1, path=path)
+        if isinstance(target.value, str):
+            return target.value
+        self.faults.append(
+            Fault("a key is no text", line, path, "a text that begins with { or [ goes in quotes")
+        )
+        return None
+
+
+# The core schema (YAML 1.2.2, section 10.3.2), without .inf and .nan: JSON has none, so they stay text.
+_NULL: Final = frozenset({"", "~", "null", "Null", "NULL"})
+_TRUE: Final = frozenset({"true", "True", "TRUE"})
+_FALSE: Final = frozenset({"false", "False", "FALSE"})
+_INT: Final = re.compile(r"[-+]?[0-9]{1,400}|0o[0-7]{1,400}|0x[0-9a-fA-F]{1,400}", re.ASCII)
+_FLOAT: Final = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?", re.ASCII)
+
+
+def _scalar(event: _Event) -> _Scalar:
+    # The second half of a JSON escape such as \ud83d\ude00 comes alone; what stays alone becomes U+FFFD.
+    text = str(event.value).encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    quoted = event.style is not None or event.tag is not None
+    return text if quoted else _resolved(text)
+
+
+def _resolved(text: str) -> _Scalar:
+    if text in _NULL:
+        return None
+    if text in _TRUE or text in _FALSE:
+        return text in _TRUE
+    if _INT.fullmatch(text):
+        return int(text, 0) if text[:2] in ("0o", "0x") else int(text)
+    number = float(text) if _FLOAT.fullmatch(text) else math.nan
+    return number if math.isfinite(number) else text
+
+
+def _line(event: _Event) -> int:
+    return int(event.start_mark.line) + 1
+
+
+def _join(path: str, key: str) -> str:
+    return f"{path}.{key}" if path else key
+
+
+# --- what the parser says, in other words -----------------------------------------------------------------
+
+_QUOTES: Final = "put the text in quotes"
+# What stands in the parser's problem or context → message, hint, whether the line is where it began.
+_SYNTAX: Final = (
+    (r"'\\t'", "a tab where blanks are expected", "YAML is indented by blanks", False),
+    (r"found character '(.)' that cannot start", 'a text does not begin with "{0}"', _QUOTES, False),
+    (r"mapping values are not", 'a ":" is not expected here', f"{_QUOTES}, or check the indentation", False),
+    (r"quoted scalar", "a quote is never closed", "", True),
+    (r"flow sequence", 'a "[" is never closed, or a comma is missing', "", True),
+    (r"flow mapping", 'a "{{" is never closed, or a comma is missing', "", True),
+    (r"simple key|expected ':'", 'a key without ":"', "", False),
+    (
+        r"block|document start",
+        "the line does not fit what is above it",
+        'check the indentation and the ":"; a text that begins with { [ or a quote goes in quotes as a whole',
+        False,
+    ),
+)  # fmt: skip
+
+
+def _syntax_error(error: MarkedYAMLError) -> UnreadableError:
+    said = f"{error.problem or ''}\n{error.context or ''}"
+    for pattern, message, hint, where_it_began in _SYNTAX:
+        if match := re.search(pattern, said):
+            mark = (
+                (error.context_mark if where_it_began else None) or error.problem_mark or error.context_mark
+            )
+            line = int(mark.line) + 1 if mark is not None else None
+            return UnreadableError(message.format(*match.groups()), line, hint)
+    mark = error.problem_mark or error.context_mark
+    return UnreadableError("not valid YAML", int(mark.line) + 1 if mark is not None else None)
