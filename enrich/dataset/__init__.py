@@ -1,0 +1,28 @@
+"""Tables in and out: batches of rows from CSV, TSV, NDJSON and Parquet, and the same table back with answers.
+
+`open_table` reads a file once to its end and raises with every fault and its line. `InputBuilder` turns rows
+into the documents that are asked about. `check_output_path` finds before anything is sent what would keep
+`TableWriter` from writing; that gives back every cell as it came, in a file that is whole or not there.
+"""
+
+from enrich.dataset.encoding import AnswerColumn
+from enrich.dataset.files import Files
+from enrich.dataset.formats import TableFormat, default_output
+from enrich.dataset.inputs import InputBuilder
+from enrich.dataset.paths import check_output_path
+from enrich.dataset.reading import open_table
+from enrich.dataset.tables import Batch, Table
+from enrich.dataset.writing import TableWriter
+
+__all__ = [
+    "AnswerColumn",
+    "Batch",
+    "Files",
+    "InputBuilder",
+    "Table",
+    "TableFormat",
+    "TableWriter",
+    "check_output_path",
+    "default_output",
+    "open_table",
+]

@@ -1,0 +1,62 @@
+"""What a table file is: its kind, compression and dialect, told by its name and first bytes. No rows here."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal
+
+Kind = Literal["csv", "tsv", "ndjson", "parquet"]
+Compression = Literal["gzip", "zstd"]
+
+KINDS: Final[dict[str, Kind]] = {
+    ".csv": "csv",
+    ".tsv": "tsv",
+    ".tab": "tsv",
+    ".ndjson": "ndjson",
+    ".jsonl": "ndjson",
+    ".parquet": "parquet",
+}
+COMPRESSIONS: Final[dict[str, Compression]] = {".gz": "gzip", ".zst": "zstd"}
+KNOWN_SUFFIXES: Final = ".csv, .tsv, .ndjson, .jsonl (each also with .gz or .zst) or .parquet"
+
+
+@dataclass(frozen=True, slots=True)
+class TableFormat:
+    """How a table is stored. What does not apply to a kind has its default.
+
+    `encoding` is a Python codec name; `bom` says that the text starts with a byte order mark; `quote` is
+    empty where no character quotes.
+    """
+
+    kind: Kind
+    compression: Compression | None = None
+    encoding: str = "utf-8"
+    bom: bool = False
+    delimiter: str = ","
+    quote: str = '"'
+    newline: str = "\n"
+
+
+def split_suffix(path: Path) -> tuple[str, str]:
+    """`("companies", ".csv.gz")` of `companies.csv.gz`; the suffix is empty where it names no table."""
+    suffixes = path.suffixes
+    count = 2 if suffixes and suffixes[-1].lower() in COMPRESSIONS else 1
+    suffix = "".join(suffixes[-count:])
+    if named_format(path) is None:
+        return path.name, ""
+    return path.name.removesuffix(suffix), suffix
+
+
+def named_format(path: Path) -> TableFormat | None:
+    """The format that a file's name promises, None where it promises no table."""
+    suffixes = [suffix.lower() for suffix in path.suffixes]
+    compression = COMPRESSIONS.get(suffixes.pop()) if suffixes and suffixes[-1] in COMPRESSIONS else None
+    kind = KINDS.get(suffixes[-1]) if suffixes else None
+    if kind is None or (kind == "parquet" and compression):
+        return None
+    return TableFormat(kind, compression, delimiter="\t" if kind == "tsv" else ",")
+
+
+def default_output(path: Path) -> Path:
+    """Where the enriched table goes when nothing is said: `c.csv.gz` → `c.enriched.csv.gz`, beside it."""
+    stem, suffix = split_suffix(path)
+    return path.with_name(f"{stem}.enriched{suffix}")

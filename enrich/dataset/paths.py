@@ -1,0 +1,53 @@
+"""Where the output may go: all that can be known of it before anything is sent."""
+
+import os
+import shutil
+import stat
+from pathlib import Path
+from typing import Final
+
+from enrich.dataset.files import Files, NewFile
+from enrich.dataset.formats import KNOWN_SUFFIXES, named_format
+from enrich.dataset.tables import Table
+from enrich.errors import OutputError
+
+_SPARE_BYTES: Final = 1 << 20
+
+
+def check_output_path(path: Path, table: Table, *, files: Files | None = None) -> None:
+    """Raise OutputError when the table can't be written to `path`; tries it with an empty file beside it."""
+    if named_format(path) is None:
+        raise OutputError(f"{path}: unknown kind of table; give an output named {KNOWN_SUFFIXES}")
+    if path.is_symlink() and not path.exists():
+        raise OutputError(f"{path}: is a link to {path.readlink()}, which is not there; mend it or remove it")
+    folder = path.resolve().parent
+    if not folder.is_dir():
+        raise OutputError(f"{path}: there is no folder {folder}; make it, or give another output")
+    if path.exists():
+        _check_target(path, table, folder)
+    _check_space(path, table, folder)
+    NewFile(path, files or Files()).discard()
+
+
+def _check_target(path: Path, table: Table, folder: Path) -> None:
+    status = path.stat()
+    if path.samefile(table.path):
+        raise OutputError(f"{path}: is the input itself, which is never overwritten; give another output")
+    if stat.S_ISDIR(status.st_mode):
+        raise OutputError(f"{path}: is a folder; give the name of a file")
+    if not stat.S_ISREG(status.st_mode):
+        raise OutputError(f"{path}: is no regular file, and a table is put in its place whole; name a file")
+    if not os.access(path, os.W_OK):
+        raise OutputError(f"{path}: is read-only; allow writing to it, or give another output")
+    if status.st_dev != folder.stat().st_dev:
+        raise OutputError(f"{path}: is mounted from elsewhere and can't be replaced; give another output")
+
+
+def _check_space(path: Path, table: Table, folder: Path) -> None:
+    needed = 2 * table.path.stat().st_size + _SPARE_BYTES
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise OutputError(
+            f"{path}: {free >> 20} MB are free in {folder}, and the output may need {needed >> 20} MB; "
+            "free some space, or give another output"
+        )

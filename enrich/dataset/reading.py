@@ -1,0 +1,29 @@
+"""Open a table of any kind: the one place that knows all of them."""
+
+from pathlib import Path
+
+from enrich.dataset.delimited import open_delimited
+from enrich.dataset.formats import named_format
+from enrich.dataset.ndjson import open_ndjson
+from enrich.dataset.parquet import open_parquet
+from enrich.dataset.streams import check_suffix, reading
+from enrich.dataset.tables import Table
+
+
+def open_table(
+    path: Path, *, encoding: str | None = None, delimiter: str | None = None, quote: str | None = None
+) -> Table:
+    """Open the table at `path` and read it once to its end, so that every fault in it shows now.
+
+    The name says the kind. `encoding`, `delimiter` and `quote` (empty: nothing quotes) are for text; what is
+    not given is found. Raises TableError with all faults and their lines.
+    """
+    named = named_format(path)
+    if named is None:
+        raise check_suffix(path)
+    with reading(path):
+        if named.kind == "parquet":
+            return open_parquet(path, named)
+        if named.kind == "ndjson":
+            return open_ndjson(path, named, encoding=encoding)
+        return open_delimited(path, named, encoding=encoding, delimiter=delimiter, quote=quote)

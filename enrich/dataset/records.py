@@ -1,0 +1,208 @@
+"""Delimited text record by record, strictly: the exact reader for every file, and the one that finds faults.
+
+Python's csv module does the parsing. What it lacks is here: the line on which a record starts, the text of
+the record, and for each kind of fault a sentence that says where it is and what to look for.
+"""
+
+import csv
+import io
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Final
+
+from enrich.dataset.dialect import Dialect
+from enrich.dataset.tables import name_faults, table_error
+from enrich.errors import Fault, TableError
+
+MAX_RECORD_BYTES: Final = 32 << 20
+_QUOTE_HINT: Final = "inside a quoted cell a quote is written twice: is one missing, or left open?"
+_NOT_UTF8: Final = re.compile("[\udc80-\udcff]")
+
+
+class RecordReader:
+    """Iterates over the records of a UTF-8 stream. A blank line is a record without cells.
+
+    Bytes that are not UTF-8 arrive as lone surrogates, for `text_faults` to find. `newline` is the line break
+    of the file (lines are counted by it). Raises csv.Error where quotes are wrong; nothing follows then.
+    """
+
+    def __init__(self, stream: IO[bytes], dialect: Dialect, newline: str = "\n") -> None:
+        csv.field_size_limit(MAX_RECORD_BYTES)  # holds for the process; its default of 128 KB is too small
+        self.dialect = dialect
+        self.newline = newline
+        self.line = 1
+        """The line on which the current record starts."""
+        self.raw: list[str] = []
+        """The current record as it stands in the file, cut at every kind of line break."""
+        self._text = io.TextIOWrapper(stream, "utf-8", "surrogateescape", newline="")
+        self._size = 0
+        self._reader = csv.reader(
+            self._lines(),
+            delimiter=dialect.delimiter,
+            quotechar=dialect.quote or None,
+            quoting=csv.QUOTE_MINIMAL if dialect.quote else csv.QUOTE_NONE,
+            strict=True,
+        )
+
+    def __iter__(self) -> Iterator[list[str]]:
+        return self
+
+    def __next__(self) -> list[str]:
+        self.line += line_breaks(self.raw, self.newline)
+        self.raw = []
+        self._size = 0
+        return next(self._reader)
+
+    def _lines(self) -> Iterator[str]:
+        for line in self._text:
+            self.raw.append(line)
+            self._size += len(line)
+            if self._size > MAX_RECORD_BYTES:
+                raise csv.Error(f"the record is longer than {MAX_RECORD_BYTES >> 20} MB")
+            yield line
+
+
+def line_breaks(raw: list[str], newline: str) -> int:
+    """How many lines the pieces of a record end, in a file whose line break is `newline`."""
+    return sum(piece.endswith(newline[-1:]) for piece in raw)
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """The first record: the names, its line break (empty at the end of the file), its size in UTF-8 bytes."""
+
+    names: tuple[str, ...]
+    newline: str
+    size: int
+
+
+def read_header(path: Path, stream: IO[bytes], dialect: Dialect) -> Header:
+    """The names of the columns. Raises TableError when there are none or they can't be used."""
+    reader = RecordReader(stream, dialect)
+    try:
+        names = next(reader, None)
+    except csv.Error as error:
+        raise table_error(path, [_quoting_fault(reader, error)]) from None
+    if names is None:
+        raise TableError(str(path), [Fault("the file is empty", hint="its first line must name the columns")])
+    if not names:
+        raise TableError(str(path), [Fault("the first line is blank", 1, hint="it must name the columns")])
+    faults = _text_faults(reader) + name_faults(names, 1)
+    if faults:
+        raise table_error(path, faults)
+    raw = "".join(reader.raw)
+    newline = next((end for end in ("\r\n", "\n", "\r") if raw.endswith(end)), "")
+    return Header(tuple(names), newline, len(raw.encode()))
+
+
+def count_rows(path: Path, stream: IO[bytes], dialect: Dialect, newline: str) -> int:
+    """The number of rows after the header, every record checked. Raises TableError with all faults."""
+    reader = RecordReader(stream, dialect, newline)
+    check = _Check(reader, len(next(reader)))
+    try:
+        for cells in reader:
+            check.add(cells)
+    except csv.Error as error:
+        check.faults.append(_quoting_fault(reader, error))
+    if check.faults:
+        raise table_error(path, check.faults)
+    return check.rows
+
+
+class _Check:
+    """Counts rows and gathers faults."""
+
+    def __init__(self, reader: RecordReader, cells: int) -> None:
+        self.faults: list[Fault] = []
+        self.rows = 0
+        self._reader = reader
+        self._cells = cells
+        self._blank_lines: list[int] = []
+        self._after_stray_break = False
+
+    def add(self, cells: list[str]) -> None:
+        self.faults += _text_faults(self._reader)
+        line = self._reader.line
+        if self._is_cut(line):
+            return
+        if not cells and self._cells > 1:
+            self._blank_lines.append(line)  # no fault if nothing follows
+            return
+        self.faults += [Fault("the line is blank", blank) for blank in self._blank_lines]
+        self._blank_lines = []
+        self.rows += 1
+        if len(cells or [""]) != self._cells:
+            self.faults.append(_ragged(line, len(cells), self._cells))
+
+    def _is_cut(self, line: int) -> bool:
+        """Whether a stray line break ends this record, or ended the one before: that is one fault."""
+        after, self._after_stray_break = self._after_stray_break, False
+        last = self._reader.raw[-1]
+        if self._reader.newline == "\r" and last.endswith("\n"):
+            kind, others = "line feed (LF)", "CR"
+        elif self._reader.newline != "\r" and last.endswith("\r"):
+            kind, others = "carriage return (CR)", "LF"
+        else:
+            return after
+        message = f"a lone {kind} outside quotes, in a file whose lines end in {others}"
+        self.faults.append(Fault(message, line, hint="quote the cell that holds it"))
+        self._after_stray_break = True
+        return True
+
+
+def _text_faults(reader: RecordReader) -> list[Fault]:
+    """NUL characters and bytes that are not UTF-8 in the reader's current record."""
+    faults = []
+    for number, text in enumerate(reader.raw):
+        wrong = None if text.isascii() else _NOT_UTF8.search(text)
+        if "\0" not in text and not wrong:
+            continue
+        line = reader.line + line_breaks(reader.raw[:number], reader.newline)
+        if "\0" in text:
+            faults.append(Fault("a NUL character", line, hint="if the file is UTF-16, give that encoding"))
+        if wrong:
+            message = f"the byte {ord(wrong[0]) - 0xDC00:02X} is not UTF-8"
+            hint = "if the file is Windows-1252, give the encoding windows-1252"
+            faults.append(Fault(message, line, hint=hint))
+    return faults
+
+
+def _ragged(line: int, cells: int, header: int) -> Fault:
+    message = f"{cells} {'cell' if cells == 1 else 'cells'}, but the header has {header}"
+    hint = "a cell that holds the delimiter must be quoted" if cells > header else "are cells missing?"
+    return Fault(message, line, hint=hint)
+
+
+def _quoting_fault(reader: RecordReader, error: csv.Error) -> Fault:
+    """What is wrong with the quotes of the reader's current record, on the line where the quote opens."""
+    text = "".join(reader.raw)
+    wrong = _wrong_quote(text, reader.dialect)
+    if wrong is None or len(text) > MAX_RECORD_BYTES:
+        return Fault(f"{error}, from this line on", reader.line, hint=_QUOTE_HINT)
+    cell, opened, closed = wrong
+    line = reader.line + text.count(reader.newline[-1:], 0, opened)
+    if closed is None:
+        return Fault(f"a quote is opened here, in cell {cell}, and never closed", line, hint=_QUOTE_HINT)
+    end = reader.line + text.count(reader.newline[-1:], 0, closed)
+    where = "" if end == line else f" on line {end}"
+    message = f"cell {cell} opens with a quote, and text follows its closing quote{where}"
+    return Fault(message, line, hint=_QUOTE_HINT)
+
+
+def _wrong_quote(text: str, dialect: Dialect) -> tuple[int, int, int | None] | None:
+    """(number of the cell, where its quote opens, where it closes if it does) of the first wrong cell."""
+    if not dialect.quote:
+        return None
+    q, d = re.escape(dialect.quote), re.escape(dialect.delimiter)
+    quoted = rf"{q}[^{q}]*(?:{q}{q}[^{q}]*)*{q}"
+    sound_cell = re.compile(rf"{quoted}(?=[{d}\r\n]|\Z)|(?!{q})[^{d}\r\n]*")
+    position, number = 0, 1
+    while position <= len(text) and (match := sound_cell.match(text, position)):
+        position = match.end() + 1
+        number += 1
+    if position > len(text):
+        return None
+    closing = re.compile(quoted).match(text, position)
+    return number, position, closing.end() if closing else None

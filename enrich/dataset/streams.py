@@ -1,0 +1,167 @@
+"""Files as streams of UTF-8 bytes, whatever their compression and encoding, never held as a whole.
+
+Python's own `gzip` reads gzip (several members, checksums, a cut end); zstandard comes with pyarrow. Any
+other encoding than UTF-8 is decoded strictly: a byte that is not of it is a fault with its line.
+"""
+
+import codecs
+import gzip
+import io
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Final, cast
+
+import pyarrow as pa  # type: ignore[import-untyped]
+
+from enrich.dataset.formats import KNOWN_SUFFIXES, TableFormat
+from enrich.errors import Fault, TableError
+
+CHUNK_BYTES: Final = 1 << 20
+_BOMS: Final = (
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+)
+_OTHER_FILES: Final = (
+    (b"\x1f\x8b", "gzip", "name it .csv.gz (or .tsv.gz, .ndjson.gz)"),
+    (b"\x28\xb5\x2f\xfd", "zstandard", "name it .csv.zst (or .tsv.zst, .ndjson.zst)"),
+    (b"PAR1", "Parquet", "name it .parquet"),
+    (b"PK\x03\x04", "zip or Excel", "save it as CSV or Parquet first"),
+    (b"\xd0\xcf\x11\xe0", "old Excel", "save it as CSV or Parquet first"),
+)
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Turn what can go wrong while a file is read into TableError."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise TableError(str(path), [Fault("there is no such file")]) from None
+    except IsADirectoryError:
+        raise TableError(str(path), [Fault("this is a folder, not a table", hint="name a file")]) from None
+    except (gzip.BadGzipFile, EOFError, zlib.error, pa.ArrowException) as error:
+        fault = Fault(f"the file is damaged: {error}", hint="fetch or write it again")
+        raise TableError(str(path), [fault]) from None
+    except OSError as error:
+        raise TableError(str(path), [Fault(f"can't be read: {error.strerror or error}")]) from None
+
+
+def open_bytes(path: Path, compression: str | None) -> IO[bytes]:
+    """The file's bytes, decompressed on the way."""
+    if compression == "gzip":
+        return cast(IO[bytes], gzip.open(path, "rb"))
+    if compression == "zstd":
+        stream = pa.CompressedInputStream(pa.OSFile(str(path)), "zstd")
+        return cast(IO[bytes], io.BufferedReader(_Readable(stream), CHUNK_BYTES))
+    return path.open("rb", buffering=CHUNK_BYTES)
+
+
+class _Readable(io.RawIOBase):
+    """An Arrow stream as a raw Python stream."""
+
+    def __init__(self, stream: pa.NativeFile) -> None:
+        self._stream = stream
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: object) -> int:
+        view = memoryview(cast(bytearray, buffer))
+        data = self._stream.read(len(view))
+        view[: len(data)] = data
+        return len(data)
+
+    def close(self) -> None:
+        self._stream.close()
+        super().close()
+
+
+def find_encoding(path: Path, start: bytes, given: str | None) -> tuple[str, bool]:
+    """(codec, whether a byte order mark stands at the start) of a text that begins with `start`."""
+    for magic, what, hint in _OTHER_FILES:
+        if start.startswith(magic):
+            raise TableError(str(path), [Fault(f"this is a {what} file", hint=hint)])
+    marked = next((codec for bom, codec in _BOMS if start.startswith(bom)), None)
+    wanted = _codec(path, given) if given else None
+    if wanted == "utf-16":
+        return marked or "utf-16-le", marked is not None
+    if wanted and marked and wanted != marked:
+        message = f"the file starts with the byte order mark of {marked}, but the encoding given is {given}"
+        raise TableError(str(path), [Fault(message, 1, hint="leave the encoding out")])
+    return wanted or marked or "utf-8", marked is not None
+
+
+def _codec(path: Path, given: str) -> str:
+    try:
+        info = codecs.lookup(given)
+        "".encode(info.name)  # some names are of codecs that are no encodings of text
+    except (LookupError, ValueError):
+        hint = "known ones are utf-8, utf-16, windows-1252, latin-1 and the other names of Python's codecs"
+        raise TableError(str(path), [Fault(f"{given!r} is no encoding", hint=hint)]) from None
+    return "utf-8" if info.name == "utf-8-sig" else info.name
+
+
+def open_utf8(path: Path, table_format: TableFormat) -> IO[bytes]:
+    """The text of the file as UTF-8 without byte order mark; a UTF-8 file's bytes are not checked here."""
+    stream = open_bytes(path, table_format.compression)
+    if table_format.bom:
+        stream.read(len("\ufeff".encode(table_format.encoding)))
+    if table_format.encoding == "utf-8":
+        return stream
+    transcoded = _Transcoded(stream, table_format.encoding, path)
+    return cast(IO[bytes], io.BufferedReader(transcoded, CHUNK_BYTES))
+
+
+class _Transcoded(io.RawIOBase):
+    """Text in some encoding as UTF-8."""
+
+    def __init__(self, stream: IO[bytes], encoding: str, path: Path) -> None:
+        self._stream = stream
+        self._encoding = encoding
+        self._decoder = codecs.getincrementaldecoder(encoding)("strict")
+        self._path = path
+        self._lines = 0
+        self._ready = memoryview(b"")
+        self._at_end = False
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: object) -> int:
+        view = memoryview(cast(bytearray, buffer))
+        while not self._ready and not self._at_end:
+            self._refill()
+        count = min(len(view), len(self._ready))
+        view[:count] = self._ready[:count]
+        self._ready = self._ready[count:]
+        return count
+
+    def _refill(self) -> None:
+        chunk = self._stream.read(CHUNK_BYTES)
+        self._at_end = not chunk
+        try:
+            text = self._decoder.decode(chunk, final=self._at_end)
+        except UnicodeDecodeError as error:
+            raise self._fault(error) from None
+        self._lines += text.count("\n")
+        self._ready = memoryview(text.encode())
+
+    def _fault(self, error: UnicodeDecodeError) -> TableError:
+        before = error.object[: error.start].decode(self._encoding, "ignore")
+        line = self._lines + before.count("\n") + 1
+        wrong = error.object[error.start : max(error.end, error.start + 1)].hex(" ").upper()
+        message = f"the bytes {wrong} are not {self._encoding}"
+        return TableError(str(self._path), [Fault(message, line, hint="is it another encoding?")])
+
+    def close(self) -> None:
+        self._stream.close()
+        super().close()
+
+
+def check_suffix(path: Path) -> TableError:
+    """The error for a name that promises no table."""
+    message = f"unknown kind of table {''.join(path.suffixes) or path.name!r}"
+    return TableError(str(path), [Fault(message, hint=f"give a file named {KNOWN_SUFFIXES}")])

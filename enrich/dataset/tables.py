@@ -1,0 +1,121 @@
+"""A table as the other steps see it: named columns, a row count, and batches of rows in the table's order.
+
+A batch has a polars `frame` of the columns as they were read. In text formats each column is text and an
+empty cell is null; nothing is guessed, so `00123` stays `00123`. `values` gives one column as Python values.
+Whatever a format needs to give the original cells back unchanged, its own batch class carries along.
+"""
+
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from enrich.dataset.cells import is_json_type, text_cells
+from enrich.dataset.formats import TableFormat
+from enrich.dataset.where import condition_mask
+from enrich.errors import Fault, TableError
+
+BATCH_ROWS = 8192
+MAX_FAULTS = 20
+
+
+class Batch(ABC):
+    """Some rows of a table, one after the other. `start` is the index of the first, from 0."""
+
+    start: int
+
+    @property
+    @abstractmethod
+    def frame(self) -> pl.DataFrame:
+        """The rows, each column with its type in the table's `schema`."""
+
+    @property
+    @abstractmethod
+    def height(self) -> int:
+        """How many rows."""
+
+    def values(self, column: str) -> list[Any]:
+        """The cells of one column as JSON values (text where JSON lacks the type), None for an empty one."""
+        cells = self.frame.get_column(column)
+        is_json = is_json_type(cells.dtype) or cells.dtype.is_nested()
+        return (cells if is_json else text_cells(cells)).to_list()
+
+
+class Table(ABC):
+    """A table that was read once to its end and found sound; `batches` reads it again, as often as asked."""
+
+    path: Path
+    format: TableFormat
+    columns: tuple[str, ...]
+    schema: pl.Schema
+    height: int
+
+    @abstractmethod
+    def batches(self, rows: int = BATCH_ROWS) -> Iterator[Batch]:
+        """The table from its first row on, in batches of at most `rows`, in bounded memory.
+
+        Raises TableError when the file is no longer the one that was opened.
+        """
+
+    def mask(self, batch: Batch, where: str) -> pl.Series:
+        """Which rows of `batch` fulfil the SQL condition `where`; NULL is false. Raises ConfigError."""
+        return condition_mask(batch.frame, where)
+
+    def check_condition(self, where: str) -> None:
+        """Raise ConfigError when `where` is no condition on this table's columns; reads no rows."""
+        condition_mask(self.schema.to_frame(), where)
+
+
+@dataclass(frozen=True, slots=True)
+class FileState:
+    """What tells that a file was changed or replaced between two readings."""
+
+    inode: int
+    size: int
+    modified_ns: int
+
+    @classmethod
+    def of(cls, path: Path) -> "FileState":
+        """The state of the file at `path` now. Raises OSError."""
+        status = os.stat(path)
+        return cls(status.st_ino, status.st_size, status.st_mtime_ns)
+
+    def check(self, path: Path) -> None:
+        """Raise TableError when the file at `path` is not in this state."""
+        if FileState.of(path) != self:
+            raise changed(path)
+
+
+def changed(path: Path) -> TableError:
+    """The error for a file that is not the one that was opened."""
+    return TableError(
+        str(path),
+        [Fault("the file was changed while it was being read", hint="run the same command again")],
+    )
+
+
+def table_error(path: Path, faults: list[Fault]) -> TableError:
+    """All `faults` in the order of their lines, the first ones in full and the rest counted."""
+    ordered = sorted(faults, key=lambda fault: fault.line or 0)
+    more = len(ordered) - MAX_FAULTS
+    if more > 0:
+        ordered = [*ordered[:MAX_FAULTS], Fault(f"and {more} more {'fault' if more == 1 else 'faults'}")]
+    return TableError(str(path), ordered)
+
+
+def name_faults(names: list[str], line: int | None) -> list[Fault]:
+    """What is wrong with a table's column names: empty ones and doubles."""
+    faults = []
+    first: dict[str, int] = {}
+    for number, name in enumerate(names, 1):
+        if not name.strip():
+            faults.append(Fault(f"column {number} has no name", line, hint="give it one in the header"))
+        elif name in first:
+            message = f"columns {first[name]} and {number} have the same name {name!r}"
+            faults.append(Fault(message, line, hint="rename one of them"))
+        first.setdefault(name, number)
+    return faults

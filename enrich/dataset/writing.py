@@ -1,0 +1,126 @@
+"""Tables out: the original columns as they came, the answers beside them, in a file that is whole or not.
+
+In its own format a table comes out with its cells unchanged: Parquet's Arrow batches and NDJSON's lines go
+through untouched, delimited text keeps its dialect, encoding and line breaks. In another format the original
+values are written as `cells` has them.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+import polars as pl
+
+from enrich.dataset.delimited import DelimitedTable
+from enrich.dataset.encoding import AnswerColumn, Encoder, Layout, make_encoder, output_format
+from enrich.dataset.files import Files, NewFile, writing
+from enrich.dataset.ndjson import NdjsonTable
+from enrich.dataset.parquet import ParquetTable
+from enrich.dataset.tables import Batch, Table
+from enrich.errors import OutputError, TableError
+
+_TABLES: Final[dict[str, type[DelimitedTable | NdjsonTable | ParquetTable]]] = {
+    "csv": DelimitedTable,
+    "tsv": DelimitedTable,
+    "ndjson": NdjsonTable,
+    "parquet": ParquetTable,
+}
+
+
+class TableWriter:
+    """Writes a table's batches, in order, with answers. A context manager: `close` makes the file appear.
+
+    Leaving the block by an exception, or `abort`, leaves what stood at `path`. Raises OutputError.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        like: Table,
+        columns: Sequence[AnswerColumn],
+        *,
+        neutralise: bool = True,
+        files: Files | None = None,
+    ) -> None:
+        self.format = output_format(path, like)
+        self._path = path
+        self._like = like
+        self._layout = Layout(like, columns)
+        self._rows = 0
+        self._is_closed = False
+        self._new = NewFile(path, files or Files())
+        try:
+            with writing(path):
+                self._encoder: Encoder = make_encoder(
+                    self._new.file, self.format, self._layout, neutralise=neutralise
+                )
+        except BaseException:
+            self.abort()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self.close()
+        else:
+            self.abort()
+
+    def write(self, batch: Batch, answers: pl.DataFrame) -> None:
+        """Add the rows of `batch` with their answers: a row each, the columns named as they were given."""
+        if batch.start != self._rows or answers.height != batch.height:
+            expected = f"row {self._rows} with {batch.height} rows of answers comes next"
+            raise ValueError(f"{expected}; got row {batch.start} with {answers.height}")
+        with writing(self._path):
+            self._encoder.write(batch, self._layout.typed(answers))
+        self._rows += batch.height
+
+    def close(self) -> None:
+        """Finish the file, read it back, put it in its place. Nothing is left to do the second time."""
+        if self._is_closed:
+            return
+        self._is_closed = True
+        try:
+            self._check_rows()
+            with writing(self._path):
+                self._encoder.close()
+            self._new.sync()
+            self._verify()
+            self._new.commit()
+        except BaseException:
+            self._new.discard()
+            raise
+
+    def abort(self) -> None:
+        """Give the file up: what stood at `path` still stands."""
+        self._is_closed = True
+        self._new.discard()
+
+    def _check_rows(self) -> None:
+        if self._rows != self._like.height:
+            raise ValueError(f"{self._rows} rows were written of {self._like.height}")
+
+    def _verify(self) -> None:
+        try:
+            written = _TABLES[self.format.kind](self._new.temporary, self.format)
+        except TableError as error:
+            raise self._unreadable(str(error)) from error
+        if written.height != self._rows:
+            raise self._unreadable(f"{written.height} rows instead of {self._rows}")
+        names = self._layout.names
+        if self.format.kind == "ndjson":  # its columns are the keys of the rows that are there
+            same = not self._rows or set(written.columns) == set(names)
+        else:
+            same = written.columns == names
+        if not same:
+            raise self._unreadable(f"columns {', '.join(written.columns)}")
+
+    def _unreadable(self, found: str) -> OutputError:
+        return OutputError(
+            f"{self._path}: what was written could not be read back ({found}); what stood there before "
+            "still stands; look after the disk, then run the same command again"
+        )
