@@ -133,7 +133,7 @@ class Connection:
         }
         if beta:
             headers["parallel-beta"] = ",".join(beta)
-        tls = _tls_context(self._base_url)
+        tls = _tls_context(needed=transport is None and self._base_url.startswith("https:"))
         gets = httpx.Limits(
             max_connections=_STREAMS + _OTHER_GETS,
             max_keepalive_connections=_OTHER_GETS,
@@ -331,10 +331,10 @@ class Connection:
         return f"{type(error).__name__}: {words}" if words else type(error).__name__
 
 
-def _tls_context(base_url: str) -> ssl.SSLContext:
-    if base_url.startswith("https:"):
+def _tls_context(*, needed: bool) -> ssl.SSLContext:
+    if needed:
         return httpx.create_ssl_context()
-    return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # never used: loading the certificates would take 30 ms
+    return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # trusts nobody, in a ms: loading certificates takes 30
 
 
 async def _whole_body(response: httpx.Response, *, limit: int = MAX_BODY_BYTES) -> bytes:
