@@ -211,7 +211,7 @@ def _keep(
         waiting.ended.discard(run.run_id)
         outcomes.append(Outcome(n, run.run_id, run.status == "completed", run.raw, run.error))
     if outcomes:
-        yield RecordOutcomes(submission.submission_id, outcomes, cursor)
+        yield RecordOutcomes(submission.submission_id, submission.processor, outcomes, cursor)
         paid = sum(outcome.completed for outcome in outcomes)
         yield Settled(submission.usd_micro, paid=paid, freed=len(outcomes) - paid)
 

@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from enrich.clock import Stamp
-from enrich.ledger import Intent, Ledger, LiveRun, OpenSubmission, Outcome
+from enrich.ledger import Intent, Ledger, LiveRun, OpenSubmission, Outcome, ServiceKind
 
 
 class StopRequested(Exception):  # noqa: N818 — a request, not an error
@@ -203,6 +203,16 @@ class FetchRun:
 
 
 @dataclass(frozen=True, slots=True)
+class RecordService:
+    """Raises LedgerError when the ledger holds results of the other kind."""
+
+    kind: ServiceKind
+
+    def apply(self, ledger: Ledger) -> None:
+        ledger.record_service(self.kind)
+
+
+@dataclass(frozen=True, slots=True)
 class RecordIntent:
     """Gives the submission's id."""
 
@@ -270,6 +280,7 @@ class RecordResolved:
 @dataclass(frozen=True, slots=True)
 class RecordOutcomes:
     submission_id: int
+    processor: str
     outcomes: Sequence[Outcome]
     runs_cursor: str | None
 
@@ -327,7 +338,8 @@ class Reload:
 
 
 Transition = (
-    RecordIntent
+    RecordService
+    | RecordIntent
     | RecordAccepted
     | RecordNotCreated
     | RecordRefused

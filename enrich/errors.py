@@ -6,6 +6,7 @@
     ├── OutputError          output path or disk, before or while writing      exit 2
     ├── LedgerError          ledger damaged, of another version, or mixed      exit 2
     ├── LedgerBusyError      another instance holds the ledger                 exit 75
+    ├── UsageError           an option of the command                          exit 2
     ├── MissingKeyError      no API key in the environment                     exit 2
     ├── ServiceRefusedError  key or permission refused by the service          exit 5
     └── ReceiptError         the books do not add up: a fault of ours          exit 1
@@ -76,6 +77,12 @@ class ConfigError(FaultsError):
 
 class TableError(FaultsError):
     """The input table is wrong: faults with their lines. Nothing was sent."""
+
+
+class UsageError(EnrichError):
+    """An option of the command can't be followed. Nothing was sent."""
+
+    exit_code = ExitCode.USAGE
 
 
 class OutputError(EnrichError):

@@ -15,7 +15,7 @@ listing, within the settling time of being sent. Beyond it the excess is bounded
 """
 
 from collections.abc import Generator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Any, Final, TypeVar
 
@@ -91,8 +91,7 @@ class Question:
     usd_micro: int
     field_ids: tuple[str, ...]
     spec: Mapping[str, Any]
-    source_policy: Mapping[str, Any] | None = None
-    location: str | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)  # beside the input of each run: source policy, location
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +143,8 @@ def submit(batch: Batch, tasks: Sequence[Task], *, settle_s: float = SETTLE_S) -
         if len(set(added.run_ids)) == len(added.run_ids) == len(tasks):
             yield RecordAccepted(submission_id, added.run_ids, added.runs_cursor)
             yield Settled(batch.question.usd_micro, why="accepted")
-            return (yield Reload(submission_id))
+            accepted: OpenSubmission = yield Reload(submission_id)
+            return accepted
         detail = f"the answer names {len(set(added.run_ids))} runs, {len(tasks)} were sent"
     # Settling is measured from here and not from the intent: a process that was stopped between the two would
     # otherwise count the time in which it had not yet sent anything.
@@ -194,7 +194,8 @@ def resolve(submission: OpenSubmission, *, settle_s: float = SETTLE_S) -> Protoc
     yield RecordResolved(submission.submission_id)
     missing = len(submission.tasks) - len(set(known.values()))
     yield Settled(submission.usd_micro, freed=missing, why="refused" if missing else "accepted")
-    return (yield Reload(submission.submission_id))
+    resolved: OpenSubmission = yield Reload(submission.submission_id)
+    return resolved
 
 
 def watch(submission: OpenSubmission) -> Protocol[OpenSubmission]:
@@ -219,7 +220,8 @@ def watch(submission: OpenSubmission) -> Protocol[OpenSubmission]:
     passed = elapsed_s(submission.since, (yield Now()))
     if passed is not None and passed > WATCH_S and is_complete(listing):
         yield EndWatch(submission.submission_id)
-    return (yield Reload(submission.submission_id))
+    seen: OpenSubmission = yield Reload(submission.submission_id)
+    return seen
 
 
 def is_complete(listing: Listing) -> bool:
@@ -240,11 +242,8 @@ def render_body(question: Question, tasks: Sequence[Task]) -> bytes:
             "processor": question.processor,
             "input": msgspec.Raw(task.document),
             "metadata": run_metadata(key, task.input_key, question.field_ids, task.generation),
+            **question.settings,
         }
-        if question.source_policy is not None:
-            run_input["source_policy"] = question.source_policy
-        if question.location is not None:
-            run_input["advanced_settings"] = {"location": question.location}
         if task.previous is not None:
             run_input["previous_interaction_id"] = task.previous
         inputs.append(run_input)

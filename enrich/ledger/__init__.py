@@ -5,7 +5,7 @@ a second instance out, `Worklist` is the scratch table of a plan.
 """
 
 from enrich.ledger.lock import InstanceLock
-from enrich.ledger.recorder import Recorder
+from enrich.ledger.recorder import Recorder, open_recorder
 from enrich.ledger.store import (
     ExtraRun,
     Held,
@@ -16,7 +16,7 @@ from enrich.ledger.store import (
     OpenSubmission,
     Outcome,
     RunState,
-    Stamp,
+    ServiceKind,
 )
 from enrich.ledger.worklist import Due, Wanted, Worklist
 
@@ -33,7 +33,8 @@ __all__ = [
     "Outcome",
     "Recorder",
     "RunState",
-    "Stamp",
+    "ServiceKind",
     "Wanted",
     "Worklist",
+    "open_recorder",
 ]

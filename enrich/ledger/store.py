@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import IntEnum
 from pathlib import Path
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import msgspec
 
@@ -131,7 +131,7 @@ class ExtraRun:
 
     run_id: str
     first_run_id: str | None
-    submission_id: int
+    task_key: str
     usd_micro: int
     found_at: int
 
@@ -153,8 +153,8 @@ class Ledger:
         Raises LedgerError when it is damaged, not a ledger, or of a newer version.
         """
         path = path.resolve()
+        cls.make_folder(path)
         try:
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
         except OSError as error:
             raise LedgerError(
@@ -171,6 +171,18 @@ class Ledger:
             ledger.close()
             raise
         return ledger
+
+    @staticmethod
+    def make_folder(path: Path) -> None:
+        """Make the ledger's folder, for its owner only. Raises LedgerError."""
+        folder = path.resolve().parent
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise LedgerError(
+                f"{folder}: the ledger's folder can't be made ({error.strerror}); nothing was sent. "
+                "Move the ledger with --ledger or `ledger:` in the config"
+            ) from None
 
     @classmethod
     def reader(cls, path: Path) -> "Ledger":
@@ -254,11 +266,16 @@ class Ledger:
 
     # ------------------------------------------------------------------ transitions
 
-    def start_job(self, *, name: str, config: str, source: str, fields: Mapping[str, tuple[str, str]]) -> int:
-        """A command begins; `fields` maps field ids to (name, schema as JSON). Gives the job's id."""
+    def start_job(
+        self, *, name: str, config: str, source: str, fields: Mapping[str, tuple[str, Mapping[str, Any]]]
+    ) -> int:
+        """A command begins; `fields` maps field ids to (name, schema). Gives the job's id."""
         self._db.executemany(
             "INSERT OR IGNORE INTO field (field_id, name, schema) VALUES (?, ?, ?)",
-            [(field_id, *words) for field_id, words in fields.items()],
+            [
+                (field_id, name, msgspec.json.encode(schema).decode())
+                for field_id, (name, schema) in fields.items()
+            ],
         )
         cursor = self._db.execute(
             "INSERT INTO job (name, config, source, started_at) VALUES (?, ?, ?, ?)",
@@ -554,6 +571,19 @@ class Ledger:
         ).fetchone()
         return None if row is None else LiveRun(row[0], row[1], row[2], RunState(row[3]))
 
+    def field_names(self) -> dict[str, str]:
+        """The name of every field that was ever asked, by its id."""
+        return dict(self._db.execute("SELECT field_id, name FROM field"))
+
+    @contextmanager
+    def distinct(self) -> Iterator["Distinct"]:
+        """A set of input keys, on disk, for the length of a block."""
+        scratch = sqlite3.connect("", isolation_level=None, check_same_thread=False)
+        try:
+            yield Distinct(scratch)
+        finally:
+            scratch.close()
+
     def service(self) -> ServiceKind | None:
         """Which kind of service the results came from, None while there are none."""
         row = self._db.execute("SELECT value FROM meta WHERE key = 'service'").fetchone()
@@ -584,14 +614,38 @@ class Ledger:
 
     def extra_runs(self) -> list[ExtraRun]:
         """All double charges ever found, oldest first."""
+        rows = self._db.execute(
+            "SELECT extra_run.run_id, run.run_id, field_ids, input_key, processor, generation, usd_micro, found_at"
+            " FROM extra_run JOIN submission USING (submission_id) JOIN fieldset USING (fieldset_id)"
+            " JOIN run USING (submission_id, n) ORDER BY found_at, extra_run.run_id"
+        ).fetchall()
         return [
-            ExtraRun(*row)
-            for row in self._db.execute(
-                "SELECT extra_run.run_id, run.run_id, extra_run.submission_id, usd_micro, found_at"
-                " FROM extra_run JOIN submission USING (submission_id) JOIN run USING (submission_id, n)"
-                " ORDER BY found_at, extra_run.run_id"
+            ExtraRun(
+                run_id,
+                first,
+                task_key(key, fieldset_key(msgspec.json.decode(field_ids)), processor, generation),
+                usd,
+                at,
             )
+            for run_id, first, field_ids, key, processor, generation, usd, at in rows
         ]
+
+
+class Distinct:
+    """Input keys seen so far."""
+
+    def __init__(self, scratch: sqlite3.Connection) -> None:
+        self._db = scratch
+        self._db.execute("PRAGMA journal_mode = OFF")
+        self._db.execute("CREATE TABLE seen (key BLOB PRIMARY KEY) WITHOUT ROWID")
+
+    def first_time(self, keys: Iterable[bytes]) -> set[bytes]:
+        """Those of these keys that were never given before."""
+        return {
+            key
+            for key in set(keys)
+            if self._db.execute("INSERT OR IGNORE INTO seen (key) VALUES (?)", (key,)).rowcount
+        }
 
 
 def damaged(path: Path | None, what: str) -> LedgerError:

@@ -1,0 +1,31 @@
+"""Batch enrichment of tables by a web-research service: paid once, lost never, the table untouched.
+
+    import enrich
+    report = enrich.run("configs/companies.yaml", "companies.csv", sandbox=True)
+    print(report.receipt.to_text())
+"""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from enrich.library import Plan, plan, run, run_async
+    from enrich.pipeline import Report
+
+__version__ = "0.1.0"
+
+__all__ = ["Plan", "Report", "__version__", "plan", "run", "run_async"]
+
+_LIBRARY = frozenset({"Plan", "plan", "run", "run_async"})
+
+
+def __getattr__(name: str) -> Any:
+    """Loaded at first use: `enrich --help` must not pay for polars."""
+    if name in _LIBRARY:
+        from enrich import library
+
+        return getattr(library, name)
+    if name == "Report":
+        from enrich.pipeline import Report
+
+        return Report
+    raise AttributeError(f"module 'enrich' has no attribute {name!r}")

@@ -1,0 +1,311 @@
+"""Raw results → best answer and verdict per field. Pure: bytes in, answers out.
+
+A result is kept as the service sent it and read here each time, so a gate, an evidence column or an output format can
+change without asking again. Readings are tolerant (content as a string, basis missing, numeric confidence, the older
+shape of basis), verdicts are not: a value that does not fit its schema is never forced into a column.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Final, Literal
+
+import jsonschema_rs
+import msgspec
+
+from enrich.config import Gate, Refresh, score
+from enrich.ledger import Held, RunState
+from enrich.spec import Field, Json
+
+Verdict = Literal["accept", "review", "withhold", "not_found", "invalid"]
+Status = Literal[
+    "accepted", "review", "withheld", "not_found", "invalid", "failed", "pending", "skipped", "kept", "human"
+]
+
+_STATUS: Final[Mapping[Verdict, Status]] = {
+    "accept": "accepted",
+    "review": "review",
+    "withhold": "withheld",
+    "not_found": "not_found",
+    "invalid": "invalid",
+}
+_WORTH: Final[Mapping[Verdict, int]] = {"review": 3, "not_found": 2, "withhold": 1, "invalid": 0, "accept": 4}
+NO_CITATIONS: Final = b"[]"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The value of one field for one input, with its basis and what the gate says of it.
+
+    `citations` is a JSON array of {url, title, excerpts}; `strong` answers are not asked again on a higher rung.
+    """
+
+    value: Json
+    confidence: str | float | None
+    reasoning: str
+    citations: bytes
+    verdict: Verdict
+    reason: str
+    strong: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What stands in a cell: the best answer there is, where it came from, and the status it gets."""
+
+    status: Status
+    reason: str = ""
+    answer: Answer | None = None
+    held: Held | None = None
+
+
+class _Basis(msgspec.Struct):
+    field: str
+    reasoning: str | None = None
+    citations: msgspec.Raw = msgspec.Raw(NO_CITATIONS)
+    confidence: str | float | None = None
+
+
+class _Output(msgspec.Struct):
+    content: msgspec.Raw = msgspec.Raw(b"null")
+    basis: msgspec.Raw = msgspec.Raw(b"[]")
+
+
+class _Run(msgspec.Struct):
+    interaction_id: str | None = None
+
+
+class _Result(msgspec.Struct):
+    run: _Run
+    output: _Output | None = None
+
+
+_RESULT: Final = msgspec.json.Decoder(_Result)
+_BASIS: Final = msgspec.json.Decoder(list[_Basis])
+_CONTENT: Final = msgspec.json.Decoder(dict[str, Any])
+
+
+class Reader:
+    """Reads results for the fields of one config: their schemas are compiled once, their gates looked up once."""
+
+    def __init__(self, fields: Sequence[Field], gates: Mapping[str, Gate]) -> None:
+        self._fields = {
+            field.id: (field.name, jsonschema_rs.validator_for(dict(field.schema)), gates[field.name])
+            for field in fields
+        }
+
+    def read(self, raw: bytes, field_ids: Iterable[str]) -> dict[str, Answer]:
+        """The answers of a result by field id, of those fields that this config wants."""
+        wanted = [(field_id, *self._fields[field_id]) for field_id in field_ids if field_id in self._fields]
+        output = _RESULT.decode(raw).output
+        if output is None:
+            return {field_id: _no_output() for field_id, *_ in wanted}
+        content, basis = _content(output.content), _basis(output.basis)
+        answers = {}
+        for field_id, name, validator, gate in wanted:
+            found = basis.get(name)
+            if found is None:
+                found = _basis_of_elements(name, basis)
+            answers[field_id] = _answer(content, name, found, validator, gate)
+        return answers
+
+
+def interaction_of(raw: bytes) -> str | None:
+    """The interaction id of a result: what a later run may build on."""
+    return _RESULT.decode(raw).run.interaction_id
+
+
+class Citation(msgspec.Struct):
+    """A source of an answer, as far as it was given."""
+
+    url: str | None = None
+    title: str | None = None
+    excerpts: list[str] | None = None
+
+
+_CITATIONS: Final = msgspec.json.Decoder(list[Citation])
+
+
+def citations_of(raw: bytes) -> list[Citation]:
+    """Citations as typed values; what is not of the expected shape is left out."""
+    try:
+        return _CITATIONS.decode(raw)
+    except msgspec.MsgspecError:
+        document = msgspec.json.decode(raw)
+    return [_citation(entry) for entry in document if isinstance(entry, dict)] if isinstance(document, list) else []
+
+
+def _citation(entry: Mapping[str, Any]) -> Citation:
+    url, title, excerpts = (entry.get(name) for name in ("url", "title", "excerpts"))
+    return Citation(
+        url if isinstance(url, str) else None,
+        title if isinstance(title, str) else None,
+        [text for text in excerpts if isinstance(text, str)] if isinstance(excerpts, list) else None,
+    )
+
+
+def choose(
+    candidates: Sequence[tuple[Held, Answer]], *, pending: bool, failed: Held | None, too_long: str | None = None
+) -> Choice:
+    """The answer that stands for a field: among strong ones the newest, else the best of the doubtful.
+
+    Tonight's doubt never replaces last month's certainty: where a doubtful, failed or pending attempt is newer than
+    a strong answer, that one is `kept`. `candidates` are all answers held for the field, in any order.
+    """
+    strong = max((pair for pair in candidates if pair[1].strong), key=_age, default=None)
+    if strong is not None:
+        held, answer = strong
+        newer = any(_age(pair) > _age(strong) for pair in candidates)
+        newer_failure = failed is not None and (failed.at or 0, failed.submission_id) > _age(strong)
+        if answer.verdict == "accept" and (newer or newer_failure or pending):
+            return Choice("kept", "an older accepted answer stands", answer, held)
+        return Choice(_STATUS[answer.verdict], answer.reason, answer, held)
+    if candidates:
+        held, answer = max(candidates, key=lambda pair: (_WORTH[pair[1].verdict], *_age(pair)))
+        return Choice(_STATUS[answer.verdict], answer.reason, answer, held)
+    if pending:
+        return Choice("pending", "asked, no answer yet")
+    if failed is not None:
+        return Choice("failed", failed.error or "the run failed", None, failed)
+    if too_long is not None:
+        return Choice("failed", too_long)
+    return Choice("pending", "not asked yet")
+
+
+def is_stale(answer: Answer, at: int, refresh: Refresh, now: int) -> bool:
+    """Whether an answer got at `at` (Unix seconds) is due again by its field's refresh."""
+    limit = refresh.not_found if answer.verdict == "not_found" else refresh.answers
+    return _older(at, limit, now)
+
+
+def may_be_stale(at: int, refresh: Refresh, now: int) -> bool:
+    """Whether an answer got at `at` could be stale, whatever it says."""
+    return _older(at, refresh.answers, now) or _older(at, refresh.not_found, now)
+
+
+def failure_stands(at: int, refresh: Refresh, now: int) -> bool:
+    """Whether a run that failed at `at` is too recent to be asked again."""
+    return not _older(at, refresh.failed, now)
+
+
+def answered_fields(held: Held) -> frozenset[str]:
+    """Field ids that a completed run has answers for; none for a run in any other state."""
+    return held.field_ids if held.state is RunState.COMPLETED else frozenset()
+
+
+def _older(at: int, limit: timedelta | None, now: int) -> bool:
+    return limit is not None and now - at >= limit.total_seconds()
+
+
+def _age(pair: tuple[Held, Answer]) -> tuple[int, int]:
+    return (pair[0].at or 0, pair[0].submission_id)
+
+
+def _answer(
+    content: Mapping[str, Any] | None, name: str, basis: _Basis | None, validator: Any, gate: Gate
+) -> Answer:
+    confidence = None if basis is None else basis.confidence
+    reasoning = "" if basis is None or basis.reasoning is None else basis.reasoning
+    citations = NO_CITATIONS if basis is None else bytes(basis.citations)
+    if content is None or name not in content:
+        reason = "the result has no value for this field"
+        return Answer(None, confidence, reasoning, citations, "invalid", reason, strong=False)
+    value = content[name]
+    level = gate.level(confidence)
+    if value is None or (isinstance(value, str) and not value.strip()):
+        return Answer(
+            None, confidence, reasoning, citations, "not_found", "no source says so", strong=level == "accept"
+        )
+    if not validator.is_valid(value):
+        error = next(validator.iter_errors(value))
+        reason = f"does not fit its schema: {error.message}"[:300]
+        return Answer(value, confidence, reasoning, citations, "invalid", reason, strong=False)
+    return Answer(
+        value, confidence, reasoning, citations, level, _gate_reason(level, confidence), strong=level == "accept"
+    )
+
+
+def _gate_reason(level: Verdict, confidence: str | float | None) -> str:
+    if level == "accept":
+        return ""
+    said = "no confidence given" if confidence is None else f"confidence {confidence}"
+    return said + (" is below what is accepted" if level == "review" else " is below what is reviewed")
+
+
+def _no_output() -> Answer:
+    return Answer(None, None, "", NO_CITATIONS, "invalid", "the run completed without an output", strong=False)
+
+
+def _content(raw: msgspec.Raw) -> dict[str, Any] | None:
+    """The output's content as an object; some responses carry the JSON as a string."""
+    try:
+        return _CONTENT.decode(raw)
+    except msgspec.MsgspecError:
+        pass
+    try:
+        text = msgspec.json.decode(raw, type=str)
+        return _CONTENT.decode(text.encode())
+    except (msgspec.MsgspecError, UnicodeEncodeError):
+        return None
+
+
+def _basis(raw: msgspec.Raw) -> dict[str, _Basis]:
+    try:
+        return {entry.field: entry for entry in _BASIS.decode(raw)}
+    except msgspec.MsgspecError:
+        return {entry.field: entry for entry in _tolerant_basis(msgspec.json.decode(raw))}
+
+
+def _tolerant_basis(document: object) -> Iterable[_Basis]:
+    """Entries of a basis that is not quite what it should be, or of the older shape `{"fields": {name: …}}`."""
+    if isinstance(document, dict):
+        fields = document.get("fields", document)
+        entries = [
+            {**entry, "field": name}
+            for name, entry in (fields.items() if isinstance(fields, dict) else ())
+            if isinstance(entry, dict)
+        ]
+    else:
+        entries = [entry for entry in document or () if isinstance(entry, dict)] if isinstance(document, list) else []
+    for entry in entries:
+        name, confidence, reasoning = entry.get("field"), entry.get("confidence"), entry.get("reasoning")
+        if not isinstance(name, str):
+            continue
+        yield _Basis(
+            field=name,
+            reasoning=reasoning if isinstance(reasoning, str) else None,
+            citations=msgspec.Raw(msgspec.json.encode(list(_tolerant_citations(entry)))),
+            confidence=confidence
+            if isinstance(confidence, str | int | float) and not isinstance(confidence, bool)
+            else None,
+        )
+
+
+def _tolerant_citations(entry: Mapping[str, Any]) -> Iterable[dict[str, Json]]:
+    cited = entry.get("citations")
+    for citation in cited if isinstance(cited, list) else ():
+        if isinstance(citation, dict):
+            yield citation
+        elif isinstance(citation, str):
+            yield {"url": citation}
+    if isinstance(url := entry.get("source_url"), str):
+        snippet = entry.get("snippet")
+        yield {"url": url, "excerpts": [snippet] if isinstance(snippet, str) else []}
+
+
+def _basis_of_elements(name: str, basis: Mapping[str, _Basis]) -> _Basis | None:
+    """The basis of a list given element by element (`name.0`, `name.1`): as sure as its least sure element."""
+    parts = [entry for field, entry in basis.items() if field.startswith(name + ".")]
+    if not parts:
+        return None
+    unsure = min(parts, key=lambda part: -1.0 if (known := score(part.confidence)) is None else known)
+    citations: list[Any] = []
+    for part in parts:
+        cited = msgspec.json.decode(part.citations)
+        citations.extend(cited if isinstance(cited, list) else ())
+    return _Basis(
+        field=name,
+        reasoning=" ".join(part.reasoning for part in parts if part.reasoning),
+        citations=msgspec.Raw(msgspec.json.encode(citations)),
+        confidence=unsure.confidence,
+    )

@@ -1,0 +1,404 @@
+"""Runs the generators of `submit` and `collect` against the real service, ledger and clock. Takes no decision.
+
+One effect is one call; its error is thrown back into the generator. The driver adds what is the same for all of them:
+a request to stop, which ends every wait, and the counts that progress shows.
+"""
+
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from functools import partial
+from typing import Any, Final, TypeVar
+
+import anyio
+import msgspec
+
+from enrich.api.client import Client
+from enrich.api.errors import ApiError, NotFoundError, StillActiveError, StreamBreakError
+from enrich.api.streams import EventStream
+from enrich.api.wire import ErrorEvent, GroupStatus, GroupStatusEvent, RunEvent, RunResult, RunState
+from enrich.clock import stamp
+from enrich.collect import ENDED
+from enrich.effects import (
+    Added,
+    AddRuns,
+    AwaitTurn,
+    CreateGroup,
+    FetchRun,
+    Followed,
+    FollowEvents,
+    ListedRun,
+    ListGroup,
+    Listing,
+    Now,
+    PollGroup,
+    ReadRun,
+    ReadRuns,
+    RecordAccepted,
+    RecordAdopted,
+    RecordExtra,
+    RecordOutcomes,
+    RecordService,
+    RunsRead,
+    Settled,
+    Sleep,
+    SpendingStopped,
+    StopRequested,
+)
+from enrich.keys import TASK, input_key
+from enrich.ledger import Recorder, ServiceKind
+from enrich.submit import Protocol
+from enrich.till import Stop, Till
+
+CHUNK_BYTES: Final = 4 * 1024 * 1024  # of results held in memory by one reader before they go to the ledger
+READERS: Final = 3  # groups read at once; bounds memory
+POST_DEADLINE_S: Final = 60.0
+
+T = TypeVar("T")
+
+
+class Driver:
+    """One command's hands. `stop` is set when the command is asked to end."""
+
+    def __init__(self, client: Client, recorder: Recorder, till: Till) -> None:
+        self.client = client
+        self.recorder = recorder
+        self.till = till
+        self.stop = anyio.Event()
+        self.done = 0  # outcomes in the ledger
+        self.failed = 0
+        self.paid_micro = 0
+        self.paid: Counter[str] = Counter()  # completed runs by processor
+        self.submitted = 0
+        self.bytes_read = 0
+        self.result_bytes = 0
+        self.extras: list[str] = []  # ids of double charges found
+        self.groups: list[str] = []
+        self._told: set[str] = set()  # runs that have ended, and are not in the ledger yet
+        self._settled = anyio.Event()
+        self._running = 0
+        self._held_up = 0
+        self._readers: dict[int, _RunsReader] = {}
+        self._reading = anyio.Semaphore(READERS)
+
+    @property
+    def ended(self) -> int:
+        """Runs that have ended, as far as is known."""
+        return self.done + len(self._told)
+
+    async def run(self, protocol: Protocol[T]) -> T:
+        """Drive a generator to its end; gives what it returns and raises what it raises."""
+        self._running += 1
+        opened: list[int] = []
+        try:
+            result: Any = None
+            error: Exception | None = None
+            while True:
+                try:
+                    effect = protocol.send(result) if error is None else protocol.throw(error)
+                except StopIteration as end:
+                    return end.value  # type: ignore[no-any-return]
+                result, error = None, None
+                try:
+                    result = await self._perform(effect, opened)
+                except (ApiError, StopRequested, SpendingStopped) as raised:
+                    error = raised
+        finally:
+            self._running -= 1
+            self._wake()
+            protocol.close()
+            for reader in opened:
+                await self._close_reader(reader)
+
+    async def _perform(self, effect: Any, opened: list[int]) -> Any:
+        match effect:
+            case Now():
+                return stamp()
+            case Sleep(seconds):
+                return await self._until_stop(lambda: anyio.sleep(seconds))
+            case AwaitTurn():
+                return await self._turn(effect)
+            case Settled():
+                return self._settle(effect)
+            case CreateGroup(metadata):
+                return await self._create_group(dict(metadata))
+            case AddRuns(group_id, body):
+                added = await self.client.add_runs(group_id, body, timeout_s=POST_DEADLINE_S, turn_taken=True)
+                return Added(tuple(added.run_ids), added.run_cursor)
+            case ListGroup(group_id):
+                return await self._list(group_id)
+            case FollowEvents():
+                return await self._until_stop(lambda: self._follow(effect))
+            case PollGroup(group_id):
+                return _poll((await self.client.group(group_id)).status)
+            case ReadRuns():
+                return await self._read(effect, opened)
+            case FetchRun(run_id):
+                return await self._fetch(run_id)
+            case _:
+                self._count(effect)
+                return await self.recorder.record(effect)
+
+    # ------------------------------------------------------------------ waiting
+
+    async def _until_stop(self, action: Callable[[], Awaitable[T]]) -> T:
+        """The action's result; raises StopRequested as soon as the command is asked to stop."""
+        if self.stop.is_set():
+            raise StopRequested
+        results: list[T] = []
+        errors: list[ApiError] = []
+
+        async def act() -> None:
+            try:
+                results.append(await action())
+            except ApiError as error:  # kept out of the task group, which would wrap it
+                errors.append(error)
+            tasks.cancel_scope.cancel()
+
+        async def watch() -> None:
+            await self.stop.wait()
+            tasks.cancel_scope.cancel()
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(act)
+            tasks.start_soon(watch)
+        if errors:
+            raise errors[0]
+        if not results:
+            raise StopRequested
+        return results[0]
+
+    async def _turn(self, turn: AwaitTurn) -> int:
+        while True:
+            if self.stop.is_set():
+                raise StopRequested
+            answer = self.till.ask(turn, anyio.current_time())
+            if isinstance(answer, Stop):
+                raise SpendingStopped
+            if isinstance(answer, int):
+                if answer:
+                    await self._until_stop(self.client.turn_to_post)
+                return answer
+            await self._until_stop(partial(self._wait_for_news, answer.seconds, turn))
+
+    async def _wait_for_news(self, seconds: float | None, turn: AwaitTurn) -> None:
+        if seconds is not None:
+            await anyio.sleep(seconds)
+            return
+        self._held_up += 1
+        try:
+            if self._held_up >= self._running:
+                self.till.stalled(turn)
+                self._wake()
+                return
+            await self._settled.wait()
+        finally:
+            self._held_up -= 1
+
+    def _wake(self) -> None:
+        self._settled.set()
+        self._settled = anyio.Event()
+
+    def _settle(self, event: Settled) -> None:
+        self.till.settled(event, anyio.current_time())
+        self.paid_micro += event.paid * event.usd_micro
+        self._wake()
+
+    def _count(self, effect: object) -> None:
+        match effect:
+            case RecordOutcomes(outcomes=outcomes):
+                self._told.difference_update(outcome.run_id for outcome in outcomes)
+                self.done += len(outcomes)
+                self.failed += sum(not outcome.completed for outcome in outcomes)
+                self.paid[effect.processor] += sum(outcome.completed for outcome in outcomes)
+                self.result_bytes += sum(len(outcome.raw) for outcome in outcomes)
+            case RecordAccepted(run_ids=run_ids):
+                self.submitted += len(run_ids)
+            case RecordAdopted(runs=runs):
+                self.submitted += len(runs)
+            case RecordExtra(run_id=run_id):
+                self.extras.append(run_id)
+            case _:
+                pass
+
+    # ------------------------------------------------------------------ the service
+
+    async def _create_group(self, metadata: dict[str, str]) -> str:
+        group = await self.client.create_group(metadata)
+        kind: ServiceKind = "sandbox" if self.client.server_is_sandbox else "service"
+        await self.recorder.record(RecordService(kind))  # before anything that costs: the two are never mixed
+        self.groups.append(group.taskgroup_id)
+        return group.taskgroup_id
+
+    async def _list(self, group_id: str) -> Listing:
+        before = (await self.client.group(group_id)).status.num_task_runs
+        runs: dict[str, ListedRun] = {}
+        async with self.client.open_runs(group_id) as stream:
+            async for events in stream:
+                for event in events:
+                    if isinstance(event, RunEvent):
+                        runs[event.run.run_id] = ListedRun(event.run.run_id, _task_key(event.run))
+        after = (await self.client.group(group_id)).status.num_task_runs
+        return Listing(before, after, tuple(runs.values()))
+
+    async def _follow(self, effect: FollowEvents) -> Followed:
+        ended: set[str] = set()
+        cursor, active, counted, broken = effect.cursor, None, None, False
+        with anyio.move_on_after(effect.seconds) as patience:
+            try:
+                async with self.client.open_events(effect.group_id, after=effect.cursor) as stream:
+                    async for events in stream:
+                        for event in events:
+                            cursor = event.event_id or cursor
+                            if isinstance(event, GroupStatusEvent):
+                                counts = _poll(event.status)
+                                active, counted = counts.active, counts.count_ended
+                            elif isinstance(event, RunEvent) and event.run.status in ENDED:
+                                ended.add(event.run.run_id)
+                            elif isinstance(event, ErrorEvent):
+                                broken = True
+                        self._told.update(ended)
+                        if active is False or len(ended) >= effect.expected:
+                            break
+            except StreamBreakError:
+                broken = True
+        if not patience.cancelled_caught and not ended and active is not False:
+            broken = True  # it ended by itself and told nothing new
+        return Followed(frozenset(ended), active, counted, cursor, broken)
+
+    async def _read(self, effect: ReadRuns, opened: list[int]) -> RunsRead:
+        if effect.reader is None:
+            await self._reading.acquire()
+            reader = _RunsReader(self.client, effect.group_id, effect.cursor)
+            number = id(reader)
+            self._readers[number] = reader
+            opened.append(number)
+            try:
+                await reader.open()
+            except BaseException:
+                opened.remove(number)
+                await self._close_reader(number)
+                raise
+        else:
+            number = effect.reader
+            reader = self._readers[number]
+        runs, at_end = await reader.chunk()
+        if at_end:
+            opened.remove(number)
+            await self._close_reader(number)
+        return RunsRead(runs, reader.cursor, None if at_end else number)
+
+    async def _close_reader(self, number: int) -> None:
+        reader = self._readers.pop(number, None)
+        if reader is not None:
+            self.bytes_read += reader.bytes_read
+            self._reading.release()
+            with anyio.CancelScope(shield=True):
+                await reader.close()
+
+    async def _fetch(self, run_id: str) -> ReadRun:
+        run = await self.client.run(run_id)
+        result = RunResult(run)
+        if run.status == "completed":
+            try:
+                result = await self.client.run_result(run_id)
+            except (StillActiveError, NotFoundError):
+                pass  # its state says completed: what is known is kept, without an output
+        read = _as_read(result.run, bytes(result.output), msgspec.json.encode(result))
+        self.bytes_read += len(read.raw)
+        if read.task is None:
+            return await self._with_input(read)
+        return read
+
+    async def _with_input(self, read: ReadRun) -> ReadRun:
+        """A run that carries no metadata of ours is known by what it was asked."""
+        try:
+            raw = await self.client.run_input(read.run_id)
+            asked = msgspec.json.decode(raw, type=_Asked)
+        except (ApiError, msgspec.MsgspecError):
+            return read
+        document = msgspec.json.encode(asked.input, order="sorted")
+        return ReadRun(
+            read.run_id, asked.metadata.get(TASK), read.status, read.raw, read.has_output, read.error,
+            input_key(document),
+        )  # fmt: skip
+
+
+class _Asked(msgspec.Struct):
+    input: Any
+    metadata: dict[str, Any] = {}
+
+
+class _RunsReader:
+    """One open reading of a group's runs."""
+
+    def __init__(self, client: Client, group_id: str, cursor: str | None) -> None:
+        self.cursor = cursor
+        self.bytes_read = 0
+        self._client = client
+        self._group_id = group_id
+        self._stack = AsyncExitStack()
+        self._stream: EventStream | None = None
+
+    async def open(self) -> None:
+        self._stream = await self._stack.enter_async_context(
+            self._client.open_runs(self._group_id, after=self.cursor, include_output=True)
+        )
+
+    async def chunk(self) -> tuple[list[ReadRun], bool]:
+        """The next runs, up to CHUNK_BYTES of them, and whether the stream is at its end."""
+        assert self._stream is not None
+        runs: list[ReadRun] = []
+        size = 0
+        try:
+            async for events in self._stream:
+                for event in events:
+                    self.cursor = event.event_id or self.cursor
+                    if isinstance(event, RunEvent):
+                        runs.append(_as_read(event.run, bytes(event.output), event.data))
+                        size += len(event.data)
+                if size >= CHUNK_BYTES:
+                    return runs, False
+        except StreamBreakError:
+            pass  # what came is good, and what is missing is known
+        self.bytes_read += self._stream.bytes_read
+        return runs, True
+
+    async def close(self) -> None:
+        await self._stack.aclose()
+
+
+def _as_read(run: RunState, output: bytes, raw: bytes) -> ReadRun:
+    return ReadRun(
+        run_id=run.run_id,
+        task=_task_key(run),
+        status=run.status,
+        raw=raw if run.status in ENDED else b"",
+        has_output=output != b"null",
+        error=_words(run),
+    )
+
+
+def _words(run: RunState) -> str | None:
+    """Why a run has no answers, None for one that may have."""
+    said = run.error.message if run.error is not None and run.error.message else ""
+    match run.status:
+        case "failed":
+            return said or "the run failed, and the service does not say why"
+        case "cancelled":
+            return said or "the run was cancelled at the service"
+        case "action_required":
+            return said or "the run asks for an action that a batch can't take (action_required)"
+        case _:
+            return None
+
+
+def _task_key(run: RunState) -> str | None:
+    task = (run.metadata or {}).get(TASK)
+    return task if isinstance(task, str) else None
+
+
+def _poll(status: GroupStatus) -> Followed:
+    counts = status.task_run_status_counts
+    ended = None if counts is None else sum(number for name, number in counts.items() if name in ENDED)
+    return Followed(frozenset(), status.is_active, ended, None, broken=False)

@@ -1,0 +1,151 @@
+"""One config on one table: what a command knows before the ledger is opened. Reads and checks, sends nothing."""
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+
+from enrich.api.processors import PROCESSORS
+from enrich.config import Config, check_columns, load
+from enrich.dataset import Table, check_output_path, default_output, open_table
+from enrich.errors import ConfigError, EnrichError, ExitCode, UsageError
+from enrich.ledger import Worklist
+from enrich.outputs import Files
+from enrich.phrases import did_you_mean
+from enrich.selection import Chosen, Rows
+
+LEDGER = Path(".enrich/ledger.db")
+SANDBOX_LEDGER = Path(".enrich/sandbox.db")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What a command may ask for beside config and table; the command line's options have the same names."""
+
+    output: Path | None = None
+    limit: int | None = None
+    sample: int | None = None
+    where: str | None = None
+    processor: str | None = None
+    budget: Decimal | None = None
+    settle_s: float | None = None
+    ledger: Path | None = None
+    sandbox: bool = False
+    facts: Path | None = None
+    retry_failed: bool = False
+    environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """Config and table, opened and found sound, and where everything goes."""
+
+    config: Config
+    table: Table
+    rows: Rows
+    files: Files
+    options: Options
+    ledger_path: Path
+    started_at: datetime
+
+    @property
+    def budget(self) -> Decimal | None:
+        """What may be at stake: the option, or the config's."""
+        return self.config.budget if self.options.budget is None else self.options.budget
+
+
+class Interruption:
+    """A request to end, from a signal or a caller; `request` is called on the event loop's thread."""
+
+    def __init__(self) -> None:
+        self.code: ExitCode | None = None
+        self._actions: list[Callable[[], None]] = []
+
+    def request(self, code: ExitCode = ExitCode.INTERRUPTED) -> None:
+        """Ask the command to end in good order; the first reason stands."""
+        self.code = self.code or code
+        for action in self._actions:
+            action()
+
+    def then(self, action: Callable[[], None]) -> None:
+        """Call `action` when the end is requested, at once if it was."""
+        self._actions.append(action)
+        if self.code is not None:
+            action()
+
+    def check(self) -> None:
+        """Raise InterruptedEarlyError if the end was requested: in the steps before anything is sent."""
+        if self.code is not None:
+            raise InterruptedEarlyError(self.code)
+
+
+class InterruptedEarlyError(EnrichError):
+    """The command was interrupted before it sent anything."""
+
+    def __init__(self, code: ExitCode) -> None:
+        super().__init__("interrupted; nothing was sent, and nothing was written")
+        self.exit_code = code
+
+
+def prepare(config_path: Path, table_path: Path, options: Options) -> Job:
+    """Open and check everything. Raises ConfigError, TableError, OutputError or UsageError."""
+    started_at = datetime.now(UTC)
+    _check_options(options)
+    config = load(config_path)
+    table = open_table(
+        table_path, encoding=config.csv.encoding, delimiter=config.csv.delimiter, quote=config.csv.quote
+    )
+    faults = check_columns(config, table.columns)
+    if faults:
+        raise ConfigError(str(config_path), faults)
+    if options.where is not None:
+        table.check_condition(options.where)
+    files = Files.beside(options.output or default_output(table_path))
+    for path in (files.table, files.review, files.report, files.manifest):
+        if path.exists() and path.samefile(config_path):
+            raise UsageError(f"{path}: would be overwritten, and is the config; give another output with -o")
+    check_output_path(files.table, table)
+    rows = Rows(config, table, Chosen(options.where, options.limit, options.sample))
+    return Job(config, table, rows, files, options, ledger_path(config, options), started_at)
+
+
+def ledger_path(config: Config, options: Options) -> Path:
+    """Where the ledger is: --ledger, `ledger:` in the config, or `.enrich/` in the config's folder.
+
+    The sandbox has one of its own beside it.
+    """
+    path = options.ledger or config.ledger
+    if path is None:
+        return config.path.resolve().parent / (SANDBOX_LEDGER if options.sandbox else LEDGER)
+    return path.with_name(f"{path.stem}.sandbox{path.suffix}") if options.sandbox else path
+
+
+def list_wanted(job: Job, worklist: Worklist, check: Callable[[], None] = lambda: None) -> tuple[int, int]:
+    """Read the table into the worklist; gives how many rows it has, and how many of them are left out."""
+    total = left_out = 0
+    for batch, rows in job.rows.batches():
+        check()
+        asked = [row for row in rows if row.key is not None and not row.left_out]
+        worklist.add((row.key or b"", row.document or b"", row.mask) for row in asked)
+        total += batch.height
+        left_out += len(rows) - len(asked)
+    return total, left_out
+
+
+def _check_options(options: Options) -> None:
+    if options.processor is not None and options.processor not in PROCESSORS:
+        hint = did_you_mean(options.processor, PROCESSORS) or f"known are {', '.join(PROCESSORS)}"
+        raise UsageError(f"--processor: there is no processor {options.processor!r}; {hint}")
+    for name, value in (("--limit", options.limit), ("--sample", options.sample)):
+        if value is not None and value < 1:
+            raise UsageError(f"{name}: expected a number of rows, 1 or more, got {value}")
+    if options.limit is not None and options.sample is not None:
+        raise UsageError("--limit and --sample: give one of them, the first rows or a random sample")
+    if options.budget is not None and options.budget <= 0:
+        raise UsageError(f"--budget: expected an amount in US dollars above 0, got {options.budget}")
+    if options.settle_s is not None and options.settle_s < 0:
+        raise UsageError(f"--settle: expected a duration such as 15m, got {options.settle_s} s")
+    if options.facts is not None and not options.sandbox:
+        raise UsageError("--facts: is for the sandbox; add --sandbox")

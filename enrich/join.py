@@ -1,0 +1,255 @@
+"""Answers → columns beside the original ones. Pure: rows and held runs in, a frame of answer columns out.
+
+For each answer `x`: `x`, its chosen evidence, `x_status`; for each row `enrich_status`, `enrich_detail`,
+`enrich_run_id`, `enrich_processor`, `enrich_at`. Order and number of rows are those of the table.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import msgspec
+import polars as pl
+
+from enrich.answers import NO_CITATIONS, Answer, Choice, Reader, Status, choose, citations_of
+from enrich.config import ROW_COLUMNS, Config, answer_columns
+from enrich.dataset import AnswerColumn
+from enrich.ledger import Held
+from enrich.planning import FAILED, IN_FLIGHT
+from enrich.selection import Row
+from enrich.spec import Field, column_type
+from enrich.text import clean
+
+CITATIONS: Final = pl.List(pl.Struct({"url": pl.String, "title": pl.String, "excerpts": pl.List(pl.String)}))
+DETAIL_CHARS: Final = 500
+SHOWN: Final = frozenset({"accepted", "review", "kept", "human"})  # statuses whose value stands in the cell
+DOUBTFUL: Final = frozenset({"review", "withheld", "invalid"})
+_ROW_STATUS: Final[tuple[tuple[frozenset[str], str], ...]] = (  # the first that has one of its answers' statuses
+    (frozenset({"pending"}), "pending"),
+    (frozenset({"failed"}), "failed"),
+    (frozenset({"withheld"}), "withheld"),
+    (frozenset({"review", "invalid"}), "review"),
+)
+_SKIPPED: Final = Choice("skipped", "the cell was filled already")
+
+ReadResult = Callable[[Held], bytes]
+
+
+@dataclass(slots=True)
+class Doubt:
+    """One doubtful answer, for the review queue; `row` counts from 1."""
+
+    row: int
+    key: bytes
+    document: bytes
+    name: str
+    choice: Choice
+
+
+@dataclass(slots=True)
+class Tally:
+    """What a join adds up to."""
+
+    rows: Counter[str] = field(default_factory=Counter)
+    answers: Counter[str] = field(default_factory=Counter)
+
+
+class Joiner:
+    """Makes the answer columns of one config, batch by batch.
+
+    `typed` asks for lists and structs where the schema has them (Parquet); else they are JSON text (CSV).
+    """
+
+    def __init__(
+        self, config: Config, *, columns: Sequence[str], typed: bool, too_long: Callable[[bytes], str | None]
+    ) -> None:
+        self._fields = config.fields
+        self._basis = config.basis
+        self._typed = typed
+        self._too_long = too_long
+        self._reader = Reader(config.fields, {one.name: config.gate_for(one.name) for one in config.fields})
+        self._original = frozenset(columns)
+        self.tally = Tally()
+
+    def columns(self) -> list[AnswerColumn]:
+        """The columns that come out of `join`, in order."""
+        columns = []
+        for one in self._fields:
+            for name in answer_columns(one.name, self._basis):
+                dtype = self._dtype(one, name.removeprefix(one.name))
+                columns.append(AnswerColumn(name, dtype, replaces=name in self._original))
+        columns.extend(AnswerColumn(name, pl.String(), replaces=False) for name in ROW_COLUMNS)
+        return columns
+
+    def join(
+        self, start: int, rows: Sequence[Row], held: Mapping[bytes, Sequence[Held]], result: ReadResult
+    ) -> tuple[pl.DataFrame, list[Doubt], list[tuple[Row, list[Choice]]]]:
+        """The answer columns of some rows, what in them is doubtful, and each row with its choices.
+
+        `start` is the index of the first row; `held` are the ledger's runs by input key.
+        """
+        chosen: dict[bytes, list[Choice]] = {}
+        doubts: list[Doubt] = []
+        joined: list[tuple[Row, list[Choice]]] = []
+        for row in rows:
+            if row.key is None:
+                joined.append((row, [Choice("skipped", row.left_out)] * len(self._fields)))
+                continue
+            choices = chosen.get(row.key)
+            if choices is None:
+                assert row.document is not None
+                choices = self._choices(row.document, held.get(row.key, ()), result)
+                chosen[row.key] = choices
+                first = start + len(joined) + 1
+                doubts.extend(
+                    Doubt(first, row.key, row.document, one.name, choice)
+                    for i, (one, choice) in enumerate(zip(self._fields, choices, strict=True))
+                    if choice.status in DOUBTFUL and row.mask >> i & 1
+                )
+            joined.append((row, self._for_row(row, choices)))
+        return self._frame(joined), doubts, joined
+
+    def _choices(self, document: bytes, held: Sequence[Held], result: ReadResult) -> list[Choice]:
+        answers: dict[str, list[tuple[Held, Answer]]] = {}
+        failed: dict[str, Held] = {}
+        flying: set[str] = set()
+        for run in held:
+            if run.state in IN_FLIGHT:
+                flying |= run.field_ids
+            elif run.state in FAILED:
+                failed.update(dict.fromkeys(run.field_ids, run))
+            elif run.block_id is not None:
+                for field_id, answer in self._reader.read(result(run), run.field_ids).items():
+                    answers.setdefault(field_id, []).append((run, answer))
+        too_long = self._too_long(document) if not held else None
+        return [
+            choose(
+                answers.get(one.id, ()), pending=one.id in flying, failed=failed.get(one.id), too_long=too_long
+            )
+            for one in self._fields
+        ]
+
+    def _for_row(self, row: Row, choices: list[Choice]) -> list[Choice]:
+        """The choices of an input as this row has them: filled cells are left alone, rows not chosen are skipped."""
+        full = (1 << len(self._fields)) - 1
+        if row.mask == full and not row.left_out:
+            return choices
+        out = []
+        for i, choice in enumerate(choices):
+            if not row.mask >> i & 1:
+                out.append(_SKIPPED)
+            elif row.left_out and choice.status == "pending" and choice.answer is None:
+                out.append(Choice("skipped", row.left_out))
+            else:
+                out.append(choice)
+        return out
+
+    # ------------------------------------------------------------------ columns
+
+    def _dtype(self, one: Field, suffix: str) -> pl.DataType:
+        if suffix == "":
+            dtype = column_type(one.schema)
+            return dtype if self._typed or not isinstance(dtype, pl.List | pl.Struct) else pl.String()
+        return CITATIONS if suffix == "_citations" and self._typed else pl.String()
+
+    def _frame(self, joined: list[tuple[Row, list[Choice]]]) -> pl.DataFrame:
+        series: list[pl.Series] = []
+        for i, one in enumerate(self._fields):
+            choices = [choices[i] for _, choices in joined]
+            self.tally.answers.update(choice.status for choice in choices)
+            series.append(self._values(one, choices))
+            answers = [choice.answer for choice in choices]
+            for name in answer_columns(one.name, self._basis)[1:-1]:
+                series.append(self._evidence(name, name.removeprefix(one.name), answers))
+            series.append(pl.Series(one.name + "_status", [choice.status for choice in choices], pl.String))
+        series.extend(self._row_columns(joined))
+        return pl.DataFrame(series)
+
+    def _values(self, one: Field, choices: Iterable[Choice]) -> pl.Series:
+        dtype = self._dtype(one, "")
+        values = [
+            choice.answer.value if choice.status in SHOWN and choice.answer is not None else None
+            for choice in choices
+        ]
+        if isinstance(dtype, pl.List | pl.Struct):
+            return _from_json(one.name, [_json(value) for value in values], dtype)
+        if dtype == pl.String:
+            values = [value if value is None or isinstance(value, str) else _json(value) for value in values]
+        return pl.Series(one.name, values, dtype)
+
+    def _evidence(self, name: str, suffix: str, answers: list[Answer | None]) -> pl.Series:
+        match suffix:
+            case "_confidence":
+                words = [None if answer is None else _confidence(answer.confidence) for answer in answers]
+                return pl.Series(name, words, pl.String)
+            case "_reasoning":
+                texts = [None if answer is None else answer.reasoning or None for answer in answers]
+                return pl.Series(name, texts, pl.String)
+            case _:
+                cited = [None if answer is None else self._cited(answer.citations) for answer in answers]
+                return _from_json(name, cited, CITATIONS) if self._typed else pl.Series(name, cited, pl.String)
+
+    def _cited(self, raw: bytes) -> str | None:
+        """Citations as JSON text: as they came in a CSV, in the shape of the column's type where it has one."""
+        if raw == NO_CITATIONS:
+            return None
+        if self._typed or b"\n" in raw or b"\r" in raw:
+            return msgspec.json.encode(citations_of(raw)).decode()
+        return raw.decode()
+
+    def _row_columns(self, joined: list[tuple[Row, list[Choice]]]) -> list[pl.Series]:
+        status, detail, run_ids, processors, at = [], [], [], [], []
+        names = [one.name for one in self._fields]
+        for row, choices in joined:
+            word = row_status(row, [choice.status for choice in choices])
+            status.append(word)
+            detail.append(None if word == "complete" else _detail(row, names, choices))
+            runs = {choice.held.run_id or "": choice.held for choice in choices if choice.held is not None}
+            newest = sorted(runs.values(), key=lambda run: -(run.at or 0))
+            run_ids.append(", ".join(run.run_id for run in newest if run.run_id) or None)
+            processors.append(", ".join(dict.fromkeys(run.processor for run in newest)) or None)
+            at.append(_moment(newest[0].at) if newest else None)
+        self.tally.rows.update(status)
+        columns: list[list[Any]] = [status, detail, run_ids, processors, at]
+        return [pl.Series(name, cells, pl.String) for name, cells in zip(ROW_COLUMNS, columns, strict=True)]
+
+
+def row_status(row: Row, statuses: Sequence[Status]) -> str:
+    """The status of a row: that of its most unfinished answer."""
+    if all(status == "skipped" for status in statuses) and row.left_out:
+        return "skipped"
+    found = set(statuses)
+    return next((word for among, word in _ROW_STATUS if found & among), "complete")
+
+
+def _detail(row: Row, names: Sequence[str], choices: Sequence[Choice]) -> str:
+    if all(choice.status == "skipped" for choice in choices):
+        return clean(row.left_out, DETAIL_CHARS)
+    by_reason: dict[tuple[str, str], list[str]] = {}
+    for name, choice in zip(names, choices, strict=True):
+        if choice.status in DOUBTFUL or choice.status in ("failed", "pending"):
+            by_reason.setdefault((choice.status, choice.reason), []).append(name)
+    whole = len(by_reason) == 1 and len(next(iter(by_reason.values()))) == len(names)
+    parts = [
+        reason if whole else f"{', '.join(found)}: {reason or status}"
+        for (status, reason), found in by_reason.items()
+    ]
+    return clean("; ".join(parts), DETAIL_CHARS)
+
+
+def _confidence(confidence: str | float | None) -> str | None:
+    return confidence if confidence is None or isinstance(confidence, str) else repr(confidence)
+
+
+def _json(value: Any) -> str | None:
+    return None if value is None else msgspec.json.encode(value).decode()
+
+
+def _from_json(name: str, texts: list[str | None], dtype: pl.DataType | Any) -> pl.Series:
+    return pl.Series(name, texts, pl.String).str.json_decode(dtype)
+
+
+def _moment(at: int | None) -> str | None:
+    return None if at is None else datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

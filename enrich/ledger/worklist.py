@@ -1,0 +1,117 @@
+"""The scratch table of one plan: distinct inputs, and which of them are due. On disk, so that memory stays flat.
+
+A private temporary database that SQLite deletes by itself. Nothing in it outlives the command: all of it follows from
+the table, the config and the ledger.
+"""
+
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Final, Self
+
+_MASK_BITS: Final = 50  # fields in one of the two integers of a mask: SQLite's have 63 bits
+CHUNK: Final = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A distinct input of the table; bit i of `mask` says that field i of the config is wanted for it."""
+
+    seq: int
+    key: bytes
+    document: bytes
+    mask: int
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """A run that is due, ready to be sent."""
+
+    key: bytes
+    document: bytes
+    generation: int
+    previous: str | None
+
+
+class Worklist:
+    """Distinct inputs in the order in which the table first has them; a context manager."""
+
+    def __init__(self) -> None:
+        self._db = sqlite3.connect("", isolation_level=None, check_same_thread=False)
+        self._db.execute("PRAGMA journal_mode = OFF")
+        self._db.execute("PRAGMA synchronous = OFF")
+        self._db.execute("PRAGMA cache_size = -16000")
+        self._db.executescript(
+            "CREATE TABLE wanted (seq INTEGER PRIMARY KEY, key BLOB NOT NULL UNIQUE, document BLOB NOT NULL,"
+            " low INTEGER NOT NULL, high INTEGER NOT NULL);"
+            "CREATE TABLE due (question INTEGER NOT NULL, seq INTEGER NOT NULL, generation INTEGER NOT NULL,"
+            " previous TEXT, PRIMARY KEY (question, seq)) WITHOUT ROWID;"
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._db.close()
+
+    def add(self, rows: Iterable[tuple[bytes, bytes, int]]) -> None:
+        """Add (key, document, mask) of rows; an input that is there already wants the fields of both."""
+        low = (1 << _MASK_BITS) - 1
+        self._db.execute("BEGIN")
+        self._db.executemany(
+            "INSERT INTO wanted (key, document, low, high) VALUES (?, ?, ?, ?)"
+            " ON CONFLICT (key) DO UPDATE SET low = low | excluded.low, high = high | excluded.high",
+            ((key, document, mask & low, mask >> _MASK_BITS) for key, document, mask in rows),
+        )
+        self._db.execute("COMMIT")
+
+    def __len__(self) -> int:
+        return int(self._db.execute("SELECT count(*) FROM wanted").fetchone()[0])
+
+    def chunks(self) -> Iterator[list[Wanted]]:
+        """All inputs, some thousands at a time."""
+        last = 0
+        while True:
+            rows = self._db.execute(
+                "SELECT seq, key, document, low, high FROM wanted WHERE seq > ? ORDER BY seq LIMIT ?",
+                (last, CHUNK),
+            ).fetchall()
+            if not rows:
+                return
+            yield [
+                Wanted(seq, key, document, low | high << _MASK_BITS) for seq, key, document, low, high in rows
+            ]
+            last = rows[-1][0]
+
+    def clear_due(self) -> None:
+        """Forget what is due: a new comparison begins."""
+        self._db.execute("DELETE FROM due")
+
+    def add_due(self, rows: Sequence[tuple[int, int, int, str | None]]) -> None:
+        """Add (question, seq, generation, previous interaction) of runs that are due."""
+        self._db.execute("BEGIN")
+        self._db.executemany(
+            "INSERT INTO due (question, seq, generation, previous) VALUES (?, ?, ?, ?)", rows
+        )
+        self._db.execute("COMMIT")
+
+    def due_counts(self) -> Mapping[int, int]:
+        """Runs that are due, by question."""
+        return dict(self._db.execute("SELECT question, count(*) FROM due GROUP BY question"))
+
+    def batches(self, question: int, size: int) -> Iterator[list[Due]]:
+        """The runs due for a question, `size` at a time, in the order of the table."""
+        last = 0
+        while True:
+            rows = self._db.execute(
+                "SELECT due.seq, key, document, generation, previous FROM due JOIN wanted USING (seq)"
+                " WHERE question = ? AND due.seq > ? ORDER BY due.seq LIMIT ?",
+                (question, last, size),
+            ).fetchall()
+            if not rows:
+                return
+            yield [Due(key, document, generation, previous) for _, key, document, generation, previous in rows]
+            last = rows[-1][0]

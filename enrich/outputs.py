@@ -1,0 +1,125 @@
+"""Writes what a command leaves: the table, the review queue, the report page, the manifest.
+
+The table is read once more and comes out row by row with the answers that the ledger holds now. Everything here can be
+done again from the ledger, for free.
+"""
+
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import msgspec
+
+from enrich.answers import Choice, citations_of
+from enrich.atomic import write_whole
+from enrich.config import Config
+from enrich.dataset import Table, TableWriter
+from enrich.dataset.encoding import output_format
+from enrich.due import Results, too_long_text
+from enrich.join import Doubt, Joiner, Tally
+from enrich.ledger import Ledger
+from enrich.report import Manifest, ReportCollector, Sample, write_manifest
+from enrich.review import ReviewLine, ReviewWriter
+from enrich.selection import Row, Rows
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """Where the outputs of one table go: all beside the table that comes out."""
+
+    table: Path
+    review: Path
+    report: Path
+    manifest: Path
+
+    @classmethod
+    def beside(cls, output: Path) -> "Files":
+        """`companies.enriched.csv` has `companies.review.csv`, `companies.report.html`, `companies.run.json`."""
+        stem = output.name
+        for suffix in (".gz", ".zst", ".csv", ".tsv", ".ndjson", ".jsonl", ".parquet", ".enriched"):
+            stem = stem.removesuffix(suffix)
+        return cls(output, *(output.with_name(stem + end) for end in (".review.csv", ".report.html", ".run.json")))
+
+
+def write_table(
+    config: Config, table: Table, rows: Rows, ledger: Ledger, files: Files
+) -> tuple[Tally, ReportCollector, int]:
+    """Join and write the table and its review queue, each whole or not at all.
+
+    Gives what they add up to, what the report shows, and the number of doubtful answers. Raises OutputError.
+    """
+    joiner = Joiner(
+        config,
+        columns=table.columns,
+        typed=output_format(files.table, table).kind in ("parquet", "ndjson"),
+        too_long=too_long_text(config),
+    )
+    report = ReportCollector([one.name for one in config.fields])
+    results = Results(ledger)
+    neutralise = config.csv.formulas == "neutralise"
+    with (
+        ReviewWriter(files.review, input_fields=sorted(config.inputs)) as review,
+        TableWriter(files.table, table, joiner.columns(), neutralise=neutralise) as writer,
+        ledger.distinct() as reviewed,
+    ):
+        for batch, questions in rows.batches():
+            keys = sorted({row.key for row in questions if row.key is not None})
+            held = ledger.held(keys)
+            frame, doubts, joined = joiner.join(batch.start, questions, held, results)
+            writer.write(batch, frame)
+            new = reviewed.first_time([doubt.key for doubt in doubts])
+            for doubt in doubts:
+                if doubt.key in new:
+                    review.add(_review_line(doubt))
+            _show(report, config, batch.start, joined)
+        doubtful = review.lines
+    return joiner.tally, report, doubtful
+
+
+def write_report(files: Files, report: ReportCollector, manifest: Manifest) -> None:
+    """Write the report page and the manifest. Raises OutputError."""
+    write_whole(files.report, report.render(manifest).encode("utf-8", "replace"))
+    write_manifest(files.manifest, manifest)
+
+
+def _review_line(doubt: Doubt) -> ReviewLine:
+    answer, held = doubt.choice.answer, doubt.choice.held
+    assert answer is not None
+    assert held is not None
+    return ReviewLine(
+        row=doubt.row,
+        inputs=msgspec.json.decode(doubt.document),
+        field=doubt.name,
+        status=doubt.choice.status,
+        value=answer.value,
+        confidence=answer.confidence,
+        reason=doubt.choice.reason,
+        reasoning=answer.reasoning,
+        citations=[msgspec.to_builtins(citation) for citation in citations_of(answer.citations)],
+        run_id=held.run_id or "",
+        processor=held.processor,
+    )
+
+
+def _show(report: ReportCollector, config: Config, start: int, joined: list[tuple[Row, list[Choice]]]) -> None:
+    """Feed the report: every answer is counted, a few are shown."""
+    for i, one in enumerate(config.fields):
+        for number, (row, choices) in enumerate(joined, start + 1):
+            choice = choices[i]
+            confidence = None if choice.answer is None else choice.answer.confidence
+            sample = partial(_sample, number, row, choice) if choice.answer is not None else None
+            report.add(one.name, choice.status, confidence, choice.reason, sample=sample)
+
+
+def _sample(number: int, row: Row, choice: Choice) -> Sample:
+    answer, held = choice.answer, choice.held
+    assert answer is not None
+    assert held is not None
+    return Sample(
+        row=number,
+        inputs=msgspec.json.decode(row.document or b"{}"),
+        value=answer.value,
+        reasoning=answer.reasoning,
+        citations=[msgspec.to_builtins(citation) for citation in citations_of(answer.citations)],
+        processor=held.processor,
+    )

@@ -1,0 +1,147 @@
+"""The steps in order: config → table → inputs → plan ⇄ submit → collect → answers → join → outputs.
+
+The only file that knows them all. Everything before asking is free; everything after it can be done again from the
+ledger without paying.
+"""
+
+from collections.abc import Callable
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from anyio.to_thread import run_sync
+
+from enrich.due import Comparison, Summary, ladder_of, price_micro
+from enrich.errors import EnrichError, ExitCode
+from enrich.job import Interruption, Job, Options, list_wanted, prepare
+from enrich.ledger import InstanceLock, Ledger, LedgerTotals, Worklist
+from enrich.outputs import write_report, write_table
+from enrich.planning import Rules
+from enrich.progress import Progress, QuietProgress
+from enrich.report import Receipt
+from enrich.spend import Outcome, ask, check_key
+from enrich.summing import make_manifest, make_receipt
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """What a command did, and where its files are."""
+
+    receipt: Receipt
+    exit_code: ExitCode
+    stopped: str
+    output: Path
+    review: Path
+    report: Path
+    manifest: Path
+    doubtful: int
+    ledger: LedgerTotals
+    outcome: Outcome
+
+
+class DeclinedError(EnrichError):
+    """The person at the terminal did not agree to the cost; nothing was sent."""
+
+    exit_code = ExitCode.USAGE
+
+    def __init__(self) -> None:
+        super().__init__("not agreed to: nothing was sent, and nothing was written")
+
+
+async def run(
+    config: Path,
+    table: Path,
+    options: Options,
+    *,
+    progress: Progress | None = None,
+    consent: Callable[[Summary], bool] = lambda summary: True,
+    interruption: Interruption | None = None,
+) -> Report:
+    """Enrich a table. Raises EnrichError for whatever stops it before the outputs are written."""
+    stop = interruption or Interruption()
+    shown = progress or QuietProgress()
+    job = await run_sync(prepare, config, table, options)
+    with ExitStack() as held:
+        ledger, worklist = _open(job, held)
+        comparison, summary = await run_sync(compare, job, ledger, worklist, stop.check)
+        outcome = Outcome()
+        if summary.due or ledger.open_submissions():
+            if not options.sandbox:
+                check_key(job)
+            if summary.due and not consent(summary):
+                raise DeclinedError
+            job_id = _start(job, ledger)
+            outcome = await ask(
+                job, ledger, comparison, worklist, summary, job_id=job_id, progress=shown, interruption=stop
+            )
+        return await run_sync(_write, job, ledger, summary, outcome, stop, shown)
+
+
+def plan(config: Path, table: Path, options: Options) -> tuple[Job, Summary, Worklist]:
+    """What `run` would ask now. Sends nothing and writes nothing; closing the worklist is the caller's part."""
+    job = prepare(config, table, options)
+    worklist = Worklist()
+    opened = Ledger.reader(job.ledger_path) if job.ledger_path.exists() else Ledger.in_memory()
+    with closing(opened) as ledger:
+        _, summary = compare(job, ledger, worklist)
+    return job, summary, worklist
+
+
+def compare(
+    job: Job, ledger: Ledger, worklist: Worklist, check: Callable[[], None] = lambda: None
+) -> tuple[Comparison, Summary]:
+    """What is due for the table, and why. `check` is called now and then, and may raise to stop."""
+    rows, left_out = list_wanted(job, worklist, check)
+    rules = Rules(
+        ladder=ladder_of(job.config, job.options.processor),
+        refresh={one.id: job.config.refresh_for(one.name) for one in job.config.fields},
+        price=price_micro,
+        names=ledger.field_names(),
+        now=int(job.started_at.timestamp()),
+        retry_failed=job.options.retry_failed,
+    )
+    comparison = Comparison(job.config, ledger, rules)
+    summary = comparison.compare(worklist, on_chunk=check)
+    summary.rows, summary.rows_left_out = rows, left_out
+    return comparison, summary
+
+
+def _open(job: Job, held: ExitStack) -> tuple[Ledger, Worklist]:
+    Ledger.make_folder(job.ledger_path)
+    held.enter_context(InstanceLock(job.ledger_path))
+    ledger = held.enter_context(closing(Ledger.open(job.ledger_path)))
+    return ledger, held.enter_context(Worklist())
+
+
+def _start(job: Job, ledger: Ledger) -> int:
+    with ledger.transaction():
+        return ledger.start_job(
+            name=job.config.name,
+            config=str(job.config.path),
+            source=str(job.table.path),
+            fields={one.id: (one.name, one.schema) for one in job.config.fields},
+        )
+
+
+def _write(
+    job: Job, ledger: Ledger, summary: Summary, outcome: Outcome, stop: Interruption, shown: Progress
+) -> Report:
+    """The outputs and the books, from what the ledger holds now."""
+    shown.close()
+    tally, page, doubtful = write_table(job.config, job.table, job.rows, ledger, job.files)
+    receipt = make_receipt(job, ledger, summary, outcome, tally)
+    receipt.check()
+    manifest = make_manifest(job, ledger, receipt, outcome, stop)
+    write_report(job.files, page, manifest)
+    return Report(
+        receipt=receipt,
+        exit_code=ExitCode(manifest.exit_code),
+        stopped=manifest.stopped,
+        output=job.files.table,
+        review=job.files.review,
+        report=job.files.report,
+        manifest=job.files.manifest,
+        doubtful=doubtful,
+        ledger=ledger.totals(),
+        outcome=outcome,
+    )

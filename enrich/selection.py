@@ -1,0 +1,119 @@
+"""Rows of a table as the questions they ask: which input, which answers, or why nothing is asked. Pure.
+
+`--where`, `--limit` and `--sample` choose which rows may be asked about; a row that is not chosen still comes out, with
+the answers that the ledger holds for it.
+"""
+
+import random
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from enrich.config import Config
+from enrich.dataset import Batch, InputBuilder, Table
+from enrich.keys import input_key
+
+_SAMPLE_SEED: Final = 20_000_101  # the same sample of the same table, every time
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """Which rows may be asked about."""
+
+    where: str | None = None
+    limit: int | None = None
+    sample: int | None = None
+
+    def words(self) -> str:
+        """The options that leave a row out, for its detail."""
+        named = (("--where", self.where), ("--limit", self.limit), ("--sample", self.sample))
+        return ", ".join(name for name, value in named if value is not None)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row: its input (None where there is nothing to ask) and the answers wanted, bit i for field i.
+
+    `left_out` says why nothing is asked for it; it may have an input all the same.
+    """
+
+    key: bytes | None
+    document: bytes | None
+    mask: int
+    left_out: str = ""
+
+
+class Rows:
+    """Reads a table as rows of questions, the same way each time it is read."""
+
+    def __init__(self, config: Config, table: Table, chosen: Chosen) -> None:
+        self._table = table
+        self._chosen = chosen
+        self._builder = InputBuilder(config.inputs, table.schema)
+        self._require = config.require
+        self._all = (1 << len(config.fields)) - 1
+        self._filled: Mapping[int, str] = (
+            {i: field.name for i, field in enumerate(config.fields) if field.name in table.columns}
+            if config.existing == "fill"
+            else {}
+        )
+        self._sampled = self._draw() if chosen.sample is not None else None
+
+    def batches(self) -> Iterator[tuple[Batch, list[Row]]]:
+        """Every row of the table, in order."""
+        eligible = 0
+        for batch in self._table.batches():
+            rows = self._questions(batch)
+            for i, row in enumerate(rows):
+                if row.key is None or row.left_out:
+                    continue
+                if not self._may_ask(eligible):
+                    rows[i] = Row(row.key, row.document, row.mask, f"not chosen by {self._chosen.words()}")
+                eligible += 1
+            yield batch, rows
+
+    def _may_ask(self, ordinal: int) -> bool:
+        limit = self._chosen.limit
+        if limit is not None and ordinal >= limit:
+            return False
+        return self._sampled is None or ordinal in self._sampled
+
+    def _draw(self) -> frozenset[int]:
+        """The ordinals of the rows in the sample, drawn from all that could be asked about."""
+        eligible = sum(
+            row.key is not None and not row.left_out
+            for batch in self._table.batches()
+            for row in self._questions(batch)
+        )
+        chosen = min(self._chosen.sample or 0, eligible)
+        return frozenset(random.Random(_SAMPLE_SEED).sample(range(eligible), chosen))  # noqa: S311
+
+    def _questions(self, batch: Batch) -> list[Row]:
+        where = self._chosen.where
+        selected = None if where is None else self._table.mask(batch, where).to_list()
+        masks = self._masks(batch)
+        rows = []
+        missing = self._builder.missing(batch, self._require)
+        for i, document in enumerate(self._builder.documents(batch)):
+            mask = self._all if masks is None else masks[i]
+            lacks = missing[i]
+            if document is None:
+                rows.append(Row(None, None, mask, "all its inputs are empty"))
+            elif lacks is not None:
+                rows.append(Row(None, None, mask, f"{lacks} is required, and empty"))
+            else:
+                left_out = "" if selected is None or selected[i] else "not chosen by --where"
+                rows.append(Row(input_key(document), document, mask, left_out))
+        return rows
+
+    def _masks(self, batch: Batch) -> list[int] | None:
+        """For `existing: fill`: the fields whose cells are empty, row by row."""
+        if not self._filled:
+            return None
+        masks = [self._all] * batch.height
+        for i, name in self._filled.items():
+            for row, value in enumerate(batch.values(name)):
+                if value is not None and str(value).strip():
+                    masks[row] &= ~(1 << i)
+        return masks
+

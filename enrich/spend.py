@@ -1,0 +1,132 @@
+"""Opens the service, or the sandbox in its place, and asks what is due. The only step that can spend money."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import anyio
+
+from enrich.api.address import base_url_from
+from enrich.api.client import Client
+from enrich.api.secret import Secret, key_from
+from enrich.drive import Driver
+from enrich.due import Comparison, Summary, micro
+from enrich.errors import MissingKeyError
+from enrich.job import Interruption, Job
+from enrich.ledger import Ledger, Worklist, open_recorder
+from enrich.progress import Progress
+from enrich.rounds import Rounds
+from enrich.submit import SETTLE_S
+from enrich.till import Till
+
+SANDBOX_SETTLE_S: Final = 2.0
+GRACE_S: Final = 8.0  # asked to end, a command lets what is on the wire end for so long
+_SANDBOX_KEY: Final = "sandbox"
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What asking came to; runs are counts, money is in millionths of a dollar."""
+
+    submitted: int = 0
+    completed: int = 0
+    failed: int = 0
+    usd_micro: int = 0
+    paid_by_processor: dict[str, int] = field(default_factory=dict)
+    groups: tuple[str, ...] = ()
+    extra_run_ids: tuple[str, ...] = ()
+    stopped: str = ""
+    refused: bool = False
+    bytes_read: int = 0
+    result_bytes: int = 0
+    commits: int = 0
+
+
+def check_key(job: Job) -> Secret:
+    """The API key of a real run. Raises MissingKeyError."""
+    key = key_from(job.options.environ)
+    if key is None:
+        raise MissingKeyError
+    return key
+
+
+async def ask(
+    job: Job,
+    ledger: Ledger,
+    comparison: Comparison,
+    worklist: Worklist,
+    summary: Summary,
+    *,
+    job_id: int,
+    progress: Progress,
+    interruption: Interruption,
+) -> Outcome:
+    """Ask everything that is due and bring in everything that was paid for, as far as this command may."""
+    options = job.options
+    totals = ledger.totals()
+    till = Till(
+        budget=None if job.budget is None else micro(job.budget),
+        in_flight=totals.usd_micro_in_flight + totals.usd_micro_unresolved,
+    )
+    settle_s = options.settle_s if options.settle_s is not None else SANDBOX_SETTLE_S if options.sandbox else SETTLE_S
+    with _service(job) as (base_url, key):
+        async with (
+            Client(base_url=base_url, api_key=key) as client,
+            open_recorder(ledger) as recorder,
+        ):
+            driver = Driver(client, recorder, till)
+            rounds = Rounds(driver, ledger, progress, job_id=job_id, job=job.config.name, settle_s=settle_s)
+            with anyio.CancelScope() as scope:
+                interruption.then(driver.stop.set)
+                interruption.then(lambda: _cancel_later(scope))
+                await rounds.ask_all(comparison, worklist, summary)
+            return _outcome(driver)
+
+
+@contextmanager
+def _service(job: Job) -> Iterator[tuple[str, Secret]]:
+    """Address and key of the service; with --sandbox, of one that lives in this process as long as the block."""
+    if not job.options.sandbox:
+        yield base_url_from(job.options.environ), check_key(job)
+        return
+    from enrich.sandbox import SandboxSettings, running
+
+    settings = SandboxSettings(facts=job.options.facts or facts_beside(job.table.path), state=_state(job.ledger_path))
+    with running(settings) as base_url:
+        yield base_url, Secret(_SANDBOX_KEY)
+
+
+def facts_beside(table: Path) -> Path | None:
+    """The facts file of a table, if there is one: `companies.facts.ndjson` (or .parquet) beside `companies.csv`."""
+    stem = table.name.split(".", 1)[0]
+    found = (table.with_name(f"{stem}.facts{suffix}") for suffix in (".ndjson", ".parquet"))
+    return next((path for path in found if path.exists()), None)
+
+
+def _state(ledger: Path) -> Path:
+    """What the sandbox remembers between commands, so that an interrupted run finds its groups again."""
+    return ledger.with_name(ledger.stem + "-service.ndjson")
+
+
+def _cancel_later(scope: anyio.CancelScope) -> None:
+    scope.deadline = anyio.current_time() + GRACE_S
+
+
+def _outcome(driver: Driver) -> Outcome:
+    stop = driver.till.stopped
+    return Outcome(
+        submitted=driver.submitted,
+        completed=driver.done - driver.failed,
+        failed=driver.failed,
+        usd_micro=driver.paid_micro,
+        paid_by_processor=dict(driver.paid),
+        groups=tuple(driver.groups),
+        extra_run_ids=tuple(driver.extras),
+        stopped="" if stop is None else stop.text,
+        refused=stop is not None and stop.why == "refused",
+        bytes_read=driver.bytes_read,
+        result_bytes=driver.result_bytes,
+        commits=driver.recorder.commits,
+    )

@@ -1,0 +1,83 @@
+"""Adds a command up: its receipt, its manifest, the way it ended. Pure but for questions to the ledger."""
+
+from collections import Counter
+from datetime import UTC, datetime
+from decimal import Decimal
+from hashlib import sha256
+
+from enrich import __version__
+from enrich.due import Summary, dollars, ladder_of
+from enrich.errors import ExitCode
+from enrich.job import Interruption, Job
+from enrich.join import Tally
+from enrich.ledger import Ledger
+from enrich.report import DoubleCharge, Manifest, Receipt
+from enrich.spend import Outcome
+
+
+def make_receipt(job: Job, ledger: Ledger, summary: Summary, outcome: Outcome, tally: Tally) -> Receipt:
+    """The books of this command: its table's rows and answers, and what it paid."""
+    totals = ledger.totals()
+    return Receipt(
+        rows_in=job.table.height,
+        rows=Counter(tally.rows),
+        answers_wanted=job.table.height * len(job.config.fields),
+        answers=Counter(tally.answers),
+        runs_paid=outcome.completed,
+        usd=dollars(outcome.usd_micro),
+        runs_by_processor=dict(outcome.paid_by_processor),
+        distinct_inputs=summary.distinct_inputs,
+        runs_submitted=outcome.submitted,
+        runs_failed=outcome.failed,
+        usd_at_stake=dollars(totals.usd_micro_in_flight + totals.usd_micro_unresolved),
+        double_charges=_double_charges(ledger, outcome),
+    )
+
+
+def make_manifest(job: Job, ledger: Ledger, receipt: Receipt, outcome: Outcome, stop: Interruption) -> Manifest:
+    """What ran, on what, when, and how it ended."""
+    files, options = job.files, job.options
+    stopped = "interrupted" if stop.code is not None else outcome.stopped
+    return Manifest(
+        name=job.config.name,
+        version=__version__,
+        config=str(job.config.path),
+        config_sha256=sha256(job.config.path.read_bytes()).hexdigest(),
+        table=str(job.table.path),
+        sandbox=options.sandbox or ledger.service() == "sandbox",
+        started_at=job.started_at,
+        finished_at=datetime.now(UTC),
+        exit_code=exit_code(receipt, outcome, stop),
+        stopped=stopped,
+        output=str(files.table),
+        review=str(files.review),
+        report=str(files.report),
+        processors=tuple(rung.processor for rung in ladder_of(job.config, options.processor)),
+        fields={one.name: one.id for one in job.config.fields},
+        budget_usd=job.budget,
+        groups=outcome.groups,
+        receipt=receipt,
+    )
+
+
+def exit_code(receipt: Receipt, outcome: Outcome, stop: Interruption) -> ExitCode:
+    """How a command that wrote its outputs ended: what a person must look at first comes first."""
+    if receipt.double_charges:
+        return ExitCode.DOUBLE_CHARGE
+    if stop.code is not None:
+        return stop.code
+    if outcome.refused:
+        return ExitCode.REFUSED
+    if outcome.stopped or receipt.rows.get("pending"):
+        return ExitCode.STOPPED
+    return ExitCode.FAILED_ROWS if receipt.rows.get("failed") else ExitCode.DONE
+
+
+def _double_charges(ledger: Ledger, outcome: Outcome) -> tuple[DoubleCharge, ...]:
+    """The double charges that this command found; earlier ones were reported by the commands that found them."""
+    found = []
+    for extra in ledger.extra_runs():
+        if extra.run_id in outcome.extra_run_ids:
+            ids = tuple(run_id for run_id in (extra.first_run_id, extra.run_id) if run_id)
+            found.append(DoubleCharge(task_key=extra.task_key, run_ids=ids, usd=Decimal(dollars(extra.usd_micro))))
+    return tuple(found)
