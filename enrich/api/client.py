@@ -31,7 +31,7 @@ from enrich.api.errors import (
 from enrich.api.limits import RateLimiter
 from enrich.api.retry import Retry
 from enrich.api.secret import Secret
-from enrich.api.streams import EventStream
+from enrich.api.streams import EventStream, harmless
 from enrich.api.wire import AddedRuns, Group, RunResult, RunState, UnreadableError, decode_body
 
 __all__ = ["Client"]
@@ -112,9 +112,7 @@ class Client:
         if not turn_taken:
             await self.turn_to_post()
         path = f"{_GROUPS}/{_segment(group_id)}/runs"
-        return await self._post(
-            path, body, AddedRuns, timeout_s=timeout_s, costs=True, refresh_status="false"
-        )
+        return await self._post(path, body, AddedRuns, timeout_s=timeout_s, costs=True, refresh_status="false")
 
     async def turn_to_post(self) -> None:
         """Wait for the rate limit's leave to POST: nothing need wait after its intent is written."""
@@ -125,8 +123,8 @@ class Client:
         return await self._get(f"{_GROUPS}/{_segment(group_id)}", Group)
 
     async def run(self, run_id: str) -> RunState:
-        """The state of a run."""
-        return await self._get(f"{_RUNS}/{_segment(run_id)}", RunState)
+        """The state of a run, its error's message made fit to be shown."""
+        return harmless(await self._get(f"{_RUNS}/{_segment(run_id)}", RunState), self._secret)
 
     async def run_result(self, run_id: str, timeout_s: float = 1.0) -> RunResult:
         """The result of a run, waiting up to `timeout_s` for it (whole seconds, by the service).
@@ -180,9 +178,7 @@ class Client:
         async with self._open(path, params, lines_are_progress=True) as stream:
             yield stream
 
-    async def _post(
-        self, path: str, body: bytes, kind: type[T], *, timeout_s: float, costs: bool, **params: str
-    ) -> T:
+    async def _post(self, path: str, body: bytes, kind: type[T], *, timeout_s: float, costs: bool, **params: str) -> T:
         try:
             answer = await self._connection.post(path, body, params=params, timeout_s=timeout_s, costs=costs)
         except RateLimitedError as error:

@@ -181,9 +181,7 @@ class Connection:
     ) -> None:
         await self._stack.aclose()
 
-    async def post(
-        self, path: str, body: bytes, *, params: Mapping[str, str], timeout_s: float, costs: bool
-    ) -> Answer:
+    async def post(self, path: str, body: bytes, *, params: Mapping[str, str], timeout_s: float, costs: bool) -> Answer:
         """Exactly one HTTP request, whatever happens, with one deadline over all of it.
 
         Raises NotSentError, a StatusError, or UnknownOutcomeError (UnavailableError if it doesn't cost).
@@ -264,15 +262,11 @@ class Connection:
                 failure = await self._refusal(response, call, costs=False)
         raise failure
 
-    def _get_request(
-        self, path: str, params: Mapping[str, str], *, timeout_s: float, read_s: float
-    ) -> httpx.Request:
+    def _get_request(self, path: str, params: Mapping[str, str], *, timeout_s: float, read_s: float) -> httpx.Request:
         timeout = httpx.Timeout(timeout_s, connect=_CONNECT_TIMEOUT_S, read=read_s)
         return self._gets.build_request("GET", f"{self._base_url}/{path}", params=params, timeout=timeout)
 
-    async def _exchange(
-        self, pool: httpx.AsyncClient, request: httpx.Request, call: str, *, costs: bool
-    ) -> Answer:
+    async def _exchange(self, pool: httpx.AsyncClient, request: httpx.Request, call: str, *, costs: bool) -> Answer:
         response = await pool.send(request, stream=True)
         if not response.is_success:
             raise await self._refusal(response, call, costs=costs)

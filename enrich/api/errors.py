@@ -103,9 +103,7 @@ class CertificateError(NotSentError):
 class UnknownOutcomeError(ApiError):
     """A POST of runs that may have taken effect: found out by listing, never by sending it again."""
 
-    def __init__(
-        self, message: str, *, status: int | None = None, retry_after_s: float | None = None
-    ) -> None:
+    def __init__(self, message: str, *, status: int | None = None, retry_after_s: float | None = None) -> None:
         super().__init__(message)
         self.status = status
         self.retry_after_s = retry_after_s
@@ -117,9 +115,7 @@ class UnavailableError(ApiError):
     retryable = True
     created_nothing = True
 
-    def __init__(
-        self, message: str, *, status: int | None = None, retry_after_s: float | None = None
-    ) -> None:
+    def __init__(self, message: str, *, status: int | None = None, retry_after_s: float | None = None) -> None:
         super().__init__(message)
         self.status = status
         self.retry_after_s = retry_after_s

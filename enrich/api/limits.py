@@ -29,9 +29,7 @@ class RateLimiter:
         sleep: Callable[[float], Awaitable[None]] = anyio.sleep,
     ) -> None:
         if not 1 <= burst < per_minute:
-            raise ValueError(
-                f"burst must be at least 1 and less than per_minute, not {burst} of {per_minute}"
-            )
+            raise ValueError(f"burst must be at least 1 and less than per_minute, not {burst} of {per_minute}")
         self._rate = (per_minute - burst) / _WINDOW_S  # tokens a second
         self._burst = float(burst)
         self._clock = clock or anyio.current_time

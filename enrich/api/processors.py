@@ -52,9 +52,7 @@ _REGULAR: Final = (
     _processor("ultra8x", 2400, 5 * _MINUTE, 120 * _MINUTE, 25),
 )
 
-PROCESSORS: Final[Mapping[str, Processor]] = MappingProxyType(
-    {p.name: p for p in (*_REGULAR, *map(_fast, _REGULAR))}
-)
+PROCESSORS: Final[Mapping[str, Processor]] = MappingProxyType({p.name: p for p in (*_REGULAR, *map(_fast, _REGULAR))})
 
 
 def price(name: str) -> Decimal:

@@ -25,9 +25,7 @@ class Retry:
     longest_s: float = 30.0  # a wait of our own choice; the service may ask for more, up to 300 s
     total_s: float = 900.0  # waits in all
 
-    def wait_s(
-        self, error: ApiError, attempt: int, *, waited_s: float = 0.0, rng: random.Random
-    ) -> float | None:
+    def wait_s(self, error: ApiError, attempt: int, *, waited_s: float = 0.0, rng: random.Random) -> float | None:
         """Seconds until the next try after `attempt` of them failed (1 for the first), None to give up."""
         if not error.retryable or isinstance(error, StillActiveError):
             return None

@@ -21,6 +21,35 @@ _LOOKS_LIKE_A_KEY: Final = re.compile(
 )
 
 
+# Printable ASCII in JSON and prose, the rarest first, roughly: what isn't named is rarer still.
+_RAREST_FIRST: Final = b"QZXJKVYqzjUWGHOFLNBRDPMxkETICASvywbgfp7689345_2-01muhdclrsnitoa/e.,:"
+
+
+class _Needle:
+    """A word to look for in many kilobytes of text that hardly ever hold it.
+
+    `word in body` takes 2 ns a byte for a word of many different letters. To look for its rarest letter
+    first, which C does 16 bytes at a time, takes a tenth of that.
+    """
+
+    __slots__ = ("_at", "_letter", "word")
+
+    def __init__(self, word: bytes) -> None:
+        self.word = word
+        self._at = min(range(len(word)), key=lambda at: _RAREST_FIRST.find(word[at : at + 1]))
+        self._letter = word[self._at : self._at + 1]
+
+    def is_in(self, body: bytes) -> bool:
+        if body.count(self._letter) * 64 > len(body):
+            return self.word in body
+        found = body.find(self._letter, self._at)
+        while found >= 0:
+            if body.startswith(self.word, found - self._at):
+                return True
+            found = body.find(self._letter, found + 1)
+        return False
+
+
 class Secret:
     """A key that only `reveal` shows. Its `str`, `repr` and format say nothing; it can't be pickled.
 
@@ -28,13 +57,13 @@ class Secret:
     anything but printable ASCII without spaces.
     """
 
-    __slots__ = ("_encoded", "_parts", "_value")
+    __slots__ = ("_needles", "_parts", "_value")
 
     def __init__(self, value: str) -> None:
         if not _PRINTABLE.fullmatch(value):
             raise ValueError("an API key is one word of printable ASCII characters; this one isn't")
         self._value = value
-        self._encoded = tuple(spelling.encode() for spelling in _spellings(value))
+        self._needles = tuple(_Needle(spelling.encode()) for spelling in _spellings(value))
         self._parts = _parts_pattern(value)
 
     def reveal(self) -> str:
@@ -52,10 +81,10 @@ class Secret:
         return _LOOKS_LIKE_A_KEY.sub(rf"\1\2{REDACTED}", "".join(pieces))
 
     def redact_body(self, body: bytes) -> bytes:
-        """Raw JSON without the whole key; the same object when it isn't in there (a few ns a kilobyte)."""
-        for spelling in self._encoded:
-            if spelling in body:
-                body = body.replace(spelling, REDACTED.encode())
+        """Raw JSON without the whole key; the same object when it isn't in there (some 0.1 µs a kilobyte)."""
+        for needle in self._needles:
+            if needle.is_in(body):
+                body = body.replace(needle.word, REDACTED.encode())
         return body
 
     def __repr__(self) -> str:

@@ -17,9 +17,9 @@ from enrich.api.connection import FOREIGN_ERRORS
 from enrich.api.errors import StreamBreakError, StreamCut, StreamStalled, sanitised
 from enrich.api.secret import Secret
 from enrich.api.sse import EventTooLargeError, SseDecoder, SseEvent
-from enrich.api.wire import ErrorBody, ErrorEvent, Event, RunEvent, UnreadableError, decode_event
+from enrich.api.wire import ErrorBody, ErrorEvent, Event, RunEvent, RunState, UnreadableError, decode_event
 
-__all__ = ["EventStream"]
+__all__ = ["EventStream", "harmless"]
 
 
 class EventStream:
@@ -91,9 +91,7 @@ class EventStream:
                 if event is not None:
                     events.append(event)
         except (UnreadableError, EventTooLargeError) as error:
-            self._broken = (
-                f"the stream sent what can't be read ({sanitised(str(error), self._secret, limit=200)})"
-            )
+            self._broken = f"the stream sent what can't be read ({sanitised(str(error), self._secret, limit=200)})"
         if self._lines_are_progress and self._decoder.lines > lines:
             self._waited_s = 0.0
         return events
@@ -103,15 +101,22 @@ class EventStream:
         event = decode_event(data, last_id=raw.id)
         if isinstance(event, RunEvent):
             if event.run.error is not None:
-                run = msgspec.structs.replace(event.run, error=self._clean(event.run.error))
-                event = msgspec.structs.replace(event, run=run)
+                event = msgspec.structs.replace(event, run=harmless(event.run, self._secret))
         elif isinstance(event, ErrorEvent):
-            event = msgspec.structs.replace(event, error=self._clean(event.error))
+            event = msgspec.structs.replace(event, error=_harmless_error(event.error, self._secret))
         return event
-
-    def _clean(self, error: ErrorBody) -> ErrorBody:
-        message = None if error.message is None else sanitised(error.message, self._secret)
-        return msgspec.structs.replace(error, message=message)
 
     def _break(self, kind: type[StreamBreakError], message: str) -> StreamBreakError:
         return kind(message, last_event_id=self.last_event_id, events=self.events, bytes_read=self.bytes_read)
+
+
+def harmless(run: RunState, secret: Secret | None) -> RunState:
+    """The run with its error's message made fit to be shown."""
+    if run.error is None:
+        return run
+    return msgspec.structs.replace(run, error=_harmless_error(run.error, secret))
+
+
+def _harmless_error(error: ErrorBody, secret: Secret | None) -> ErrorBody:
+    message = None if error.message is None else sanitised(error.message, secret)
+    return msgspec.structs.replace(error, message=message)

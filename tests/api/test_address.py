@@ -33,15 +33,11 @@ def test_good_addresses_stay_as_they_are(url: str) -> None:
     ("url", "why"),
     [
         pytest.param("http://api.parallel.ai", "unencrypted", id="in clear"),
-        pytest.param(
-            "http://localhost.evil.example", "unencrypted", id="a name that begins like this machine"
-        ),
+        pytest.param("http://localhost.evil.example", "unencrypted", id="a name that begins like this machine"),
         pytest.param("http://10.0.0.1", "unencrypted", id="a private address is a network too"),
         pytest.param("https://user:hunter2@a.example", "name or password", id="password"),
         pytest.param("https://hunter2@a.example", "name or password", id="name"),
-        pytest.param(
-            "http://localhost@evil.example", "name or password", id="host that looks like this machine"
-        ),
+        pytest.param("http://localhost@evil.example", "name or password", id="host that looks like this machine"),
         pytest.param("a.example", "not an http", id="no scheme"),
         pytest.param("ftp://a.example", "not an http", id="another scheme"),
         pytest.param("https://", "not an http", id="no host"),

@@ -70,9 +70,7 @@ class Service:
 def client_of(service: Callable[[httpx.Request], httpx.Response], time: FakeTime, **options: Any) -> Client:
     limiter = RateLimiter(clock=time.clock, sleep=time.sleep)
     options = {"base_url": "https://api.example", "limiter": limiter, "rng": random.Random(0), **options}
-    return Client(
-        api_key=KEY, transport=httpx.MockTransport(service), clock=time.clock, sleep=time.sleep, **options
-    )
+    return Client(api_key=KEY, transport=httpx.MockTransport(service), clock=time.clock, sleep=time.sleep, **options)
 
 
 @pytest.fixture
@@ -101,9 +99,7 @@ async def test_add_runs_sends_the_body_as_given(time: FakeTime) -> None:
     assert service.seen == [("POST", "/v1/tasks/groups/tgrp_1/runs?refresh_status=false")]
     request = service.requests[0]
     assert request.content == b'{"inputs" : []}'
-    assert {
-        name: request.headers[name] for name in request.headers if name not in ("host", "connection")
-    } == {
+    assert {name: request.headers[name] for name in request.headers if name not in ("host", "connection")} == {
         "accept": "application/json, text/event-stream",
         "accept-encoding": "identity",
         "user-agent": "enrich",
@@ -151,9 +147,7 @@ FAILURES: list[tuple[Exception, bool]] = [
 
 
 @pytest.mark.parametrize(("failure", "unsent"), FAILURES, ids=lambda value: type(value).__name__)
-async def test_add_runs_makes_one_request_whatever_fails(
-    time: FakeTime, failure: Exception, unsent: bool
-) -> None:
+async def test_add_runs_makes_one_request_whatever_fails(time: FakeTime, failure: Exception, unsent: bool) -> None:
     service = Service(failure)
     async with client_of(service, time) as client:
         with pytest.raises(NotSentError if unsent else UnknownOutcomeError) as raised:
@@ -264,9 +258,7 @@ async def test_reading(time: FakeTime, call: Any, path: str, answer: Any, expect
 
 
 @pytest.mark.parametrize(("call", "path", "answer", "expected"), CALLS)
-async def test_reading_is_tried_again(
-    time: FakeTime, call: Any, path: str, answer: Any, expected: Any
-) -> None:
+async def test_reading_is_tried_again(time: FakeTime, call: Any, path: str, answer: Any, expected: Any) -> None:
     service = Service(
         httpx.ConnectError(""),
         httpx.Response(503),
@@ -309,6 +301,15 @@ async def test_a_run_that_is_not_finished_is_said_so_at_once(time: FakeTime) -> 
     assert service.seen == [("GET", "/v1/tasks/runs/trun_1/result?timeout=1")]
 
 
+async def test_the_words_of_a_failed_run_are_made_harmless(time: FakeTime) -> None:
+    words = f"\x1b[31mno {KEY.reveal()[3:]}\u202e"
+    service = Service(httpx.Response(200, json={**RUN, "status": "failed", "error": {"message": words}}))
+    async with client_of(service, time) as client:
+        run = await client.run("trun_1")
+    assert run.error is not None
+    assert run.error.message == "no [redacted]"
+
+
 @pytest.mark.parametrize("bad", ["", ".", ".."])
 async def test_an_id_that_would_lead_elsewhere_is_refused(time: FakeTime, bad: str) -> None:
     service = Service(httpx.Response(200, json=RUN))
@@ -335,9 +336,7 @@ async def test_streams_ask_for_what_is_wanted(time: FakeTime) -> None:
     async with client_of(service, time) as client:
         async with client.open_runs("g"):
             pass
-        async with client.open_runs(
-            "g", after="a+b", include_input=True, include_output=True, status="failed"
-        ):
+        async with client.open_runs("g", after="a+b", include_input=True, include_output=True, status="failed"):
             pass
         async with client.open_events("g"):
             pass

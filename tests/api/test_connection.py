@@ -87,9 +87,7 @@ BROKEN_ANSWERS = [
     pytest.param(ok(BODY, length=99), id="half a body"),
     pytest.param(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\n{run", id="half a chunk"),
     pytest.param(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n", id="no chunk"),
-    pytest.param(
-        b"HTTP/1.1 200 OK\r\n\r\n" + BODY[:9], id="cut where only the end of the connection ends it"
-    ),
+    pytest.param(b"HTTP/1.1 200 OK\r\n\r\n" + BODY[:9], id="cut where only the end of the connection ends it"),
     pytest.param(b"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: 4\r\n\r\nnope", id="no gzip"),
     pytest.param(b"HTTP/1.1 503 Unavailable\r\ncontent-length: 99\r\n\r\n{", id="503 with half a body"),
 ]

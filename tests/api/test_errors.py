@@ -24,17 +24,11 @@ from enrich.api.errors import (
 from enrich.api.secret import Secret
 
 KEY = Secret("pk-0123456789abcdefXYZ")
-VENDOR_BODY = (
-    b'{"type": "error", "error": {"ref_id": "ref-1", "message": "No such thing", "detail": {"a": 1}}}'
-)
+VENDOR_BODY = b'{"type": "error", "error": {"ref_id": "ref-1", "message": "No such thing", "detail": {"a": 1}}}'
 
 
-def error_of(
-    status: int, body: bytes = b"", *, costs: bool = True, headers: dict[str, str] | None = None
-) -> ApiError:
-    return error_of_answer(
-        "POST groups", costs=costs, status=status, headers=headers or {}, body=body, secret=KEY
-    )
+def error_of(status: int, body: bytes = b"", *, costs: bool = True, headers: dict[str, str] | None = None) -> ApiError:
+    return error_of_answer("POST groups", costs=costs, status=status, headers=headers or {}, body=body, secret=KEY)
 
 
 # status: error of the POST that costs, error of a free request
@@ -116,15 +110,11 @@ def test_the_vendors_words_come_with_reference_and_detail() -> None:
     ],
 )
 def test_any_body_gives_words(body: bytes, words: str) -> None:
-    assert str(error_of(500, body)) == "POST groups: the service answered 500" + (
-        f": {words}" if words else ""
-    )
+    assert str(error_of(500, body)) == "POST groups: the service answered 500" + (f": {words}" if words else "")
 
 
 def test_hostile_words_are_made_harmless() -> None:
-    body = json.dumps(
-        {"error": {"message": "\x1b[31mred\x07 \u202eabc" + "x" * 1000, "detail": ["\x1b]0;t\x07a"]}}
-    )
+    body = json.dumps({"error": {"message": "\x1b[31mred\x07 \u202eabc" + "x" * 1000, "detail": ["\x1b]0;t\x07a"]}})
     error = error_of(422, body.encode())
     assert isinstance(error, InvalidError)
     assert "red abcxxx" in str(error)

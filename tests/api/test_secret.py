@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
+import json
 import pickle
 import traceback
+from urllib.parse import quote
 
 import pytest
 from hypothesis import given
@@ -29,9 +31,7 @@ def test_it_cannot_be_taken_along(leave: object) -> None:
         leave(Secret(VALUE))
 
 
-@pytest.mark.parametrize(
-    "value", ["", "two words", "line\nbreak", "tab\t", "schlüssel", "nul\0", "pk-1\r\nx: y"]
-)
+@pytest.mark.parametrize("value", ["", "two words", "line\nbreak", "tab\t", "schlüssel", "nul\0", "pk-1\r\nx: y"])
 def test_a_key_that_cannot_be_a_header_is_refused_without_showing_it(value: str) -> None:
     with pytest.raises(ValueError, match="printable ASCII") as raised:
         Secret(value)
@@ -58,15 +58,9 @@ def test_the_key_comes_from_the_environment_given() -> None:
         pytest.param(VALUE[:7], VALUE[:7], id="7 characters tell too little"),
         pytest.param("pk-live_0123456789%2Babcdef%2fXYZ%3D", "[redacted]", id="URL-encoded"),
         pytest.param(VALUE.upper(), "[redacted]", id="another case"),
-        pytest.param(
-            "x-api-key: sk_live_ABCDEFGHIJKLMNOP end", "x-api-key: [redacted] end", id="another key"
-        ),
-        pytest.param(
-            "Authorization: Bearer eyJhbGciOi.J9abcdefgh==", "Authorization: Bearer [redacted]", id="bearer"
-        ),
-        pytest.param(
-            "invalid API key: check your settings", "invalid API key: check your settings", id="plain words"
-        ),
+        pytest.param("x-api-key: sk_live_ABCDEFGHIJKLMNOP end", "x-api-key: [redacted] end", id="another key"),
+        pytest.param("Authorization: Bearer eyJhbGciOi.J9abcdefgh==", "Authorization: Bearer [redacted]", id="bearer"),
+        pytest.param("invalid API key: check your settings", "invalid API key: check your settings", id="plain words"),
     ],
 )
 def test_texts_are_redacted(text: str, redacted: str) -> None:
@@ -77,9 +71,7 @@ def test_a_short_key_is_redacted_as_a_whole() -> None:
     assert Secret("abc").redact("xabcx ab") == "x[redacted]x ab"
 
 
-@given(
-    before=st.text(max_size=20), begin=st.integers(0, 22), size=st.integers(8, 30), after=st.text(max_size=20)
-)
+@given(before=st.text(max_size=20), begin=st.integers(0, 22), size=st.integers(8, 30), after=st.text(max_size=20))
 def test_no_part_of_8_survives_wherever_it_stands(before: str, begin: int, size: int, after: str) -> None:
     shown = Secret(VALUE).redact(before + VALUE[begin : begin + size] + after)
     assert not [at for at in range(len(VALUE) - 7) if VALUE[at : at + 8] in shown]
@@ -90,3 +82,19 @@ def test_bodies_keep_their_identity_unless_they_hold_the_key() -> None:
     body = b'{"a": 1}'
     assert secret.redact_body(body) is body
     assert secret.redact_body(b'{"a": "pk-\\"quoted\\"-key"}') == b'{"a": "[redacted]"}'
+
+
+@given(
+    before=st.binary(max_size=30),
+    after=st.binary(max_size=300),
+    word=st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1, max_size=12),
+    part=st.integers(1, 12),
+)
+def test_the_whole_key_is_found_in_any_body_and_nothing_else(before: bytes, after: bytes, word: str, part: int) -> None:
+    secret = Secret(word)
+    key = word.encode()
+    assert key not in secret.redact_body(before + key + after).replace(b"[redacted]", b"\0")
+    other = before + key[:part] + after
+    assert (secret.redact_body(other) is other) or any(
+        spelled in other for spelled in (key, quote(word, safe="").encode(), json.dumps(word)[1:-1].encode())
+    )

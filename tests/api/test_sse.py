@@ -36,21 +36,13 @@ CASES = [
     pytest.param(b"\xefdata: a\n\ndata: b\n\n", [message(b"b")], id="half a byte order mark is no mark"),
     pytest.param(b"\n" + BOM + b"data: a\n\n", [], id="a byte order mark later is data"),
     pytest.param(b": ping\n\n: ping\n\n", [], id="comments"),
-    pytest.param(
-        b"id: 7\ndata: a\n\n: ping\n\n:\n\n", [message(b"a", "7")], id="no phantom event of a heartbeat"
-    ),
+    pytest.param(b"id: 7\ndata: a\n\n: ping\n\n:\n\n", [message(b"a", "7")], id="no phantom event of a heartbeat"),
     pytest.param(b"data: a\n: ping\ndata: b\n\n", [message(b"a\nb")], id="a comment inside an event"),
     pytest.param(b"id: 7\n\ndata: a\n\n", [message(b"a", "7")], id="an id without data stays"),
-    pytest.param(
-        b"id: 7\ndata: a\n\ndata: b\n\n", [message(b"a", "7"), message(b"b", "7")], id="the id stays"
-    ),
-    pytest.param(
-        b"id: 7\ndata: a\n\nid\ndata: b\n\n", [message(b"a", "7"), message(b"b")], id="an empty id resets"
-    ),
+    pytest.param(b"id: 7\ndata: a\n\ndata: b\n\n", [message(b"a", "7"), message(b"b", "7")], id="the id stays"),
+    pytest.param(b"id: 7\ndata: a\n\nid\ndata: b\n\n", [message(b"a", "7"), message(b"b")], id="an empty id resets"),
     pytest.param(b"id: 7\nid: 8\0\ndata: a\n\n", [message(b"a", "7")], id="an id with NUL is ignored"),
-    pytest.param(
-        b"event: x\ndata: a\n\ndata: b\n\n", [message(b"a", "", "x"), message(b"b")], id="event name"
-    ),
+    pytest.param(b"event: x\ndata: a\n\ndata: b\n\n", [message(b"a", "", "x"), message(b"b")], id="event name"),
     pytest.param(b"event: x\n\ndata: b\n\n", [message(b"b")], id="an event name without data is forgotten"),
     pytest.param(b"data\n\n", [message(b"")], id="data without a colon"),
     pytest.param(b"data:\n\n", [message(b"")], id="empty data"),
@@ -69,9 +61,7 @@ CASES = [
         id="U+2028",
     ),
     pytest.param(b"id: \xff\ndata: \xff\n\n", [message(b"\xff", "\ufffd")], id="bytes that are no UTF-8"),
-    pytest.param(
-        b"\n\n\ndata: a\n\n\n\n\ndata: b\n\n", [message(b"a"), message(b"b")], id="many blank lines"
-    ),
+    pytest.param(b"\n\n\ndata: a\n\n\n\n\ndata: b\n\n", [message(b"a"), message(b"b")], id="many blank lines"),
 ]
 
 

@@ -62,9 +62,7 @@ class Wire:
         await stream.aclose()
 
 
-async def read(
-    wire: Wire, *, live: bool = False, **options: Any
-) -> tuple[list[Any], EventStream, Exception | None]:
+async def read(wire: Wire, *, live: bool = False, **options: Any) -> tuple[list[Any], EventStream, Exception | None]:
     """All events of one stream, the stream, and how it broke."""
     events: list[Any] = []
     async with (

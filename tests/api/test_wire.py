@@ -27,9 +27,7 @@ RUN = (
 
 
 def test_a_run_event_keeps_output_and_input_as_they_came() -> None:
-    data = (
-        b'{"type": "task_run.state", "event_id": "12", "run": %s, "output": {"a" : 1.0 }, "input":{}}' % RUN
-    )
+    data = b'{"type": "task_run.state", "event_id": "12", "run": %s, "output": {"a" : 1.0 }, "input":{}}' % RUN
     event = decode_event(data)
     assert isinstance(event, RunEvent)
     assert event.run == RunState(
@@ -54,9 +52,7 @@ def test_a_run_event_keeps_output_and_input_as_they_came() -> None:
         pytest.param(None, "", None, id="none at all"),
     ],
 )
-def test_the_event_id_may_stand_in_either_place(
-    json_id: bytes | None, sse_id: str, expected: str | None
-) -> None:
+def test_the_event_id_may_stand_in_either_place(json_id: bytes | None, sse_id: str, expected: str | None) -> None:
     given = b'"event_id": %s, ' % json_id if json_id else b""
     event = decode_event(b'{%s"run": %s, "type": "task_run.state"}' % (given, RUN), last_id=sse_id)
     assert event is not None
@@ -65,9 +61,9 @@ def test_the_event_id_may_stand_in_either_place(
 
 def test_group_status_and_error_events() -> None:
     status = b'{"num_task_runs": 2, "task_run_status_counts": {"completed": 2}, "is_active": false}'
-    assert decode_event(
-        b'{"type":"task_group_status","event_id":"1","status":%s}' % status
-    ) == GroupStatusEvent(GroupStatus(2, {"completed": 2}, False), "1")
+    assert decode_event(b'{"type":"task_group_status","event_id":"1","status":%s}' % status) == GroupStatusEvent(
+        GroupStatus(2, {"completed": 2}, False), "1"
+    )
     assert decode_event(b'{"type":"error","error":{"ref_id":"r","message":"m","detail":null}}') == ErrorEvent(
         ErrorBody("m", "r", Raw(b"null"))
     )
