@@ -5,7 +5,16 @@ Nothing here imports the rest of `enrich`: a client and a server that share code
 """
 
 from enrich.sandbox.app import create_app
+from enrich.sandbox.faults import FaultKind, describe_faults
 from enrich.sandbox.server import running, serve
 from enrich.sandbox.settings import SandboxError, SandboxSettings
 
-__all__ = ["SandboxError", "SandboxSettings", "create_app", "running", "serve"]
+__all__ = [
+    "FaultKind",
+    "SandboxError",
+    "SandboxSettings",
+    "create_app",
+    "describe_faults",
+    "running",
+    "serve",
+]

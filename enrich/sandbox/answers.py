@@ -84,9 +84,7 @@ class Answers:
         confidence = _confidence(dice.below(100), processor)
         if value is None:
             return None, _basis(key, f"{INVENTED} It plays the case that nothing was found.", [], confidence)
-        citations = [
-            _citation(one, excerpts=processor.gives_excerpts) for one in _invented_citations(key, dice)
-        ]
+        citations = [_citation(one, excerpts=processor.gives_excerpts) for one in _invented_citations(key, dice)]
         return value, _basis(key, INVENTED, citations, confidence)
 
 

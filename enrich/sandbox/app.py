@@ -18,13 +18,12 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from enrich.sandbox.bill import bill
-from enrich.sandbox.framing import plain_bytes
+from enrich.sandbox.connection import Connection, NoAnswer
+from enrich.sandbox.creating import create_runs, refuse_by_fault, wants_elements
+from enrich.sandbox.framing import stream_bytes
 from enrich.sandbox.problems import ServiceError
-from enrich.sandbox.registry import Group
 from enrich.sandbox.rendering import group_json, run_input, run_json, run_result
 from enrich.sandbox.requests import (
-    ELEMENT_BASIS_BETA,
-    RunRequest,
     group_metadata,
     query_flag,
     query_number,
@@ -34,10 +33,12 @@ from enrich.sandbox.service import Service
 from enrich.sandbox.settings import SandboxSettings
 from enrich.sandbox.streams import (
     MAX_STREAM_S,
+    Frame,
     ListingQuery,
     cursor_number,
     group_events,
     listing,
+    run_cursor_of,
     run_events,
 )
 
@@ -104,6 +105,7 @@ def _guarded(service: Service, call: Call, name: str) -> Callable[[Request], Awa
         service.requests[name] += 1
         try:
             service.admit(request.headers.get("x-api-key"))
+            refuse_by_fault(service.faults, name)
             return await call(service, request)
         except ServiceError as error:
             return Response(error.body(), error.status, error.headers, "application/json")
@@ -135,6 +137,8 @@ async def _crashed(_: Request, error: Exception) -> Response:
 
 async def _create_group(service: Service, request: Request) -> Response:
     group = service.registry.create_group(group_metadata(await request.body()))
+    if service.faults.take("group-lost"):
+        return NoAnswer(Connection.of(request), "close")
     return _json(group_json(group, service.status(group, service.registry.now())))
 
 
@@ -148,35 +152,32 @@ async def _add_runs(service: Service, request: Request) -> Response:
     group = service.group(request.path_params["taskgroup_id"])
     refresh = query_flag(request.query_params, "refresh_status", default=True)
     runs = service.parser.add_runs(await request.body())
-    return _json(msgspec.json.encode(_added(service, group, runs, request, refresh=refresh)))
-
-
-def _added(
-    service: Service, group: Group, runs: list[RunRequest], request: Request, *, refresh: bool
-) -> Mapping[str, Json]:
     now = service.registry.now()
-    group.advance(now)
     before = service.status(group, now)
-    run_cursor, event_cursor = len(group.runs), len(group.ended)
-    run_ids = service.registry.add_runs(group, runs, element_basis=_wants_elements(request))
-    service.bell.ring()
-    return {
-        "status": service.status(group, service.registry.now()) if refresh else before,
-        "run_ids": run_ids,
-        "run_cursor": str(run_cursor) if run_cursor else None,
-        "event_cursor": str(event_cursor) if run_cursor else None,
-    }
+    event_cursor = str(len(group.ended)) if group.runs else None
+    run_cursor = run_cursor_of(group, now, by_change=service.faults.always("listing-by-change") is not None)
 
+    def added(run_ids: list[str]) -> bytes:
+        return msgspec.json.encode(
+            {
+                "status": service.status(group, service.registry.now()) if refresh else before,
+                "run_ids": run_ids,
+                "run_cursor": run_cursor,
+                "event_cursor": event_cursor,
+            }
+        )
 
-def _wants_elements(request: Request) -> bool:
-    return ELEMENT_BASIS_BETA in request.headers.get("parallel-beta", "")
+    return await create_runs(service, request, group, runs, added)
 
 
 async def _list_runs(service: Service, request: Request) -> Response:
     group = service.group(request.path_params["taskgroup_id"])
     query = request.query_params
     with_output = query_flag(query, "include_output", default=False)
-    cursor_number(query.get("last_event_id"))
+    faults = service.faults
+    lag, by_change = faults.always("listing-lag"), faults.always("listing-by-change") is not None
+    if not by_change:
+        cursor_number(query.get("last_event_id"))
     stream = listing(
         group,
         service.registry.now(),
@@ -185,12 +186,18 @@ async def _list_runs(service: Service, request: Request) -> Response:
             status=query_status(query),
             with_input=query_flag(query, "include_input", default=False),
             output=service.output if with_output else None,
+            by_change=by_change,
+            finished_only=faults.always("listing-finished-only") is not None,
+            lag_s=lag.number if lag is not None else 0.0,
         ),
     )
-    return StreamingResponse(plain_bytes(stream), media_type="text/event-stream")
+    return _streamed(service, request, stream)
 
 
 async def _group_events(service: Service, request: Request) -> Response:
+    refused = service.faults.take("events-refused")
+    if refused is not None:
+        raise ServiceError(int(refused.word), "The sandbox was told to refuse this stream")
     group = service.group(request.path_params["taskgroup_id"])
     query = request.query_params
     stream = group_events(
@@ -203,7 +210,12 @@ async def _group_events(service: Service, request: Request) -> Response:
         grace_s=service.settings.group_grace_s,
         status=service.status,
     )
-    return StreamingResponse(plain_bytes(stream), media_type="text/event-stream")
+    return _streamed(service, request, stream)
+
+
+def _streamed(service: Service, request: Request, stream: AsyncIterator[list[Frame]]) -> Response:
+    content = stream_bytes(stream, service.faults, Connection.of(request), service.bell.sleep)
+    return StreamingResponse(content, media_type="text/event-stream")
 
 
 async def _retrieve_group_run(service: Service, request: Request) -> Response:
@@ -216,10 +228,14 @@ async def _retrieve_group_run(service: Service, request: Request) -> Response:
 
 async def _create_run(service: Service, request: Request) -> Response:
     service.meter_post()
-    request_body = await request.body()
-    run = service.parser.single_run(request_body)
-    ids = service.registry.add_runs(None, [run], element_basis=_wants_elements(request))
-    return _json(msgspec.json.encode(run_json(service.run(ids[0]), service.registry.now())))
+    run = service.parser.single_run(await request.body())
+
+    def created(run_ids: list[str]) -> bytes:
+        if not run_ids:
+            return b"{}"
+        return msgspec.json.encode(run_json(service.run(run_ids[0]), service.registry.now()))
+
+    return await create_runs(service, request, None, [run], created)
 
 
 async def _retrieve_run(service: Service, request: Request) -> Response:
@@ -241,7 +257,7 @@ async def _run_result(service: Service, request: Request) -> Response:
         await service.bell.wait(min(run.finished_at, end) - now)
     if run.status(now) != "completed":
         raise ServiceError(404, "Run failed or run id not found", detail={"status": run.status(now)})
-    output = service.output(run, element_basis=_wants_elements(request))
+    output = service.output(run, element_basis=wants_elements(request))
     return _json(run_result(run, now, output))
 
 
@@ -254,7 +270,7 @@ async def _run_events(service: Service, request: Request) -> Response:
         keep_alive_s=service.settings.keep_alive_s,
         output=service.output,
     )
-    return StreamingResponse(plain_bytes(stream), media_type="text/event-stream")
+    return _streamed(service, request, stream)
 
 
 async def _bill(service: Service, request: Request) -> Response:

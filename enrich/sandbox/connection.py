@@ -9,6 +9,8 @@ import socket
 import struct
 
 from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 _LINGER_NOT = struct.pack("ii", 1, 0)  # SO_LINGER on, for 0 s: closing sends RST instead of FIN
@@ -21,6 +23,24 @@ class SandboxProtocol(H11Protocol):
         """Keep the transport where `Connection.of` finds it."""
         self.app_state = {**self.app_state, "transport": transport}
         super().connection_made(transport)
+
+
+class NoAnswer(Response):
+    """Instead of an answer: the connection is closed, reset, or left open in silence."""
+
+    def __init__(self, connection: "Connection", how: str) -> None:
+        super().__init__()
+        self._connection = connection
+        self._how = how
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer nothing, and wait until the client has noticed."""
+        if self._how == "close":
+            await self._connection.close()
+        elif self._how == "reset":
+            await self._connection.reset()
+        while (await receive())["type"] != "http.disconnect":
+            pass
 
 
 class Connection:

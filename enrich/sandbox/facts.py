@@ -109,7 +109,8 @@ def _lines(path: Path) -> Iterator[tuple[int, Json]]:
     if path.suffix == ".parquet":
         import polars as pl  # only here: it takes longer to import than the sandbox to start
 
-        yield from enumerate(pl.read_parquet(path).iter_rows(named=True), start=1)
+        for number, row in enumerate(pl.read_parquet(path).iter_rows(named=True), start=1):
+            yield number, {**row, "processors": _without_nulls(row.get("processors"))}
         return
     with path.open("rb") as file:
         for number, line in enumerate(file, start=1):
@@ -135,9 +136,7 @@ def _add_line(facts: Facts, line: Json, place: str) -> None:
     fact = Fact(answers, processors)
     for match in matches if isinstance(matches, list) else [matches]:
         if not isinstance(match, dict) or not match:
-            raise SandboxError(
-                f"{place}: match must be an object with at least one input field, or a list of them"
-            )
+            raise SandboxError(f"{place}: match must be an object with at least one input field, or a list of them")
         facts.add(match, fact)
 
 
@@ -158,9 +157,14 @@ def _check_answers(by_field: Mapping[str, Json], place: str) -> None:
             raise SandboxError(f"{place}: the answer for {name!r} must be an object with a value")
         confidence = said.get("confidence")
         if confidence not in _CONFIDENCES and not isinstance(confidence, float):
-            raise SandboxError(
-                f"{place}: confidence of {name!r} is {confidence!r}, not high, medium, low or null"
-            )
+            raise SandboxError(f"{place}: confidence of {name!r} is {confidence!r}, not high, medium, low or null")
+
+
+def _without_nulls(value: Json) -> Json:
+    """A Parquet struct as it was meant: a change that does not name a value must not make it null."""
+    if not isinstance(value, dict):
+        return value
+    return {key: _without_nulls(inner) for key, inner in value.items() if inner is not None}
 
 
 def _unpacked(value: Json, place: str) -> Json:

@@ -84,9 +84,7 @@ class Journal:
                 try:
                     yield self._entry(msgspec.json.decode(text, type=_Line))
                 except (msgspec.DecodeError, ServiceError) as error:
-                    raise SandboxError(
-                        f"{self._path}:{number}: not a line of a sandbox's state: {error}"
-                    ) from error
+                    raise SandboxError(f"{self._path}:{number}: not a line of a sandbox's state: {error}") from error
 
     def write_group(self, entry: JournaledGroup) -> None:
         """Put a new group on disk."""
@@ -128,9 +126,7 @@ class Journal:
             except msgspec.DecodeError as error:
                 raise SandboxError(f"{self._path}:1: not a sandbox's state file: {error}") from error
         if head.enrich_sandbox != FORMAT:
-            raise SandboxError(
-                f"{self._path}:1: state of format {head.enrich_sandbox}; this is format {FORMAT}"
-            )
+            raise SandboxError(f"{self._path}:1: state of format {head.enrich_sandbox}; this is format {FORMAT}")
         return head.nonce
 
     def _cut_torn_line(self) -> int:

@@ -65,8 +65,7 @@ def run_json(run: Run, now: float) -> RunJson:
     status = run.status(now)
     failure = _FAILURES.get(status) if status == "failed" else None
     spec_warnings = [
-        {"type": "spec_validation_warning", "message": text, "detail": None}
-        for text in run.request.spec.warnings
+        {"type": "spec_validation_warning", "message": text, "detail": None} for text in run.request.spec.warnings
     ]
     return RunJson(
         run_id=run.run_id,
@@ -86,9 +85,7 @@ def run_json(run: Run, now: float) -> RunJson:
 def run_event(run: Run, now: float, *, event_id: str | None, with_input: bool, output: Json) -> bytes:
     """A `task_run.state` event; `output` is null unless the run is completed and it was asked for."""
     shown = run.request.raw if with_input else b"null"
-    return msgspec.json.encode(
-        _RunEvent("task_run.state", event_id, run_json(run, now), msgspec.Raw(shown), output)
-    )
+    return msgspec.json.encode(_RunEvent("task_run.state", event_id, run_json(run, now), msgspec.Raw(shown), output))
 
 
 def run_result(run: Run, now: float, output: Json) -> bytes:

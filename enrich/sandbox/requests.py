@@ -146,9 +146,7 @@ class RunParser:
         """The runs of a body of `POST …/groups/{id}/runs`, in its order."""
         request = _decode(body, _AddRuns, ["body"])
         if len(request.inputs) > MAX_INPUTS:
-            raise invalid(
-                f"{len(request.inputs)} inputs in one request, at most {MAX_INPUTS} are allowed", at="inputs"
-            )
+            raise invalid(f"{len(request.inputs)} inputs in one request, at most {MAX_INPUTS} are allowed", at="inputs")
         default = self.specs.get(request.default_task_spec, ["body", "default_task_spec"])
         shapes: list[_RunInput] = []
         faults: list[dict[str, Json]] = []
@@ -171,9 +169,7 @@ class RunParser:
 
     def _checked(self, raw: bytes, run: _RunInput, default: Spec, loc: list[str | int]) -> RunRequest:
         at = ".".join(map(str, loc[1:])) or "body"
-        spec = (
-            self.specs.get(run.task_spec, [*loc, "task_spec"]) if bytes(run.task_spec) != b"null" else default
-        )
+        spec = self.specs.get(run.task_spec, [*loc, "task_spec"]) if bytes(run.task_spec) != b"null" else default
         processor = PROCESSORS.get(run.processor)
         if processor is None:
             raise ServiceError(
@@ -182,9 +178,7 @@ class RunParser:
                 detail={"path": f"{at}.processor", "processor": run.processor, "known": sorted(PROCESSORS)},
             )
         if spec.auto and not processor.takes_auto_schema:
-            raise invalid(
-                f"{processor.name} needs an output schema; auto is for pro and above", at=f"{at}.task_spec"
-            )
+            raise invalid(f"{processor.name} needs an output schema; auto is for pro and above", at=f"{at}.task_spec")
         if run.previous_interaction_id is not None and not self.is_interaction(run.previous_interaction_id):
             raise invalid("no such interaction", at=f"{at}.previous_interaction_id")
         _check_size(spec, run.input, at)
@@ -192,9 +186,7 @@ class RunParser:
         _check_sources(run.source_policy, at)
         location = run.advanced_settings.location if run.advanced_settings else None
         if location is not None and not _LOCATION.fullmatch(location):
-            raise invalid(
-                f"location {location!r} is not an ISO 3166-1 alpha-2 code", at=f"{at}.advanced_settings"
-            )
+            raise invalid(f"location {location!r} is not an ISO 3166-1 alpha-2 code", at=f"{at}.advanced_settings")
         return RunRequest(
             raw=_without_secrets(one_line(raw), run),
             spec=spec,
@@ -314,9 +306,7 @@ def _check_schema_shape(raw: msgspec.Raw, loc: list[str | int], *, allow: tuple[
     schema = _decode(raw, _Schema, loc)
     kind = schema.type or ("json" if schema.json_schema is not None else "text")
     if kind not in allow:
-        raise BadRequestError(
-            [fault([*loc, "type"], f"Input should be one of {', '.join(allow)}", "literal_error")]
-        )
+        raise BadRequestError([fault([*loc, "type"], f"Input should be one of {', '.join(allow)}", "literal_error")])
     if kind == "json" and schema.json_schema is None:
         raise BadRequestError([fault([*loc, "json_schema"], "Field required", "missing")])
     return _Schema(type=kind, json_schema=schema.json_schema if kind == "json" else None)
@@ -339,9 +329,7 @@ def _check_size(spec: Spec, document: msgspec.Raw, at: str) -> None:
 def _check_metadata(metadata: Metadata, at: str) -> None:
     for key, value in metadata.items():
         if len(key) > MAX_METADATA_KEY:
-            raise invalid(
-                f"metadata key {key!r} is longer than {MAX_METADATA_KEY} characters", at=f"{at}.metadata"
-            )
+            raise invalid(f"metadata key {key!r} is longer than {MAX_METADATA_KEY} characters", at=f"{at}.metadata")
         if len(str(value)) > MAX_METADATA_VALUE:
             raise invalid(
                 f"metadata value of {key!r} is longer than {MAX_METADATA_VALUE} characters",

@@ -23,9 +23,7 @@ UNSUPPORTED = frozenset(
         *("patternProperties", "propertyNames", "unevaluatedItems", "unevaluatedProperties", "uniqueItems"),
     }
 )
-EVIDENCE_NAMES = frozenset(
-    {"citations", "confidence", "evidence", "reasoning", "source", "sources", "source_urls"}
-)
+EVIDENCE_NAMES = frozenset({"citations", "confidence", "evidence", "reasoning", "source", "sources", "source_urls"})
 TYPES = frozenset({"array", "boolean", "integer", "null", "number", "object", "string"})
 
 
@@ -56,9 +54,7 @@ def check_output_schema(schema: Mapping[str, Json]) -> SchemaFindings:
     if found.properties > MAX_PROPERTIES:
         found.errors.append(f"{found.properties} properties in all, at most {MAX_PROPERTIES} are supported")
     if found.enum_values > MAX_ENUM_VALUES:
-        found.errors.append(
-            f"{found.enum_values} enum values in all, at most {MAX_ENUM_VALUES} are supported"
-        )
+        found.errors.append(f"{found.enum_values} enum values in all, at most {MAX_ENUM_VALUES} are supported")
     return found
 
 
@@ -131,9 +127,7 @@ def _check_type(schema: Mapping[str, Json], path: str, found: SchemaFindings, *,
     unknown = [name for name in types if not isinstance(name, str) or name not in TYPES]
     if unknown:
         found.errors.append(f"{path}: unknown type {unknown[0]!r}")
-    only_null = (
-        types == ["null"] or schema.get("enum") == [None] or ("const" in schema and schema["const"] is None)
-    )
+    only_null = types == ["null"] or schema.get("enum") == [None] or ("const" in schema and schema["const"] is None)
     if only_null and not in_union:
         found.errors.append(f"{path}: null is supported only inside a union")
 

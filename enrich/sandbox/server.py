@@ -169,9 +169,7 @@ def _listen(host: str, port: int) -> socket.socket:
     except ValueError as error:
         raise SandboxError(f"host {host!r} is not an address of this machine; use 127.0.0.1") from error
     if not ip.is_loopback:
-        raise SandboxError(
-            f"host {host!r} can be reached from outside; the sandbox serves 127.0.0.1 or ::1 only"
-        )
+        raise SandboxError(f"host {host!r} can be reached from outside; the sandbox serves 127.0.0.1 or ::1 only")
     family = socket.AF_INET6 if ip.version == 6 else socket.AF_INET
     # naming the protocol makes asyncio set TCP_NODELAY: without it each answer waits 40 ms for an ACK
     sock = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)

@@ -7,13 +7,15 @@ from typing import Any
 
 from enrich.sandbox.answers import Answers
 from enrich.sandbox.facts import load_facts
+from enrich.sandbox.faults import FaultPlan
 from enrich.sandbox.journal import Journal
 from enrich.sandbox.problems import ServiceError
 from enrich.sandbox.registry import Group, Registry, Run
-from enrich.sandbox.rendering import output_of, status_json
+from enrich.sandbox.rendering import lagging_status_json, output_of, status_json
 from enrich.sandbox.requests import RunParser, SpecShelf
 from enrich.sandbox.settings import SandboxSettings
 from enrich.sandbox.streams import Bell
+from enrich.sandbox.tampering import tampered
 
 Json = Any
 
@@ -26,6 +28,7 @@ class Service:
     def __init__(self, settings: SandboxSettings, clock: Callable[[], float]) -> None:
         self.settings = settings
         self.answers = Answers(load_facts(settings.facts), settings.seed)
+        self.faults = FaultPlan(settings.faults, settings.seed)
         self.bell = Bell()
         self.requests: Counter[str] = Counter()
         specs = SpecShelf()
@@ -34,7 +37,7 @@ class Service:
         self.registry = Registry(
             seed=settings.seed,
             latency_s=settings.latency_s,
-            outcome_of=lambda _: "completed",
+            outcome_of=self.faults.outcome,
             clock=clock,
             journal=Journal(settings.state, restore) if settings.state is not None else None,
         )
@@ -60,12 +63,14 @@ class Service:
 
     def output(self, run: Run, *, element_basis: bool = False) -> Json:
         """The output of a completed run."""
-        return output_of(run, self.answers, element_basis=element_basis)
+        output = output_of(run, self.answers, element_basis=element_basis)
+        return tampered(output, run, self.faults) if self.faults else output
 
     def status(self, group: Group, now: float) -> Json:
         """The status of a group, as the service tells it."""
         group.advance(now)
-        return status_json(group)
+        lag = self.faults.always("count-lag")
+        return lagging_status_json(group, now, lag.number) if lag is not None else status_json(group)
 
     def admit(self, key: str | None) -> None:
         """Check the key of a request. Raises ServiceError (401)."""

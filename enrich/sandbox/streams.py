@@ -5,6 +5,7 @@ Each stream is an async iterator of lists of frames; an empty list says only tha
 """
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -50,6 +51,12 @@ class Bell:
         self.closing = True
         self.ring()
 
+    async def sleep(self, seconds: float) -> None:
+        """Sleep through every ring but the last."""
+        end = time.monotonic() + seconds
+        while not self.closing and (rest := end - time.monotonic()) > 0:
+            await self.wait(rest)
+
     async def wait(self, seconds: float) -> None:
         """Sleep, but not beyond the next ring."""
         if self.closing:
@@ -78,9 +85,7 @@ def cursor_number(cursor: str | None, loc: str = "last_event_id") -> int:
     if not cursor:
         return 0
     if not cursor.isdecimal() or len(cursor) > 12:
-        raise BadRequestError(
-            [fault(["query", loc], "Input should be an event id of this stream", "value_error")]
-        )
+        raise BadRequestError([fault(["query", loc], "Input should be an event id of this stream", "value_error")])
     return int(cursor)
 
 
@@ -109,15 +114,15 @@ def _ordered(group: Group, now: float, query: ListingQuery) -> Iterator[tuple[st
     if not query.by_change:
         start = cursor_number(query.after)
         return ((str(run.index + 1), run) for run in group.runs[start:visible])
-    changed = sorted(
-        (f"{run.modified_at(now) * 1e6:017.0f}-{run.index:07}", run) for run in group.runs[:visible]
-    )
+    changed = sorted((f"{run.modified_at(now) * 1e6:017.0f}-{run.index:07}", run) for run in group.runs[:visible])
     return ((cursor, run) for cursor, run in changed if cursor > (query.after or ""))
 
 
-def change_cursor(group: Group, now: float) -> str:
-    """The cursor after everything that has changed by `now`, for a listing by last change."""
-    return f"{now * 1e6:017.0f}-{len(group.runs):07}"
+def run_cursor_of(group: Group, now: float, *, by_change: bool) -> str | None:
+    """The place in a listing just before runs that are added now; None for the first ones of a group."""
+    if not group.runs:
+        return None
+    return f"{now * 1e6:017.0f}" if by_change else str(len(group.runs))
 
 
 async def group_events(
@@ -190,14 +195,10 @@ def _state_frame(run: Run, now: float, output: Json) -> Frame:
 
 def _message_frame(step: str, message: str, at: float) -> Frame:
     kind = f"task_run.progress_msg.{step}"
-    return Frame(
-        kind, None, msgspec.json.encode({"type": kind, "message": message, "timestamp": timestamp(at)})
-    )
+    return Frame(kind, None, msgspec.json.encode({"type": kind, "message": message, "timestamp": timestamp(at)}))
 
 
 def _stats_frame() -> Frame:
     stats = {"num_sources_considered": 0, "num_sources_read": 0, "sources_read_sample": []}
     kind = "task_run.progress_stats"
-    return Frame(
-        kind, None, msgspec.json.encode({"type": kind, "source_stats": stats, "progress_meter": 100.0})
-    )
+    return Frame(kind, None, msgspec.json.encode({"type": kind, "source_stats": stats, "progress_meter": 100.0}))

@@ -29,9 +29,7 @@ def test_added_runs_come_back_in_order_with_cursors_that_stand_before_them(sandb
     after = sandbox.listing(group, last_event_id=second["run_cursor"])
     assert [event["run"]["run_id"] for event in after] == second["run_ids"]
     ended = sandbox.events(f"/v1/tasks/groups/{group}/events", last_event_id=second["event_cursor"])
-    assert [event["run"]["run_id"] for event in ended if event["type"] == "task_run.state"] == second[
-        "run_ids"
-    ]
+    assert [event["run"]["run_id"] for event in ended if event["type"] == "task_run.state"] == second["run_ids"]
 
 
 def test_an_add_that_does_not_refresh_the_status_tells_the_old_one(sandbox: Sandbox) -> None:
@@ -149,9 +147,7 @@ def test_the_events_of_a_single_run_end_with_its_output(serve_with: Start) -> No
         assert events[-1]["output"]["type"] == "json"
 
 
-@pytest.mark.parametrize(
-    "where", [pytest.param("post", id="on-the-post"), pytest.param("get", id="on-the-get")]
-)
+@pytest.mark.parametrize("where", [pytest.param("post", id="on-the-post"), pytest.param("get", id="on-the-get")])
 def test_list_elements_have_a_basis_only_with_the_beta_header(sandbox: Sandbox, where: str) -> None:
     beta = {"parallel-beta": "other,field-basis-2025-11-25"}
     for number in range(20):  # some lists are empty
@@ -175,9 +171,7 @@ def test_list_elements_have_a_basis_only_with_the_beta_header(sandbox: Sandbox, 
         pytest.param("GET", "/v1/tasks/runs/no/result", 404, "Run id not found", id="result"),
     ],
 )
-def test_what_is_not_there_is_404(
-    sandbox: Sandbox, method: str, path: str, status: int, message: str
-) -> None:
+def test_what_is_not_there_is_404(sandbox: Sandbox, method: str, path: str, status: int, message: str) -> None:
     answer = sandbox.http.request(method, path, json={"inputs": []} if method == "POST" else None)
     assert answer.status_code == status
     body = answer.json()
@@ -205,9 +199,7 @@ def test_a_run_is_found_only_in_its_own_group(sandbox: Sandbox) -> None:
 def test_the_key_is_checked(serve_with: Start, api_key: str | None, sent: str | None, status: int) -> None:
     sandbox = serve_with(api_key=api_key)
     headers = {} if sent is None else {"x-api-key": sent}
-    answer = httpx.post(
-        f"{sandbox.base_url}/v1/tasks/groups", json={}, headers=headers, trust_env=False, verify=False
-    )
+    answer = httpx.post(f"{sandbox.base_url}/v1/tasks/groups", json={}, headers=headers, trust_env=False, verify=False)
     assert answer.status_code == status
 
 

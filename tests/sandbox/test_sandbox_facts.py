@@ -116,10 +116,7 @@ def test_parquet_says_the_same(tmp_path: Path, as_text: bool) -> None:
     written(tmp_path / "facts.ndjson", ACME, other)
     for document in ({"company_name": "acme gmbh"}, {"website": "www.b.example"}):
         known = ask(tmp_path / "facts.ndjson", document)
-        assert (
-            ask(tmp_path / "facts.parquet", document)["content"]["headquarters"]
-            == known["content"]["headquarters"]
-        )
+        assert ask(tmp_path / "facts.parquet", document)["content"]["headquarters"] == known["content"]["headquarters"]
 
 
 @pytest.mark.parametrize(
@@ -131,9 +128,7 @@ def test_parquet_says_the_same(tmp_path: Path, as_text: bool) -> None:
         pytest.param('{"match": {}, "answers": {}}', "at least one input field", id="empty-match"),
         pytest.param('{"match": {"a": 1}, "answers": []}', "answers must be an object", id="answers"),
         pytest.param('{"match": {"a": 1}, "answers": {"x": 3}}', "answers.x must be an object", id="answer"),
-        pytest.param(
-            '{"match": {"a": 1}, "processors": {"gpt": {}}}', "unknown processor 'gpt'", id="processor"
-        ),
+        pytest.param('{"match": {"a": 1}, "processors": {"gpt": {}}}', "unknown processor 'gpt'", id="processor"),
         pytest.param(
             '{"match": {"a": 1}, "answers": {"x": {"value": 1, "confidence": "sure"}}}',
             "confidence of 'x' is 'sure'",

@@ -54,9 +54,7 @@ SHARED = {
     "required": ["x"],
     "additionalProperties": False,
 }
-ROOTS = objects(st.recursive(LEAVES, larger, max_leaves=8)).map(
-    lambda root: {**root, "$defs": {"shared": SHARED}}
-)
+ROOTS = objects(st.recursive(LEAVES, larger, max_leaves=8)).map(lambda root: {**root, "$defs": {"shared": SHARED}})
 
 
 @given(schema=ROOTS, seed=st.integers(min_value=0, max_value=2**32), name=st.binary(max_size=20))

@@ -81,9 +81,7 @@ def sdk(sandbox: Sandbox) -> Iterator[Parallel]:
 @pytest.fixture
 async def async_sdk(sandbox: Sandbox) -> AsyncIterator[AsyncParallel]:
     transport = httpx.AsyncClient(trust_env=False, verify=False)
-    async with AsyncParallel(
-        api_key="key", base_url=sandbox.base_url, max_retries=0, http_client=transport
-    ) as client:
+    async with AsyncParallel(api_key="key", base_url=sandbox.base_url, max_retries=0, http_client=transport) as client:
         yield client
 
 

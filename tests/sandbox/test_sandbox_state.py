@@ -79,9 +79,7 @@ def test_runs_that_were_promised_for_later_appear_in_their_order(tmp_path: Path)
     settings = SandboxSettings(latency_s=(0, 0), state=tmp_path / "state.ndjson")
     service = Service(settings, clock=lambda: now)
     group = service.registry.create_group(b"null")
-    late = service.registry.add_runs(
-        group, service.parser.add_runs(_body(1)), element_basis=False, delay_s=5.0
-    )
+    late = service.registry.add_runs(group, service.parser.add_runs(_body(1)), element_basis=False, delay_s=5.0)
     soon = service.registry.add_runs(group, service.parser.add_runs(_body(1)), element_basis=False)
     assert [run.run_id for run in service.group(group.group_id).runs] == soon
     now = 1005.0
@@ -106,9 +104,7 @@ def test_two_sandboxes_never_share_a_state_file(tmp_path: Path) -> None:
     [
         pytest.param("company,city\n", r":1: not a sandbox's state file", id="another-file"),
         pytest.param('{"enrich_sandbox": 2, "nonce": "x"}\n', r":1: state of format 2", id="another-format"),
-        pytest.param(
-            '{"enrich_sandbox": 1, "nonce": "x"}\n{"a\n{"at": 1}\n', r":2: not a line", id="damaged"
-        ),
+        pytest.param('{"enrich_sandbox": 1, "nonce": "x"}\n{"a\n{"at": 1}\n', r":2: not a line", id="damaged"),
     ],
 )
 def test_a_file_that_is_no_state_is_refused(tmp_path: Path, text: str, words: str) -> None:

@@ -36,9 +36,7 @@ def nested(levels: int) -> dict[str, Any]:
     [
         pytest.param({}, ["body", "inputs"], "missing", id="no-inputs"),
         pytest.param({"inputs": 3}, ["body", "inputs"], "type_error", id="inputs-not-a-list"),
-        pytest.param(
-            {"inputs": [{"input": "x"}]}, ["body", "inputs", 0, "processor"], "missing", id="no-processor"
-        ),
+        pytest.param({"inputs": [{"input": "x"}]}, ["body", "inputs", 0, "processor"], "missing", id="no-processor"),
         pytest.param(
             {"inputs": [company(1), {"processor": "core"}]},
             ["body", "inputs", 1, "input"],
@@ -141,13 +139,9 @@ def test_a_body_that_is_not_json_is_refused(sandbox: Sandbox, body: bytes) -> No
         ),
         pytest.param(company(1, source_policy={"after_date": "soon"}), 422, "not a date", id="date"),
         pytest.param(company(1, advanced_settings={"location": "Germany"}), 422, "ISO 3166-1", id="location"),
-        pytest.param(
-            company(1, previous_interaction_id="trun_no"), 422, "no such interaction", id="interaction"
-        ),
+        pytest.param(company(1, previous_interaction_id="trun_no"), 422, "no such interaction", id="interaction"),
         pytest.param(company(1, input="x" * 25_000), 422, "at most 25000", id="spec-and-input"),
-        pytest.param(
-            company(1, task_spec={"output_schema": {"type": "auto"}}), 422, "pro and above", id="auto"
-        ),
+        pytest.param(company(1, task_spec={"output_schema": {"type": "auto"}}), 422, "pro and above", id="auto"),
     ],
 )
 def test_a_run_that_breaks_a_rule_is_refused_with_all_others(
@@ -176,12 +170,8 @@ def test_a_run_that_breaks_a_rule_is_refused_with_all_others(
         pytest.param(company(1, processor="lite-fast"), id="fast-processor"),
         pytest.param(company(1, processor="pro", task_spec={"output_schema": {"type": "auto"}}), id="auto"),
         pytest.param(company(1, task_spec={"output_schema": "a number"}), id="bare-text-schema"),
-        pytest.param(
-            company(1, task_spec={"output_schema": {"type": "text", "description": "x"}}), id="text-schema"
-        ),
-        pytest.param(
-            company(1, webhook={"url": "https://x", "event_types": ["task_run.status"]}), id="webhook"
-        ),
+        pytest.param(company(1, task_spec={"output_schema": {"type": "text", "description": "x"}}), id="text-schema"),
+        pytest.param(company(1, webhook={"url": "https://x", "event_types": ["task_run.status"]}), id="webhook"),
         pytest.param(company(1, something_new=1), id="unknown-key"),
     ],
 )
@@ -240,9 +230,7 @@ def test_a_query_of_the_wrong_shape_is_refused(
         pytest.param({"type": "string"}, "must be an object with properties", id="root-type"),
         pytest.param({"type": "object"}, "must be an object with properties", id="no-properties"),
         pytest.param(schema_with(), "at least one property", id="empty-properties"),
-        pytest.param(
-            {**schema_with(x=TEXT), "anyOf": []}, "anyOf is not supported at the root", id="root-any-of"
-        ),
+        pytest.param({**schema_with(x=TEXT), "anyOf": []}, "anyOf is not supported at the root", id="root-any-of"),
         pytest.param(schema_with(x={"type": "null"}), "only inside a union", id="null"),
         pytest.param(schema_with(x={"enum": [None]}), "only inside a union", id="null-enum"),
         pytest.param(schema_with(x={"type": "text"}), "unknown type 'text'", id="unknown-type"),
@@ -259,9 +247,7 @@ def test_a_query_of_the_wrong_shape_is_refused(
             "501 enum values",
             id="enums",
         ),
-        pytest.param(
-            schema_with(x={"enum": ["x" * 30 + str(n) for n in range(251)]}), "at most 7500", id="long-enum"
-        ),
+        pytest.param(schema_with(x={"enum": ["x" * 30 + str(n) for n in range(251)]}), "at most 7500", id="long-enum"),
         pytest.param(schema_with(x={"enum": []}), "at least one value", id="empty-enum"),
         pytest.param(schema_with(x={"$ref": "#/$defs/no"}), "does not point", id="dangling-ref"),
         pytest.param(schema_with(x={"$ref": "https://x/y"}), "does not point", id="foreign-ref"),

@@ -1,0 +1,132 @@
+"""Creating runs, and all the ways in which an answer to that can leave the client in the dark.
+
+Refusals come first and create nothing; then the runs are created, at once, later or in part; then comes
+an answer, a false one, or none.
+"""
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from email.utils import format_datetime
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from enrich.sandbox.connection import Connection, NoAnswer
+from enrich.sandbox.faults import FaultPlan
+from enrich.sandbox.problems import ServiceError
+from enrich.sandbox.registry import Group
+from enrich.sandbox.requests import ELEMENT_BASIS_BETA, RunRequest
+from enrich.sandbox.service import Service
+
+RETRY_AFTER_S = 1
+ABSURD_RETRY_AFTER = "99999999999999999999"
+
+_STATUS_WORDS = {
+    401: "Unauthorized: invalid or missing credentials",
+    408: "Request timed out",
+    409: "Conflict",
+    422: "Unprocessable content: request validation error",
+    500: "Internal server error",
+    502: "Bad gateway",
+    503: "Service unavailable",
+    504: "Gateway timed out",
+}
+
+
+def wants_elements(request: Request) -> bool:
+    """Whether the caller switched on basis entries for the elements of lists."""
+    return ELEMENT_BASIS_BETA in request.headers.get("parallel-beta", "")
+
+
+def refuse_by_fault(plan: FaultPlan, call: str) -> None:
+    """Faults that any call, or any GET that is not a live stream, can meet. Raises ServiceError."""
+    if plan.take("unauthorized"):
+        raise _failure(401)
+    if call.startswith("GET") and not call.endswith("/events"):
+        failed = plan.take("read-error")
+        if failed is not None:
+            raise _failure(int(failed.word))
+
+
+async def create_runs(
+    service: Service,
+    request: Request,
+    group: Group | None,
+    runs: Sequence[RunRequest],
+    answer: Callable[[list[str]], bytes],
+) -> Response:
+    """Create `runs`, and answer by `answer` with their ids, as the faults let it."""
+    plan = service.faults
+    _refuse(service, request, runs)
+    late, partial = plan.take("late"), plan.take("partial")
+    run_ids = service.registry.add_runs(
+        group,
+        runs[: int(partial.number)] if partial is not None else runs,
+        element_basis=wants_elements(request),
+        delay_s=late.number if late is not None else 0.0,
+    )
+    service.bell.ring()
+    if late is not None:
+        return NoAnswer(Connection.of(request), "close")
+    if partial is not None:
+        raise _failure(500)
+    lost = plan.take("response-lost")
+    if lost is not None:
+        return NoAnswer(Connection.of(request), lost.word)
+    failed = plan.take("error-after")
+    if failed is not None:
+        raise _failure(int(failed.word))
+    return Response(_falsified(plan, run_ids, answer), media_type="application/json")
+
+
+def _falsified(plan: FaultPlan, run_ids: list[str], answer: Callable[[list[str]], bytes]) -> bytes:
+    if plan.take("wrong-count"):
+        run_ids = run_ids[:-1]
+    if plan.take("shuffled-ids"):
+        run_ids = run_ids[::-1]
+    body = answer(run_ids)
+    return body[: len(body) // 2] if plan.take("truncated-answer") else body
+
+
+def _refuse(service: Service, request: Request, runs: Sequence[RunRequest]) -> None:
+    plan = service.faults
+    limited = plan.take("rate-limited")
+    if limited is not None:
+        headers = _retry_after(limited.word)
+        raise ServiceError(429, "Too many requests: quota temporarily exceeded", headers=headers)
+    credit = plan.take("no-credit")
+    if credit is not None and _exceeds(service, runs, credit.word):
+        raise ServiceError(402, "Payment required: insufficient credit in account")
+    echo = plan.take("key-echo")
+    if echo is not None:
+        key = request.headers.get("x-api-key", "")
+        message = f"{_STATUS_WORDS[int(echo.word)]} (x-api-key: {key})"
+        raise ServiceError(int(echo.word), message, detail={"headers": {"x-api-key": key}})
+    failed = plan.take("error-before")
+    if failed is not None:
+        raise _failure(int(failed.word))
+
+
+def _exceeds(service: Service, runs: Sequence[RunRequest], limit: str) -> bool:
+    """Whether `runs` on top of what is under way would go over `5usd` or `100runs`."""
+    under_way = list(service.registry.active_runs(service.registry.now()))
+    if limit.endswith("runs"):
+        return len(under_way) + len(runs) > Decimal(limit.removesuffix("runs"))
+    prices = [run.request.processor.usd for run in under_way] + [run.processor.usd for run in runs]
+    return sum(prices, Decimal(0)) > Decimal(limit.removesuffix("usd"))
+
+
+def _retry_after(form: str) -> dict[str, str]:
+    soon = datetime.now(UTC) + timedelta(seconds=RETRY_AFTER_S)
+    forms = {
+        "seconds": {"Retry-After": str(RETRY_AFTER_S)},
+        "date": {"Retry-After": format_datetime(soon, usegmt=True)},
+        "absent": {},
+        "absurd": {"Retry-After": ABSURD_RETRY_AFTER},
+    }
+    return forms[form]
+
+
+def _failure(status: int) -> ServiceError:
+    return ServiceError(status, _STATUS_WORDS[status], detail={"sandbox": "told to fail by --fault"})
