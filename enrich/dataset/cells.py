@@ -4,14 +4,17 @@ Text stays, booleans are `true` and `false`, numbers have the fewest digits that
 times are ISO 8601, bytes are base64, lists and structs are JSON.
 """
 
+import re
 from typing import Final
 
 import msgspec
 import polars as pl
+from polars.datatypes import DataTypeClass
 
 from enrich.text import FORMULA_PATTERN, neutralise_formula
 
 _CONTROLS: Final = r"[\x00-\x08\x0B\x0C\x0E-\x1F\x7F-\x9F]"
+_CONTROL: Final = re.compile(_CONTROLS)
 
 
 def text_cells(column: pl.Series) -> pl.Series:
@@ -31,8 +34,7 @@ def text_cells(column: pl.Series) -> pl.Series:
 def json_lines(frame: pl.DataFrame) -> pl.Series:
     """Each row as a JSON object, its keys the columns in order; null where a cell is."""
     frame = frame.select(
-        column if is_json_type(column.dtype) or column.dtype.is_nested() else text_cells(column)
-        for column in frame
+        column if is_json_type(column.dtype) or column.dtype.is_nested() else text_cells(column) for column in frame
     )
     if all(map(is_json_type, frame.dtypes)):
         return frame.select(line=pl.struct(pl.all()).struct.json_encode()).to_series()
@@ -42,14 +44,13 @@ def json_lines(frame: pl.DataFrame) -> pl.Series:
 
 def safe_cells(cells: pl.Series, *, neutralise: bool) -> pl.Series:
     """Text from the open web as CSV cells: control characters go, formulas become text."""
-    cells = cells.str.replace_all(_CONTROLS, "")
-    if not neutralise:
-        return cells
-    suspect = cells.str.contains(FORMULA_PATTERN)
+    suspect = cells.str.contains(f"{FORMULA_PATTERN}|{_CONTROLS}" if neutralise else _CONTROLS)
     if not suspect.any():
         return cells
-    safe = [neutralise_formula(cell) for cell in cells.filter(suspect)]
-    return cells.scatter(suspect.arg_true(), safe)
+    safe = [_CONTROL.sub("", cell) for cell in cells.filter(suspect)]
+    if neutralise:
+        safe = [neutralise_formula(cell) for cell in safe]
+    return cells.clone().scatter(suspect.arg_true(), safe)
 
 
 def _json_cells(column: pl.Series) -> pl.Series:
@@ -63,7 +64,7 @@ def _json_cells(column: pl.Series) -> pl.Series:
     return text.set(column.is_null(), None).alias(column.name)
 
 
-def is_json_type(dtype: pl.DataType | type[pl.DataType]) -> bool:
+def is_json_type(dtype: pl.DataType | DataTypeClass) -> bool:
     """Whether JSON has the type (lists and structs of such types, too), so that polars encodes it."""
     if isinstance(dtype, pl.List):
         return is_json_type(dtype.inner)

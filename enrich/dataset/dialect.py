@@ -28,18 +28,16 @@ class Dialect:
         q = re.escape(self.quote.encode())
         return re.compile(b"%b[^%b]*(?:%b%b[^%b]*)*%b" % (q, q, q, q, q, q))
 
-    @cached_property
-    def _stray_quote(self) -> re.Pattern[bytes]:
-        q, d = re.escape(self.quote.encode()), re.escape(self.delimiter.encode())
-        return re.compile(b"[^%b\n]%b|%b[^%b\r\n]" % (d, q, q, d))
-
     def skeleton(self, block: bytes) -> bytes | None:
         """`block` (whole records) with each quoted cell as one quote; None when it is not plain."""
-        quote = self.quote.encode()
+        quote, delimiter = self.quote.encode(), self.delimiter.encode()
         if not quote or quote not in block:
             return block
-        folded = self._quoted.sub(lambda _: quote, block)
-        return None if self._stray_quote.search(folded) else folded
+        folded = self._quoted.sub(quote.replace(b"\\", rb"\\"), block)
+        # Each must open a cell and close one. (Counting is ten times as fast as searching for one that does not.)
+        opening = folded.count(delimiter + quote) + folded.count(b"\n" + quote) + folded.startswith(quote)
+        closing = folded.count(quote + delimiter) + folded.count(quote + b"\n") + folded.count(quote + b"\r\n")
+        return folded if opening == closing == folded.count(quote) else None
 
     def plain_rows(self, block: bytes, cells: int) -> int | None:
         """The number of records in `block` if it is plain text of `cells` cells a record, else None.

@@ -13,8 +13,8 @@ from typing import BinaryIO, Final, Protocol, cast
 
 import msgspec
 import polars as pl
-import pyarrow as pa  # type: ignore[import-untyped]
-import pyarrow.parquet as pq  # type: ignore[import-untyped]
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from enrich.dataset.cells import json_lines, safe_cells, text_cells
 from enrich.dataset.formats import KNOWN_SUFFIXES, TableFormat, named_format
@@ -51,16 +51,12 @@ class Layout:
 
     def typed(self, answers: pl.DataFrame) -> pl.DataFrame:
         """The answers with the types of their columns."""
-        return answers.select(
-            pl.col(name).cast(dtype) for name, dtype in (*self.replaced.items(), *self.added.items())
-        )
+        return answers.select(pl.col(name).cast(dtype) for name, dtype in (*self.replaced.items(), *self.added.items()))
 
     def joined(self, batch: Batch, answers: pl.DataFrame) -> pl.DataFrame:
         """Original columns and answers in one frame, in the order of the output."""
         frame = batch.frame
-        return pl.DataFrame(
-            [answers[name] if name in answers.columns else frame[name] for name in self.names]
-        )
+        return pl.DataFrame([answers[name] if name in answers.columns else frame[name] for name in self.names])
 
 
 class Encoder(Protocol):

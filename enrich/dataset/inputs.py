@@ -34,9 +34,7 @@ class _Source:
 class InputBuilder:
     """Makes the input documents of a table's rows. `inputs` maps field to column or text with {columns}."""
 
-    def __init__(
-        self, inputs: Mapping[str, str], table_schema: Mapping[str, pl.DataType], file: str = "table"
-    ) -> None:
+    def __init__(self, inputs: Mapping[str, str], table_schema: Mapping[str, pl.DataType], file: str = "table") -> None:
         """Raises TableError, naming `file`, for a column that is missing or holds bytes."""
         faults = [
             fault

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import msgspec
 import polars as pl
-import pyarrow as pa  # type: ignore[import-untyped]
-import pyarrow.parquet as pq  # type: ignore[import-untyped]
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from enrich.dataset.formats import TableFormat
 from enrich.dataset.streams import reading

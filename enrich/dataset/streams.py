@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Final, cast
 
-import pyarrow as pa  # type: ignore[import-untyped]
+import pyarrow as pa
 
 from enrich.dataset.formats import KNOWN_SUFFIXES, TableFormat
 from enrich.errors import Fault, TableError

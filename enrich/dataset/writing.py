@@ -52,9 +52,7 @@ class TableWriter:
         self._new = NewFile(path, files or Files())
         try:
             with writing(path):
-                self._encoder: Encoder = make_encoder(
-                    self._new.file, self.format, self._layout, neutralise=neutralise
-                )
+                self._encoder: Encoder = make_encoder(self._new.file, self.format, self._layout, neutralise=neutralise)
         except BaseException:
             self.abort()
             raise
