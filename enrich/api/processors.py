@@ -26,11 +26,13 @@ class Processor:
     usd: Decimal  # for one run
     latency_s: tuple[int, int]  # usual shortest and longest, seconds
     fields: int  # about how many output fields it answers well
-    confidence: bool = True  # whether its answers carry a confidence
+    confidence: bool  # whether its answers carry a confidence (by an older page; the current one doesn't say)
 
 
-def _processor(name: str, usd_per_1000: int, shortest_s: int, longest_s: int, fields: int) -> Processor:
-    return Processor(name, Decimal(usd_per_1000) / 1000, (shortest_s, longest_s), fields)
+def _processor(
+    name: str, usd_per_1000: int, shortest_s: int, longest_s: int, fields: int, *, confidence: bool = True
+) -> Processor:
+    return Processor(name, Decimal(usd_per_1000) / 1000, (shortest_s, longest_s), fields, confidence)
 
 
 def _fast(processor: Processor) -> Processor:
@@ -41,8 +43,8 @@ def _fast(processor: Processor) -> Processor:
 
 _MINUTE: Final = 60
 _REGULAR: Final = (
-    _processor("lite", 5, 10, _MINUTE, 2),
-    _processor("base", 10, 15, 100, 5),
+    _processor("lite", 5, 10, _MINUTE, 2, confidence=False),
+    _processor("base", 10, 15, 100, 5, confidence=False),
     _processor("core", 25, _MINUTE, 5 * _MINUTE, 10),
     _processor("core2x", 50, _MINUTE, 10 * _MINUTE, 10),
     _processor("pro", 100, 2 * _MINUTE, 10 * _MINUTE, 20),

@@ -25,6 +25,9 @@ _LOOKS_LIKE_A_KEY: Final = re.compile(
 _RAREST_FIRST: Final = b"QZXJKVYqzjUWGHOFLNBRDPMxkETICASvywbgfp7689345_2-01muhdclrsnitoa/e.,:"
 
 
+_EXPECTED_GAP: Final = 64  # bytes between two of the letter: where they are closer, it isn't rare
+
+
 class _Needle:
     """A word to look for in many kilobytes of text that hardly ever hold it.
 
@@ -40,14 +43,14 @@ class _Needle:
         self._letter = word[self._at : self._at + 1]
 
     def is_in(self, body: bytes) -> bool:
-        if body.count(self._letter) * 64 > len(body):
-            return self.word in body
         found = body.find(self._letter, self._at)
-        while found >= 0:
+        tries = 8 + len(body) // _EXPECTED_GAP
+        while found >= 0 and tries:
             if body.startswith(self.word, found - self._at):
                 return True
             found = body.find(self._letter, found + 1)
-        return False
+            tries -= 1
+        return found >= 0 and body.find(self.word, found - self._at) >= 0
 
 
 class Secret:

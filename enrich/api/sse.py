@@ -105,22 +105,23 @@ class SseDecoder:
         """Take all ended lines from `begin` on: where the one that hasn't ended begins."""
         while (end := chunk.find(b"\n", begin)) >= 0:
             self.lines += 1
-            if end == begin:
+            if chunk.startswith(b"data: ", begin):  # nearly all of the bytes: copied once
+                self._data.append(chunk[begin + 6 : end])
+                self._data_bytes += end - begin
+            elif end > begin:
+                self._take_field(chunk[begin:end])
+            else:
                 if self._data:
                     events.append(self._dispatched())
                 self._name = b""
-            elif chunk.startswith(b"data: ", begin):  # nearly all of the bytes: copied once
-                self._data.append(chunk[begin + 6 : end])
-                self._data_bytes += end - begin
-            else:
-                self._take_field(chunk[begin:end])
             begin = end + 1
         return begin
 
     def _dispatched(self) -> SseEvent:
         data = self._data[0] if len(self._data) == 1 else b"\n".join(self._data)
         self._data, self._data_bytes = [], 0
-        return SseEvent(self._name.decode("utf-8", "replace") or "message", data, self.last_id)
+        name = self._name.decode("utf-8", "replace") if self._name else "message"
+        return SseEvent(name, data, self.last_id)
 
     def _take_field(self, line: bytes) -> None:
         field, _, value = line.partition(b":")

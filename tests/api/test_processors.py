@@ -37,3 +37,12 @@ def test_every_processor_is_named_as_its_key_and_takes_its_time() -> None:
 def test_an_unknown_processor_has_no_price() -> None:
     with pytest.raises(KeyError):
         price("core3x")
+
+
+def test_the_small_ones_give_no_confidence() -> None:
+    assert {name for name, processor in PROCESSORS.items() if not processor.confidence} == {
+        "lite",
+        "lite-fast",
+        "base",
+        "base-fast",
+    }
