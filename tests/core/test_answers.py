@@ -1,0 +1,147 @@
+"""Raw results read tolerantly, judged strictly; and which of several answers stands."""
+
+import json
+from typing import Any
+
+import msgspec
+import pytest
+
+from enrich.answers import Answer, Reader, choose, citations_of, interaction_of
+from enrich.config import Gate
+from enrich.ledger import Held
+from enrich.ledger.store import RunState
+from enrich.spec import Field
+
+FIELD = Field("x", {"type": "string"}, "x-1", nullable=False)
+CITED = [{"url": "https://example.org", "title": "T", "excerpts": ["e"]}]
+
+
+def result(content: Any, basis: Any = (), **output: Any) -> bytes:
+    whole = {"type": "json", "content": content, "basis": basis, **output}
+    return json.dumps({"run": {"run_id": "trun_1", "interaction_id": "i_1"}, "output": whole}).encode()
+
+
+def entry(confidence: Any = "high", **more: Any) -> dict[str, Any]:
+    return {"field": "x", "reasoning": "because", "citations": CITED, "confidence": confidence, **more}
+
+
+def read(raw: bytes, schema: dict[str, Any] | None = None, gate: Gate | None = None) -> Answer:
+    field = FIELD if schema is None else Field("x", schema, "x-1", nullable=True)
+    return Reader([field], {"x": gate or Gate()}).read(raw, ["x-1", "another"])["x-1"]
+
+
+@pytest.mark.parametrize(
+    ("raw", "value", "confidence", "verdict"),
+    [
+        pytest.param(result({"x": "a"}, [entry()]), "a", "high", "accept", id="high"),
+        pytest.param(result({"x": "a"}, [entry("medium")]), "a", "medium", "review", id="medium"),
+        pytest.param(result({"x": "a"}, [entry("low")]), "a", "low", "withhold", id="low"),
+        pytest.param(result({"x": "a"}, [entry(None)]), "a", None, "review", id="no confidence"),
+        pytest.param(result({"x": "a"}, [entry(0.95)]), "a", 0.95, "accept", id="numeric confidence"),
+        pytest.param(result({"x": "a"}, []), "a", None, "review", id="no basis"),
+        pytest.param(result({"x": "a"}, None), "a", None, "review", id="basis is null"),
+        pytest.param(
+            result(
+                {"x": "a"},
+                {"fields": {"x": {"confidence": 0.5, "source_url": "https://example.org", "snippet": "e"}}},
+            ),
+            "a",
+            0.5,
+            "withhold",
+            id="the older shape of basis",
+        ),
+        pytest.param(result({"x": "a"}, [{"field": "x", "confidence": True}, 7]), "a", None, "review", id="odd basis"),
+        pytest.param(result(json.dumps({"x": "a"}), [entry()]), "a", "high", "accept", id="content as a string"),
+        pytest.param(result({"x": None}, [entry()]), None, "high", "not_found", id="null"),
+        pytest.param(result({"x": "  "}, [entry()]), None, "high", "not_found", id="blank"),
+        pytest.param(result({"x": 7}, [entry()]), 7, "high", "invalid", id="wrong type"),
+        pytest.param(result({"y": "a"}, [entry()]), None, "high", "invalid", id="field missing"),
+        pytest.param(result("no JSON", []), None, None, "invalid", id="content is no JSON"),
+        pytest.param(b'{"run": {"run_id": "r"}, "output": null}', None, None, "invalid", id="no output"),
+        pytest.param(b'{"run": {"run_id": "r"}}', None, None, "invalid", id="output absent"),
+        pytest.param(
+            result({"x": ["a"]}, [{**entry("high"), "field": "x.0"}, {**entry("low"), "field": "x.1"}]),
+            ["a"],
+            "low",
+            "invalid",
+            id="basis of elements: as sure as the least sure",
+        ),
+    ],
+)
+def test_reading(raw: bytes, value: Any, confidence: Any, verdict: str) -> None:
+    answer = read(raw)
+    assert (answer.value, answer.confidence, answer.verdict) == (value, confidence, verdict)
+
+
+def test_a_misfit_says_what_does_not_fit() -> None:
+    assert read(result({"x": 7}, [entry()])).reason.startswith("does not fit its schema: 7 is not of type")
+
+
+def test_citations_come_as_they_came_and_can_be_typed() -> None:
+    answer = read(result({"x": "a"}, [entry()]))
+    assert json.loads(answer.citations) == CITED
+    assert msgspec.to_builtins(citations_of(answer.citations)) == CITED
+    odd = b'[{"url": 5, "excerpts": ["a", 7], "more": 1}, "x"]'
+    assert msgspec.to_builtins(citations_of(odd)) == [{"url": None, "title": None, "excerpts": ["a"]}]
+
+
+def test_the_interaction_of_a_result() -> None:
+    assert interaction_of(result({})) == "i_1"
+
+
+@pytest.mark.parametrize(("confidence", "strong"), [("high", True), ("low", False), (None, False)])
+def test_no_source_says_so_is_settled_only_when_it_is_sure(confidence: Any, strong: bool) -> None:
+    assert read(result({"x": None}, [entry(confidence)])).strong is strong
+
+
+# ---------------------------------------------------------------------- which answer stands
+
+
+def held(at: int, submission: int = 1, state: RunState = RunState.COMPLETED, error: str | None = None) -> Held:
+    return Held(submission, 0, 0, state, frozenset({"x-1"}), "core", f"trun_{submission}", at, 1, 0, error)
+
+
+def answered(verdict: str, value: str = "v") -> Answer:
+    return Answer(value, "high", "", b"[]", verdict, f"is {verdict}", strong=verdict in ("accept", "sure null"))
+
+
+SURE = (held(10, 1), answered("accept", "old"))
+DOUBT = (held(20, 2), answered("review", "new"))
+FAILURE = held(30, 3, RunState.FAILED, "the service's words")
+
+
+@pytest.mark.parametrize(
+    ("candidates", "pending", "failed", "expected"),
+    [
+        pytest.param([], False, None, ("pending", None), id="never asked"),
+        pytest.param([], True, None, ("pending", None), id="in flight"),
+        pytest.param([], False, FAILURE, ("failed", None), id="failed"),
+        pytest.param([SURE], False, None, ("accepted", "old"), id="accepted"),
+        pytest.param([DOUBT], False, None, ("review", "new"), id="doubtful"),
+        pytest.param([SURE, DOUBT], False, None, ("kept", "old"), id="tonight's doubt, last month's certainty"),
+        pytest.param([SURE], False, FAILURE, ("kept", "old"), id="tonight's failure"),
+        pytest.param([SURE], True, None, ("kept", "old"), id="asked again, no answer yet"),
+        pytest.param([DOUBT], False, FAILURE, ("review", "new"), id="a doubtful answer and a failure"),
+        pytest.param(
+            [SURE, (held(20, 2), answered("accept", "new"))], False, None, ("accepted", "new"), id="the newest certainty"
+        ),
+        pytest.param(
+            [DOUBT, (held(20, 4), answered("withhold", "w"))], False, None, ("review", "new"), id="the least doubtful"
+        ),
+        pytest.param(
+            [(held(10, 1), answered("review", "a")), (held(20, 2), answered("review", "b"))],
+            False,
+            None,
+            ("review", "b"),
+            id="of equals the newest",
+        ),
+    ],
+)
+def test_choosing(candidates, pending, failed, expected) -> None:
+    choice = choose(candidates, pending=pending, failed=failed)
+    assert (choice.status, None if choice.answer is None else choice.answer.value) == expected
+
+
+def test_a_failure_is_told_in_the_services_words() -> None:
+    assert choose([], pending=False, failed=FAILURE).reason == "the service's words"
+    assert choose([], pending=False, failed=None, too_long="too long").reason == "too long"
