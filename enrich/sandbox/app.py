@@ -12,7 +12,7 @@ import msgspec
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -109,6 +109,8 @@ def _guarded(service: Service, call: Call, name: str) -> Callable[[Request], Awa
             return await call(service, request)
         except ServiceError as error:
             return Response(error.body(), error.status, error.headers, "application/json")
+        except ClientDisconnect:  # killed in the middle of sending: nothing was created, nobody is there
+            return NoAnswer(Connection.of(request), "silent")
 
     return endpoint
 

@@ -46,7 +46,7 @@ def refuse_by_fault(plan: FaultPlan, call: str) -> None:
     if call.startswith("GET") and not call.endswith("/events"):
         failed = plan.take("read-error")
         if failed is not None:
-            raise _failure(int(failed.word))
+            raise _rate_limited("seconds") if failed.word == "429" else _failure(int(failed.word))
 
 
 async def create_runs(
@@ -93,8 +93,7 @@ def _refuse(service: Service, request: Request, runs: Sequence[RunRequest]) -> N
     plan = service.faults
     limited = plan.take("rate-limited")
     if limited is not None:
-        headers = _retry_after(limited.word)
-        raise ServiceError(429, "Too many requests: quota temporarily exceeded", headers=headers)
+        raise _rate_limited(limited.word)
     credit = plan.take("no-credit")
     if credit is not None and _exceeds(service, runs, credit.word):
         raise ServiceError(402, "Payment required: insufficient credit in account")
@@ -115,6 +114,11 @@ def _exceeds(service: Service, runs: Sequence[RunRequest], limit: str) -> bool:
         return len(under_way) + len(runs) > Decimal(limit.removesuffix("runs"))
     prices = [run.request.processor.usd for run in under_way] + [run.processor.usd for run in runs]
     return sum(prices, Decimal(0)) > Decimal(limit.removesuffix("usd"))
+
+
+def _rate_limited(form: str) -> ServiceError:
+    message = "Too many requests: quota temporarily exceeded"
+    return ServiceError(429, message, headers=_retry_after(form))
 
 
 def _retry_after(form: str) -> dict[str, str]:

@@ -156,8 +156,10 @@ def _check_answers(by_field: Mapping[str, Json], place: str) -> None:
         if not isinstance(said, dict):
             raise SandboxError(f"{place}: the answer for {name!r} must be an object with a value")
         confidence = said.get("confidence")
-        if confidence not in _CONFIDENCES and not isinstance(confidence, float):
-            raise SandboxError(f"{place}: confidence of {name!r} is {confidence!r}, not high, medium, low or null")
+        if confidence not in _CONFIDENCES and type(confidence) not in (int, float):
+            raise SandboxError(
+                f"{place}: confidence of {name!r} is {confidence!r}, not high, medium, low, a number or null"
+            )
 
 
 def _without_nulls(value: Json) -> Json:

@@ -143,7 +143,12 @@ _TABLE = (
     FaultKind("shuffled-ids", "post", "A POST creates its runs; the answer has their ids in reverse order."),
     FaultKind("group-lost", "group", "A group is created, but the connection is closed without an answer."),
     # reading
-    FaultKind("read-error", "read", "A GET (other than of events) is answered with this status.", _STATUS),
+    FaultKind(
+        "read-error",
+        "read",
+        "A GET (other than of events) is answered with this status.",
+        _choice(*STATUSES_OF_FAILURE, "429"),
+    ),
     FaultKind(
         "events-refused",
         "stream",
@@ -192,7 +197,12 @@ _TABLE = (
     FaultKind("no-basis", "run", "An answer's basis is like this.", _choice("empty", "absent", "null")),
     FaultKind("missing-basis", "run", "Every other field of an answer, the first too, has no basis entry."),
     FaultKind("no-confidence", "run", "No basis entry has a confidence."),
-    FaultKind("numeric-confidence", "run", "The basis is an object by field, with confidences from 0 to 1."),
+    FaultKind(
+        "numeric-confidence",
+        "run",
+        "Confidences are numbers from 0 to 1, in a basis that is an object by field, or the usual list.",
+        _choice("fields", "list"),
+    ),
     FaultKind("string-content", "run", "The content of an answer is JSON text instead of an object."),
     FaultKind("line-separators", "run", "Texts in the basis contain U+2028, U+2029 and U+0085, unescaped."),
     FaultKind("huge-value", "run", "The first text of an answer has a million characters."),

@@ -133,16 +133,20 @@ def _tampered_basis(basis: list[Json], run: Run, plan: FaultPlan) -> dict[str, J
         basis = [{**entry, "confidence": None} for entry in basis]
     if plan.of_run("line-separators", run):
         basis = [{**entry, "reasoning": f"{entry['reasoning']}{SEPARATORS}"} for entry in basis]
-    if plan.of_run("numeric-confidence", run):
-        return {"basis": {"fields": {entry["field"]: _numeric_entry(entry) for entry in basis}}}
-    return {"basis": basis}
+    numeric = plan.of_run("numeric-confidence", run)
+    if numeric is None:
+        return {"basis": basis}
+    basis = [{**entry, "confidence": _NUMERIC.get(entry["confidence"], entry["confidence"])} for entry in basis]
+    if numeric.word == "list":
+        return {"basis": basis}
+    return {"basis": {"fields": {entry["field"]: _other_shape(entry) for entry in basis}}}
 
 
-def _numeric_entry(entry: Mapping[str, Json]) -> dict[str, Json]:
-    """The other published shape: a number, one link, one snippet."""
+def _other_shape(entry: Mapping[str, Json]) -> dict[str, Json]:
+    """An entry of the other published shape: one link, one snippet."""
     cited = entry["citations"][0] if entry["citations"] else {}
     return {
-        "confidence": _NUMERIC.get(entry["confidence"], entry["confidence"]),
+        "confidence": entry["confidence"],
         "reasoning": entry["reasoning"],
         "source_url": cited.get("url"),
         "snippet": (cited.get("excerpts") or [None])[0],

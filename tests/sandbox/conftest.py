@@ -17,7 +17,7 @@ def serve_with() -> Iterator[Callable[..., Sandbox]]:
     with ExitStack() as stack:
 
         def start(**settings: Any) -> Sandbox:
-            settings = {"latency_s": (0.0, 0.0), **settings}
+            settings = {"latency_s": (0.0, 0.0), "group_grace_s": 0.05, **settings}
             base_url = stack.enter_context(running(SandboxSettings(**settings)))
             http = httpx.Client(
                 base_url=base_url, headers={"x-api-key": "key"}, timeout=10, trust_env=False, verify=False

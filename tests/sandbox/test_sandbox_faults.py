@@ -285,6 +285,14 @@ def test_read_error_leaves_posts_and_live_events_alone(serve_with: Start) -> Non
     assert sandbox.http.get(paths[0]).status_code == 200
 
 
+def test_reads_can_be_rate_limited(serve_with: Start) -> None:
+    sandbox = serve_with(faults=("read-error=429,1x",))
+    group = sandbox.create_group()
+    answers = [sandbox.http.get(f"/v1/tasks/groups/{group}") for _ in range(2)]
+    assert [answer.status_code for answer in answers] == [429, 200]
+    assert answers[0].headers["retry-after"] == "1"
+
+
 def test_events_refused(serve_with: Start) -> None:
     sandbox = serve_with(faults=("events-refused=404,1x",))
     group = sandbox.group_of(company(1))
@@ -570,6 +578,11 @@ def test_numeric_confidence_is_the_other_published_shape(serve_with: Start) -> N
             entry["field"]: numbers[entry["confidence"]] for entry in true["basis"]
         }
         assert set(fields["headquarters"]) == {"confidence", "reasoning", "source_url", "snippet"}
+
+
+def test_numeric_confidence_can_be_in_the_usual_list(serve_with: Start) -> None:
+    found = outputs(serve_with(faults=("numeric-confidence=list",)), 20)
+    assert {entry["confidence"] for output in found for entry in output["basis"]} == {0.95, 0.75, 0.4, None}
 
 
 def test_string_content_is_json_text(serve_with: Start) -> None:

@@ -89,6 +89,30 @@ def test_settings_that_make_no_sense_are_refused(settings: dict[str, object]) ->
         SandboxSettings(**settings)  # type: ignore[arg-type]
 
 
+def test_a_client_that_dies_while_sending_creates_nothing_and_disturbs_nobody(
+    sandbox: Sandbox, capfd: pytest.CaptureFixture[str]
+) -> None:
+    group = sandbox.create_group()
+    url = httpx.URL(sandbox.base_url)
+    head = f"POST /v1/tasks/groups/{group}/runs HTTP/1.1\r\nHost: x\r\nx-api-key: k\r\ncontent-length: 9999\r\n\r\n"
+    with socket.create_connection((url.host, url.port or 0), timeout=5) as sock:
+        sock.sendall(head.encode() + b'{"inputs": [')
+    assert sandbox.status(group)["num_task_runs"] == 0
+    assert sandbox.add(group, [company(1)]).status_code == 200
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_client_that_leaves_a_live_stream_disturbs_nobody(
+    serve_with: Start, capfd: pytest.CaptureFixture[str]
+) -> None:
+    sandbox = serve_with(latency_s=(0.2, 0.2))
+    group = sandbox.group_of(company(1))
+    with sandbox.http.stream("GET", f"/v1/tasks/groups/{group}/events") as stream:
+        next(stream.iter_bytes())
+    assert sandbox.events(f"/v1/tasks/groups/{group}/events")[-1]["type"] == "task_group_status"
+    assert capfd.readouterr() == ("", "")
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_serve_returns_on_a_signal_and_says_nothing_itself(number: signal.Signals) -> None:
     code = (
