@@ -5,10 +5,10 @@ into the documents that are asked about. `check_output_path` finds before anythi
 `TableWriter` from writing; that gives back every cell as it came, in a file that is whole or not there.
 """
 
-from enrich.dataset.encoding import AnswerColumn
 from enrich.dataset.files import Files
 from enrich.dataset.formats import TableFormat, default_output
 from enrich.dataset.inputs import InputBuilder
+from enrich.dataset.layout import AnswerColumn
 from enrich.dataset.paths import check_output_path
 from enrich.dataset.reading import open_table
 from enrich.dataset.tables import Batch, Table

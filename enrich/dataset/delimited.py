@@ -15,11 +15,11 @@ from typing import IO, Final
 
 import polars as pl
 
-from enrich.dataset.dialect import Dialect, find_delimiter, find_quote
+from enrich.dataset.dialect import Dialect, find_delimiter, find_newline, find_quote
 from enrich.dataset.formats import TableFormat
 from enrich.dataset.records import MAX_RECORD_BYTES, RecordReader, count_rows, read_header
 from enrich.dataset.streams import CHUNK_BYTES, find_encoding, open_bytes, open_utf8, reading
-from enrich.dataset.tables import BATCH_ROWS, Batch, FileState, Table, changed
+from enrich.dataset.tables import BATCH_ROWS, Batch, FileState, Table, changed, rereading
 from enrich.errors import Fault, TableError
 
 _SAMPLE_BYTES: Final = 256 << 10
@@ -50,25 +50,24 @@ class DelimitedTable(Table):
         self.path = path
         self._state = FileState.of(path)
         self._dialect = Dialect(table_format.delimiter, table_format.quote)
+        self.format = table_format
         with open_utf8(path, table_format) as stream:
-            header = read_header(path, stream, self._dialect)
-        self.format = replace(table_format, newline=header.newline or "\n")
+            header = read_header(path, stream, self._dialect, table_format.newline)
         self.columns = header.names
         self.schema = pl.Schema(dict.fromkeys(self.columns, pl.String))
         self._header_size = header.size
-        rows = None if header.newline == "\r" else self._count_plain_rows()
+        is_sound = header.is_sound and table_format.newline != "\r"
+        rows = self._count_plain_rows() if is_sound else None
         self._is_plain = rows is not None
         self.height = self._count_rows_strictly() if rows is None else rows
         self._state.check(path)
 
     def batches(self, rows: int = BATCH_ROWS) -> Iterator[Batch]:
         start = 0
-        with reading(self.path):
-            self._state.check(self.path)
+        with rereading(self.path, self._state):
             for frame in self._plain_frames(rows) if self._is_plain else self._strict_frames(rows):
                 yield TextBatch(start, frame)
                 start += frame.height
-            self._state.check(self.path)
         if start != self.height:
             raise changed(self.path)
 
@@ -129,7 +128,8 @@ def open_delimited(
         if delimiter is None:
             delimiter = "\t" if named.kind == "tsv" else find_delimiter(sample, quote)
         _check_given(path, delimiter, quote)
-        return DelimitedTable(path, replace(found, delimiter=delimiter, quote=quote))
+        newline = find_newline(sample, delimiter, quote)
+        return DelimitedTable(path, replace(found, delimiter=delimiter, quote=quote, newline=newline))
 
 
 def _check_given(path: Path, delimiter: str, quote: str) -> None:

@@ -87,13 +87,21 @@ def find_delimiter(text: str, quote: str) -> str:
     best = (0.0, 0)
     found = ","
     for delimiter in DELIMITERS:
-        counts = [line.count(delimiter) for line in _record_skeletons(text, delimiter, quote)]
+        counts = [line.count(delimiter) for line in _records(text, delimiter, quote)]
         if not counts or not counts[0]:
             continue
         even = sum(count == counts[0] for count in counts) / len(counts)
         if (even, counts[0]) > best:
             best, found = (even, counts[0]), delimiter
     return found
+
+
+def find_newline(text: str, delimiter: str, quote: str) -> str:
+    """The line break that ends the first record of `text`: a lone CR only where no record ends in LF."""
+    skeleton = _skeleton(text, delimiter, quote)
+    if "\n" not in skeleton:
+        return "\r" if "\r" in skeleton else "\n"
+    return "\r\n" if skeleton[: skeleton.index("\n")].endswith("\r") else "\n"
 
 
 def find_quote(text: str) -> str:
@@ -104,10 +112,13 @@ def find_quote(text: str) -> str:
     return "'" if single and '"' not in text else '"'
 
 
-def _record_skeletons(text: str, delimiter: str, quote: str) -> list[str]:
-    if quote:
-        q, d = re.escape(quote), re.escape(delimiter)
-        quoted = re.compile(rf"(?:^|(?<=[{d}\r\n])){q}[^{q}]*(?:{q}{q}[^{q}]*)*(?:{q}|\Z)")
-        text = quoted.sub(quote, text)
-    lines = [line for line in re.split(r"\r\n|\n|\r", text) if line]
-    return lines[:_SAMPLE_RECORDS]
+def _records(text: str, delimiter: str, quote: str) -> list[str]:
+    lines = re.split(r"\r\n|\n|\r", _skeleton(text, delimiter, quote))
+    return [line for line in lines if line][:_SAMPLE_RECORDS]
+
+
+def _skeleton(text: str, delimiter: str, quote: str) -> str:
+    if not quote:
+        return text
+    q, d = re.escape(quote), re.escape(delimiter)
+    return re.sub(rf"(?:^|(?<=[{d}\r\n])){q}[^{q}]*(?:{q}{q}[^{q}]*)*(?:{q}|\Z)", lambda _: quote, text)

@@ -6,18 +6,19 @@ What is added to delimited text is made safe for spreadsheets; in NDJSON and Par
 import gzip
 import io
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO, Final, Protocol, cast
 
 import msgspec
 import polars as pl
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from enrich.dataset.cells import json_lines, safe_cells, text_cells
 from enrich.dataset.formats import KNOWN_SUFFIXES, TableFormat, named_format
+from enrich.dataset.layout import Layout, is_empty
 from enrich.dataset.ndjson import NdjsonBatch
 from enrich.dataset.parquet import ParquetBatch, ParquetTable
 from enrich.dataset.tables import Batch, Table
@@ -27,36 +28,6 @@ _GZIP_LEVEL: Final = 4  # half the time of level 6, for a few percent more bytes
 _ROW_GROUP_ROWS: Final = 128 << 10
 _ROW_GROUP_BYTES: Final = 32 << 20
 _RAW_VALUES: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
-
-
-@dataclass(frozen=True, slots=True)
-class AnswerColumn:
-    """A column that is added, or takes the place of an original one of the same name."""
-
-    name: str
-    dtype: pl.DataType
-    replaces: bool = False
-
-
-class Layout:
-    """Which columns the output has, in order, and where each comes from."""
-
-    def __init__(self, table: Table, columns: Sequence[AnswerColumn]) -> None:
-        self.table = table
-        self.replaced = {column.name: column.dtype for column in columns if column.replaces}
-        self.added = {column.name: column.dtype for column in columns if not column.replaces}
-        self.names = (*table.columns, *self.added)
-        if not self.replaced.keys() <= set(table.columns) or len(set(self.names)) < len(self.names):
-            raise ValueError(f"columns {[*self.replaced, *self.added]} do not fit {table.columns}")
-
-    def typed(self, answers: pl.DataFrame) -> pl.DataFrame:
-        """The answers with the types of their columns."""
-        return answers.select(pl.col(name).cast(dtype) for name, dtype in (*self.replaced.items(), *self.added.items()))
-
-    def joined(self, batch: Batch, answers: pl.DataFrame) -> pl.DataFrame:
-        """Original columns and answers in one frame, in the order of the output."""
-        frame = batch.frame
-        return pl.DataFrame([answers[name] if name in answers.columns else frame[name] for name in self.names])
 
 
 class Encoder(Protocol):
@@ -145,17 +116,13 @@ class DelimitedEncoder:
     def _cells(self, name: str, batch: Batch, answers: pl.DataFrame) -> pl.Series:
         if name not in answers.columns:
             return text_cells(batch.frame[name])
-        column = answers[name]
-        text = text_cells(column)
-        if column.dtype.is_numeric() or column.dtype == pl.Boolean:
-            return text
-        safe = safe_cells(text, neutralise=self._neutralise)
+        kept = self._layout.kept(name, batch)
+        safe = text_cells(answers[name])
+        if not (answers.schema[name].is_numeric() or answers.schema[name] == pl.Boolean):
+            safe = safe_cells(safe, neutralise=self._neutralise)
         if not self._format.quote:
             safe = safe.str.replace_all(f"[\r\n{re.escape(self._format.delimiter)}]+", " ")
-        if name in self._layout.replaced:  # an original cell that stayed is not ours to change
-            original = text_cells(batch.frame[name])
-            safe = safe.zip_with(~text.eq_missing(original), original)
-        return safe
+        return safe if kept is None else text_cells(batch.frame[name]).zip_with(kept, safe)
 
     def _encode(self, cells: pl.DataFrame) -> bytes:
         # polars writes null as nothing and an empty text as two quotes, which a line of one cell needs.
@@ -190,33 +157,38 @@ class NdjsonEncoder:
 
     def write(self, batch: Batch, answers: pl.DataFrame) -> None:
         if not isinstance(batch, NdjsonBatch):
-            lines = json_lines(self._layout.joined(batch, answers)).to_list()
+            frame = pl.DataFrame([self._layout.joined(name, batch, answers) for name in self._layout.names])
+            lines = json_lines(frame).to_list()
             self._sink.write("".join(f"{line}\n" for line in lines).encode())
             return
         lines = batch.lines
         if self._layout.replaced:
-            replacing = answers.select(self._layout.replaced.keys())
-            new = json_lines(replacing).to_list()
-            lines = [_with_values(line, values.encode()) for line, values in zip(lines, new, strict=True)]
+            lines = self._with_values(batch, json_lines(answers.select(self._layout.replaced)).to_list())
         if self._layout.added:
-            added = json_lines(answers.select(self._layout.added.keys())).to_list()
+            added = json_lines(answers.select(self._layout.added)).to_list()
             lines = [_with_keys(line, keys.encode()) for line, keys in zip(lines, added, strict=True)]
         self._sink.write(b"".join(line + b"\n" for line in lines))
 
     def close(self) -> None:
         self._sink.close()
 
+    def _with_values(self, batch: NdjsonBatch, values: list[str]) -> list[bytes]:
+        """The lines with new values for some keys; every other value stays as it stands."""
+        filled = [name for name in self._layout.replaced if self._layout.columns[name].fills]
+        lines = []
+        for line, text, document in zip(batch.lines, values, batch.documents, strict=True):
+            new = _RAW_VALUES.decode(text)
+            for name in filled:
+                if not is_empty(document.get(name)):
+                    del new[name]
+            lines.append(msgspec.json.encode(_RAW_VALUES.decode(line) | new))
+        return lines
+
 
 def _with_keys(line: bytes, keys: bytes) -> bytes:
     """A JSON object with the keys of another at its end."""
     start = line[:-1].rstrip()
     return start + keys[1:] if start == b"{" else start + b"," + keys[1:]
-
-
-def _with_values(line: bytes, values: bytes) -> bytes:
-    """A JSON object with the values of another in place of its own; every other value stays as it stands."""
-    merged = _RAW_VALUES.decode(line) | _RAW_VALUES.decode(values)
-    return msgspec.json.encode(merged)
 
 
 class ParquetEncoder:
@@ -240,11 +212,15 @@ class ParquetEncoder:
         self._writer.close()
 
     def _array(self, field: pa.Field, batch: Batch, answers: pl.DataFrame) -> pa.Array:
-        if field.name in answers.columns:
-            return _arrow_array(answers[field.name], field.type)
-        if isinstance(batch, ParquetBatch):
-            return batch.arrow.column(self._schema.get_field_index(field.name))
-        return _arrow_array(batch.frame[field.name], field.type)
+        name = field.name
+        if not isinstance(batch, ParquetBatch):
+            return _arrow_array(self._layout.joined(name, batch, answers), field.type)
+        if name not in answers.columns:
+            return batch.arrow.column(self._schema.get_field_index(name))
+        kept = self._layout.kept(name, batch)
+        if kept is None:
+            return _arrow_array(answers[name], field.type)
+        return _filled(batch.arrow.column(self._schema.get_field_index(name)), answers[name], kept)
 
     def _flush(self) -> None:
         if self._held:
@@ -255,14 +231,15 @@ class ParquetEncoder:
 
 def _arrow_schema(layout: Layout) -> pa.Schema:
     table = layout.table
-    fields = []
-    for name in layout.names:
-        dtype = layout.replaced.get(name) or layout.added.get(name)
-        if dtype is None and isinstance(table, ParquetTable):
-            fields.append(table.arrow_schema.field(name))
-        else:
-            fields.append(pa.field(name, _arrow_type(dtype or table.schema[name])))
-    return pa.schema(fields, table.arrow_schema.metadata if isinstance(table, ParquetTable) else None)
+    if not isinstance(table, ParquetTable):
+        return pa.schema([pa.field(name, _arrow_type(layout.dtype(name))) for name in layout.names])
+    fields = [
+        pa.field(name, _arrow_type(layout.dtype(name)))
+        if name in layout.columns and not layout.columns[name].fills
+        else table.arrow_schema.field(name)
+        for name in layout.names
+    ]
+    return pa.schema(fields, table.arrow_schema.metadata)
 
 
 def _arrow_type(dtype: pl.DataType) -> pa.DataType:
@@ -282,5 +259,11 @@ def _plain(exported: pa.DataType) -> pa.DataType:
 
 
 def _arrow_array(column: pl.Series, arrow_type: pa.DataType) -> pa.Array:
-    array = column.to_arrow(compat_level=pl.CompatLevel.oldest())
-    return array.cast(arrow_type)
+    return column.to_arrow(compat_level=pl.CompatLevel.oldest()).cast(arrow_type)
+
+
+def _filled(original: pa.Array, answers: pl.Series, kept: pl.Series) -> pa.Array:
+    """The original cells where `kept`, answers where not, in the original's type."""
+    if pa.types.is_dictionary(original.type):
+        return _filled(original.dictionary_decode(), answers, kept).dictionary_encode().cast(original.type)
+    return pc.if_else(kept.to_arrow(), original, _arrow_array(answers, original.type))

@@ -81,7 +81,8 @@ class NewFile:
             self.file = files.create(self.temporary)
         try:
             with writing(path):
-                fcntl.flock(self.file, fcntl.LOCK_EX)
+                with suppress(OSError):  # some file systems have no locks, and then nothing is removed
+                    fcntl.flock(self.file, fcntl.LOCK_EX)
                 with suppress(FileNotFoundError):
                     os.fchmod(self.file.fileno(), stat.S_IMODE(self._target.stat().st_mode))
         except BaseException:
@@ -98,7 +99,11 @@ class NewFile:
         with writing(self._path):
             self._files.replace(self.temporary, self._target)
             self.file.close()
+        try:
             self._files.sync_folder(self._target.parent)
+        except OSError as error:
+            reason = error.strerror or error
+            raise OutputError(f"{self._path}: is written, but the disk did not confirm it: {reason}") from error
 
     def discard(self) -> None:
         """Remove the file; what stood at `path` still stands."""

@@ -45,17 +45,16 @@ class InputBuilder:
         if faults:
             raise TableError(file, faults)
         self._sources = [_source(field, inputs[field]) for field in sorted(inputs)]
+        names = {f"f{number}": source.field for number, source in enumerate(self._sources)}
+        fields = [(name, Any, None) for name in names]
+        self._document = msgspec.defstruct("Document", fields, rename=names, omit_defaults=True)
 
     def documents(self, batch: Batch) -> list[bytes | None]:
         """The document of each row as canonical JSON, None where it would be empty."""
-        fields = [source.field for source in self._sources]
         columns = [_field_values(batch, source) for source in self._sources]
-        encode = _ENCODER.encode
-        out: list[bytes | None] = []
-        for row in zip(*columns, strict=True):
-            document = {field: value for field, value in zip(fields, row, strict=True) if value is not None}
-            out.append(encode(document) if document else None)
-        return out
+        encode, document = _ENCODER.encode, self._document
+        encoded = [encode(document(*row)) for row in zip(*columns, strict=True)]
+        return [None if text == b"{}" else text for text in encoded]
 
     def missing(self, batch: Batch, require: Sequence[str]) -> list[str | None]:
         """For each row the first of the fields `require` that its document lacks, None if it has them all."""
@@ -110,12 +109,10 @@ def _rendered(row: tuple[str, ...], is_cell: list[bool]) -> str | None:
 
 def _column_values(batch: Batch, column: str) -> list[Any]:
     """The cells of a column as JSON values, None for those that are left out."""
-    return [value if value is None else _kept(value) for value in batch.values(column)]
+    return [(value.strip() or None) if type(value) is str else _kept(value) for value in batch.values(column)]
 
 
 def _kept(value: Any) -> Any:
-    if type(value) is str:
-        return value.strip() or None
     if type(value) is float:
         return value if math.isfinite(value) else None
     if isinstance(value, list | dict):

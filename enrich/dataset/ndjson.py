@@ -17,7 +17,7 @@ import polars as pl
 
 from enrich.dataset.formats import TableFormat
 from enrich.dataset.streams import CHUNK_BYTES, find_encoding, open_bytes, open_utf8, reading
-from enrich.dataset.tables import BATCH_ROWS, Batch, FileState, Table, changed, table_error
+from enrich.dataset.tables import BATCH_ROWS, Batch, FileState, Table, changed, rereading, table_error
 from enrich.errors import Fault
 
 _DECODER: Final = msgspec.json.Decoder(dict[str, Any])
@@ -68,6 +68,9 @@ class NdjsonTable(Table):
         with open_utf8(path, table_format) as stream:
             for number, line in _lines(stream):
                 scan.add(number, line)
+        if not scan.kinds and not scan.faults:
+            hint = "the columns are the keys of its rows"
+            scan.faults.append(Fault("the file has no rows with keys", hint=hint))
         if scan.faults:
             raise table_error(path, scan.faults)
         self._state.check(path)
@@ -77,14 +80,11 @@ class NdjsonTable(Table):
 
     def batches(self, rows: int = BATCH_ROWS) -> Iterator[Batch]:
         start = 0
-        with reading(self.path):
-            self._state.check(self.path)
-            with open_utf8(self.path, self.format) as stream:
-                lines = (line for _, line in _lines(stream))
-                while batch := _take(lines, rows):
-                    yield NdjsonBatch(start, batch, self.schema)
-                    start += len(batch)
-            self._state.check(self.path)
+        with rereading(self.path, self._state), open_utf8(self.path, self.format) as stream:
+            lines = (line for _, line in _lines(stream))
+            while batch := _take(lines, rows):
+                yield NdjsonBatch(start, batch, self.schema)
+                start += len(batch)
         if start != self.height:
             raise changed(self.path)
 

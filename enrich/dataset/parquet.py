@@ -16,7 +16,17 @@ import pyarrow.parquet as pq
 
 from enrich.dataset.formats import TableFormat
 from enrich.dataset.streams import reading
-from enrich.dataset.tables import BATCH_ROWS, Batch, FileState, Table, changed, name_faults, table_error
+from enrich.dataset.tables import (
+    BATCH_ROWS,
+    Batch,
+    FileState,
+    Table,
+    changed,
+    name_faults,
+    rereading,
+    table_error,
+)
+from enrich.errors import Fault
 
 _BATCH_BYTES = 32 << 20
 
@@ -56,21 +66,23 @@ class ParquetTable(Table):
                 size = sum(file.metadata.row_group(n).total_byte_size for n in range(file.num_row_groups))
         self.columns = tuple(self.arrow_schema.names)
         faults = name_faults(list(self.columns), None)
+        if not self.columns:
+            faults = [Fault("the table has no columns")]
         if faults:
             raise table_error(path, faults)
         self._row_bytes = max(1, size // max(1, self.height))
+        self.shown_as_text = frozenset(
+            field.name for field in self.arrow_schema if not _is_known(_decoded_type(field.type))
+        )
         self.schema = view(_no_rows(self.arrow_schema)).schema
 
     def batches(self, rows: int = BATCH_ROWS) -> Iterator[Batch]:
         rows = max(1, min(rows, _BATCH_BYTES // self._row_bytes))
         start = 0
-        with reading(self.path):
-            self._state.check(self.path)
-            with self._open() as file:
-                for batch in file.iter_batches(rows, use_threads=False):
-                    yield ParquetBatch(start, batch)
-                    start += batch.num_rows
-            self._state.check(self.path)
+        with rereading(self.path, self._state), self._open() as file:
+            for batch in file.iter_batches(rows, use_threads=False):
+                yield ParquetBatch(start, batch)
+                start += batch.num_rows
         if start != self.height:
             raise changed(self.path)
 
@@ -93,11 +105,13 @@ def view(batch: pa.RecordBatch) -> pl.DataFrame:
 def _series(name: str, array: pa.Array) -> pl.Series:
     if pa.types.is_dictionary(array.type):
         array = array.dictionary_decode()
-    if pa.types.is_float16(array.type):
-        array = array.cast(pa.float32())
     if _is_known(array.type):
         return pl.Series(name, array)
     return pl.Series(name, [_text(value) for value in array.to_pylist()], pl.String)
+
+
+def _decoded_type(arrow_type: pa.DataType) -> pa.DataType:
+    return arrow_type.value_type if pa.types.is_dictionary(arrow_type) else arrow_type
 
 
 def _is_known(arrow_type: pa.DataType) -> bool:

@@ -3,19 +3,27 @@
 import os
 import shutil
 import stat
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 from enrich.dataset.files import Files, NewFile
 from enrich.dataset.formats import KNOWN_SUFFIXES, named_format
+from enrich.dataset.layout import AnswerColumn, Layout
 from enrich.dataset.tables import Table
 from enrich.errors import OutputError
 
 _SPARE_BYTES: Final = 1 << 20
 
 
-def check_output_path(path: Path, table: Table, *, files: Files | None = None) -> None:
-    """Raise OutputError when the table can't be written to `path`; tries it with an empty file beside it."""
+def check_output_path(
+    path: Path, table: Table, columns: Sequence[AnswerColumn] = (), *, files: Files | None = None
+) -> None:
+    """Raise OutputError when the table can't be written to `path` with these answers.
+
+    Whether the disk lets it is tried with an empty file beside it.
+    """
+    Layout(table, columns)
     if named_format(path) is None:
         raise OutputError(f"{path}: unknown kind of table; give an output named {KNOWN_SUFFIXES}")
     if path.is_symlink() and not path.exists():

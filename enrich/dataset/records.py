@@ -71,16 +71,16 @@ def line_breaks(raw: list[str], newline: str) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """The first record: the names, its line break (empty at the end of the file), its size in UTF-8 bytes."""
+    """The first record: the names, its size in UTF-8 bytes, and whether `count_rows` will find no fault in it."""
 
     names: tuple[str, ...]
-    newline: str
     size: int
+    is_sound: bool
 
 
-def read_header(path: Path, stream: IO[bytes], dialect: Dialect) -> Header:
-    """The names of the columns. Raises TableError when there are none or they can't be used."""
-    reader = RecordReader(stream, dialect)
+def read_header(path: Path, stream: IO[bytes], dialect: Dialect, newline: str) -> Header:
+    """The names of the columns. Raises TableError when there are none."""
+    reader = RecordReader(stream, dialect, newline)
     try:
         names = next(reader, None)
     except csv.Error as error:
@@ -90,18 +90,16 @@ def read_header(path: Path, stream: IO[bytes], dialect: Dialect) -> Header:
     if not names:
         raise TableError(str(path), [Fault("the first line is blank", 1, hint="it must name the columns")])
     faults = _text_faults(reader) + name_faults(names, 1)
-    if faults:
-        raise table_error(path, faults)
-    raw = "".join(reader.raw)
-    newline = next((end for end in ("\r\n", "\n", "\r") if raw.endswith(end)), "")
-    return Header(tuple(names), newline, len(raw.encode()))
+    size = len("".join(reader.raw).encode(errors="surrogateescape"))
+    return Header(tuple(names), size, is_sound=not faults and not _stray_break(reader))
 
 
 def count_rows(path: Path, stream: IO[bytes], dialect: Dialect, newline: str) -> int:
     """The number of rows after the header, every record checked. Raises TableError with all faults."""
     reader = RecordReader(stream, dialect, newline)
-    check = _Check(reader, len(next(reader)))
+    check = _Check(reader)
     try:
+        check.add_header(next(reader))
         for cells in reader:
             check.add(cells)
     except csv.Error as error:
@@ -114,13 +112,18 @@ def count_rows(path: Path, stream: IO[bytes], dialect: Dialect, newline: str) ->
 class _Check:
     """Counts rows and gathers faults."""
 
-    def __init__(self, reader: RecordReader, cells: int) -> None:
+    def __init__(self, reader: RecordReader) -> None:
         self.faults: list[Fault] = []
         self.rows = 0
         self._reader = reader
-        self._cells = cells
+        self._cells = 0
         self._blank_lines: list[int] = []
         self._after_stray_break = False
+
+    def add_header(self, names: list[str]) -> None:
+        self.faults += _text_faults(self._reader) + name_faults(names, 1)
+        self._cells = len(names)
+        self._is_cut(1)
 
     def add(self, cells: list[str]) -> None:
         self.faults += _text_faults(self._reader)
@@ -139,17 +142,21 @@ class _Check:
     def _is_cut(self, line: int) -> bool:
         """Whether a stray line break ends this record, or ended the one before: that is one fault."""
         after, self._after_stray_break = self._after_stray_break, False
-        last = self._reader.raw[-1]
-        if self._reader.newline == "\r" and last.endswith("\n"):
-            kind, others = "line feed (LF)", "CR"
-        elif self._reader.newline != "\r" and last.endswith("\r"):
-            kind, others = "carriage return (CR)", "LF"
-        else:
+        stray = _stray_break(self._reader)
+        if not stray:
             return after
-        message = f"a lone {kind} outside quotes, in a file whose lines end in {others}"
+        message = f"a lone {stray} outside quotes, where lines end in {'LF' if 'CR' in stray else 'CR'}"
         self.faults.append(Fault(message, line, hint="quote the cell that holds it"))
         self._after_stray_break = True
         return True
+
+
+def _stray_break(reader: RecordReader) -> str:
+    """The line break that ends the current record, if it is none that ends the file's records."""
+    last = reader.raw[-1]
+    if reader.newline == "\r":
+        return "line feed (LF)" if last.endswith("\n") else ""
+    return "carriage return (CR)" if last.endswith("\r") else ""
 
 
 def _text_faults(reader: RecordReader) -> list[Fault]:

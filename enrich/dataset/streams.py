@@ -91,6 +91,10 @@ def find_encoding(path: Path, start: bytes, given: str | None) -> tuple[str, boo
     if wanted and marked and wanted != marked:
         message = f"the file starts with the byte order mark of {marked}, but the encoding given is {given}"
         raise TableError(str(path), [Fault(message, 1, hint="leave the encoding out")])
+    if not wanted and not marked and b"\0" in start:
+        order = "le" if start[1:2] == b"\0" else "be"
+        fault = Fault("this looks like UTF-16 without a byte order mark", 1, hint=f"give the encoding utf-16-{order}")
+        raise TableError(str(path), [fault])
     return wanted or marked or "utf-8", marked is not None
 
 

@@ -5,17 +5,21 @@ empty cell is null; nothing is guessed, so `00123` stays `00123`. `values` gives
 Whatever a format needs to give the original cells back unchanged, its own batch class carries along.
 """
 
+import csv
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import polars as pl
+from polars.exceptions import PolarsError
 
 from enrich.dataset.cells import is_json_type, text_cells
 from enrich.dataset.formats import TableFormat
+from enrich.dataset.streams import reading
 from enrich.dataset.where import condition_mask
 from enrich.errors import Fault, TableError
 
@@ -88,6 +92,19 @@ class FileState:
         """Raise TableError when the file at `path` is not in this state."""
         if FileState.of(path) != self:
             raise changed(path)
+
+
+@contextmanager
+def rereading(path: Path, state: FileState) -> Iterator[None]:
+    """A file that was found sound is read again: what fails now fails because it was changed."""
+    with reading(path):
+        state.check(path)
+        try:
+            yield
+        except (ValueError, csv.Error, PolarsError):
+            state.check(path)
+            raise
+        state.check(path)
 
 
 def changed(path: Path) -> TableError:

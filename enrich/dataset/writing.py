@@ -13,8 +13,9 @@ from typing import Final, Self
 import polars as pl
 
 from enrich.dataset.delimited import DelimitedTable
-from enrich.dataset.encoding import AnswerColumn, Encoder, Layout, make_encoder, output_format
+from enrich.dataset.encoding import Encoder, make_encoder, output_format
 from enrich.dataset.files import Files, NewFile, writing
+from enrich.dataset.layout import AnswerColumn, Layout
 from enrich.dataset.ndjson import NdjsonTable
 from enrich.dataset.parquet import ParquetTable
 from enrich.dataset.tables import Batch, Table
