@@ -10,6 +10,7 @@ import anyio
 
 from enrich.api.address import base_url_from
 from enrich.api.client import Client
+from enrich.api.limits import limiter_from
 from enrich.api.secret import Secret, key_from
 from enrich.drive import Driver
 from enrich.due import Comparison, Summary, micro
@@ -73,7 +74,7 @@ async def ask(
     settle_s = options.settle_s if options.settle_s is not None else SANDBOX_SETTLE_S if options.sandbox else SETTLE_S
     with _service(job) as (base_url, key):
         async with (
-            Client(base_url=base_url, api_key=key) as client,
+            Client(base_url=base_url, api_key=key, limiter=limiter_from(options.environ)) as client,
             open_recorder(ledger) as recorder,
         ):
             driver = Driver(client, recorder, till)

@@ -7,12 +7,19 @@ create (POST) can be held back on their own after a 429, while results still com
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Final
 
 import anyio
 
-__all__ = ["RateLimiter"]
+from enrich.errors import UsageError
 
+__all__ = ["REQUESTS_VARIABLE", "RateLimiter", "limiter_from"]
+
+REQUESTS_VARIABLE: Final = "ENRICH_REQUESTS_PER_MINUTE"
+REQUESTS_PER_MINUTE: Final = 2000  # the service's limit for an account
+
+_BURST: Final = 100
 _WINDOW_S = 60.0
 _ROUNDING = 1e-6  # seconds and tokens: below it a wait is over, since a clock may not be able to tell
 
@@ -22,9 +29,9 @@ class RateLimiter:
 
     def __init__(
         self,
-        per_minute: int = 2000,
+        per_minute: int = REQUESTS_PER_MINUTE,
         *,
-        burst: int = 100,
+        burst: int = _BURST,
         clock: Callable[[], float] | None = None,
         sleep: Callable[[float], Awaitable[None]] = anyio.sleep,
     ) -> None:
@@ -69,3 +76,16 @@ class RateLimiter:
             self._tokens = min(self._burst, self._tokens + (now - self._filled_at) * self._rate)
         self._filled_at = now
         return (1 - self._tokens) / self._rate
+
+
+def limiter_from(environ: Mapping[str, str]) -> RateLimiter:
+    """A limiter for the rate in ENRICH_REQUESTS_PER_MINUTE, for accounts with another limit than the usual.
+
+    Raises UsageError when it is set and no whole number above 1.
+    """
+    text = environ.get(REQUESTS_VARIABLE, "").strip()
+    if not text:
+        return RateLimiter()
+    if not (text.isascii() and text.isdecimal() and int(text) > 1):
+        raise UsageError(f"{REQUESTS_VARIABLE}: expected requests a minute, 2 or more, got {text!r}")
+    return RateLimiter(int(text), burst=min(_BURST, int(text) // 2))

@@ -11,7 +11,8 @@ from fake_time import FakeTime
 from hypothesis import given
 from hypothesis import strategies as st
 
-from enrich.api.limits import RateLimiter
+from enrich.api.limits import RateLimiter, limiter_from
+from enrich.errors import UsageError
 
 pytestmark = pytest.mark.anyio
 
@@ -119,3 +120,17 @@ def start_waiting(tasks: Any, ask: Any) -> list[float]:
 async def test_a_burst_leaves_room_for_the_rate(per_minute: int, burst: int) -> None:
     with pytest.raises(ValueError, match="burst must be"):
         RateLimiter(per_minute, burst=burst)
+
+
+async def test_an_account_with_another_limit_says_so_in_the_environment() -> None:
+    limiter = limiter_from({"ENRICH_REQUESTS_PER_MINUTE": "60"})
+    start = anyio.current_time()
+    for _ in range(30 + 15):  # a burst of half of it, then what is left of the rate: one in two seconds
+        await limiter.acquire()
+    assert anyio.current_time() - start == pytest.approx(30)
+
+
+@pytest.mark.parametrize("text", ["0", "1", "-5", "fast", "1e3", "٣٠"])
+async def test_a_limit_that_is_no_number_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match=f"ENRICH_REQUESTS_PER_MINUTE: expected .* got '{text}'"):
+        limiter_from({"ENRICH_REQUESTS_PER_MINUTE": text})
