@@ -51,8 +51,7 @@ class DelimitedTable(Table):
         self._state = FileState.of(path)
         self._dialect = Dialect(table_format.delimiter, table_format.quote)
         self.format = table_format
-        with open_utf8(path, table_format) as stream:
-            header = read_header(path, stream, self._dialect, table_format.newline)
+        header = read_header(path, open_utf8(path, table_format), self._dialect, table_format.newline)
         self.columns = header.names
         self.schema = pl.Schema(dict.fromkeys(self.columns, pl.String))
         self._header_size = header.size
@@ -74,7 +73,7 @@ class DelimitedTable(Table):
     def _blocks(self) -> Iterator[bytes]:
         with open_utf8(self.path, self.format) as stream:
             stream.read(self._header_size)
-            yield from _record_blocks(stream, self._dialect, blank_rows=len(self.columns) == 1)
+            yield from record_blocks(stream, self._dialect, blank_rows=len(self.columns) == 1)
 
     def _count_plain_rows(self) -> int | None:
         """The number of rows, None if the text is not plain."""
@@ -90,16 +89,16 @@ class DelimitedTable(Table):
         return total
 
     def _count_rows_strictly(self) -> int:
-        with open_utf8(self.path, self.format) as stream:
-            return count_rows(self.path, stream, self._dialect, self.format.newline)
+        stream = open_utf8(self.path, self.format)
+        return count_rows(self.path, stream, self._dialect, self.format.newline)
 
     def _plain_frames(self, rows: int) -> Iterator[pl.DataFrame]:
         for block in self._blocks():
             yield from _read_plain(block, self.schema, self._dialect).iter_slices(rows)
 
     def _strict_frames(self, rows: int) -> Iterator[pl.DataFrame]:
-        with open_utf8(self.path, self.format) as stream:
-            records = RecordReader(stream, self._dialect, self.format.newline)
+        stream = open_utf8(self.path, self.format)
+        with RecordReader(stream, self._dialect, self.format.newline) as records:
             next(records)
             single = len(self.columns) == 1
             sound = (cells or [""] for cells in records if cells or single)
@@ -142,7 +141,7 @@ def _check_given(path: Path, delimiter: str, quote: str) -> None:
         raise TableError(str(path), faults)
 
 
-def _record_blocks(stream: IO[bytes], dialect: Dialect, *, blank_rows: bool) -> Iterator[bytes]:
+def record_blocks(stream: IO[bytes], dialect: Dialect, *, blank_rows: bool) -> Iterator[bytes]:
     """Blocks of whole records, each record ended by a line break. Raises csv.Error for a record too long.
 
     Blank lines at the end of the file are left out, unless they are rows.

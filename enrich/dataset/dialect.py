@@ -33,6 +33,8 @@ class Dialect:
         quote, delimiter = self.quote.encode(), self.delimiter.encode()
         if not quote or quote not in block:
             return block
+        if block.count(quote) % 2:
+            return None
         folded = self._quoted.sub(quote.replace(b"\\", rb"\\"), block)
         # Each must open a cell and close one. (Counting is ten times as fast as searching for one that does not.)
         opening = folded.count(delimiter + quote) + folded.count(b"\n" + quote) + folded.startswith(quote)

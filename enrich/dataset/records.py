@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Final
+from typing import IO, Final, Self
 
 from enrich.dataset.dialect import Dialect
 from enrich.dataset.tables import name_faults, table_error
@@ -26,6 +26,7 @@ class RecordReader:
 
     Bytes that are not UTF-8 arrive as lone surrogates, for `text_faults` to find. `newline` is the line break
     of the file (lines are counted by it). Raises csv.Error where quotes are wrong; nothing follows then.
+    A context manager that closes the stream.
     """
 
     def __init__(self, stream: IO[bytes], dialect: Dialect, newline: str = "\n") -> None:
@@ -45,6 +46,12 @@ class RecordReader:
             quoting=csv.QUOTE_MINIMAL if dialect.quote else csv.QUOTE_NONE,
             strict=True,
         )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._text.close()
 
     def __iter__(self) -> Iterator[list[str]]:
         return self
@@ -80,30 +87,34 @@ class Header:
 
 def read_header(path: Path, stream: IO[bytes], dialect: Dialect, newline: str) -> Header:
     """The names of the columns. Raises TableError when there are none."""
-    reader = RecordReader(stream, dialect, newline)
-    try:
-        names = next(reader, None)
-    except csv.Error as error:
-        raise table_error(path, [_quoting_fault(reader, error)]) from None
-    if names is None:
-        raise TableError(str(path), [Fault("the file is empty", hint="its first line must name the columns")])
-    if not names:
-        raise TableError(str(path), [Fault("the first line is blank", 1, hint="it must name the columns")])
-    faults = _text_faults(reader) + name_faults(names, 1)
-    size = len("".join(reader.raw).encode(errors="surrogateescape"))
-    return Header(tuple(names), size, is_sound=not faults and not _stray_break(reader))
+    with RecordReader(stream, dialect, newline) as reader:
+        try:
+            names = next(reader, None)
+        except csv.Error as error:
+            raise table_error(path, [_quoting_fault(reader, error)]) from None
+        if names is None:
+            raise TableError(
+                str(path), [Fault("the file is empty", hint="its first line must name the columns")]
+            )
+        if not names:
+            raise TableError(
+                str(path), [Fault("the first line is blank", 1, hint="it must name the columns")]
+            )
+        faults = _text_faults(reader) + name_faults(names, 1)
+        size = len("".join(reader.raw).encode(errors="surrogateescape"))
+        return Header(tuple(names), size, is_sound=not faults and not _stray_break(reader))
 
 
 def count_rows(path: Path, stream: IO[bytes], dialect: Dialect, newline: str) -> int:
     """The number of rows after the header, every record checked. Raises TableError with all faults."""
-    reader = RecordReader(stream, dialect, newline)
-    check = _Check(reader)
-    try:
-        check.add_header(next(reader))
-        for cells in reader:
-            check.add(cells)
-    except csv.Error as error:
-        check.faults.append(_quoting_fault(reader, error))
+    with RecordReader(stream, dialect, newline) as reader:
+        check = _Check(reader)
+        try:
+            check.add_header(next(reader))
+            for cells in reader:
+                check.add(cells)
+        except csv.Error as error:
+            check.faults.append(_quoting_fault(reader, error))
     if check.faults:
         raise table_error(path, check.faults)
     return check.rows
