@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
-from enrich.api.errors import ApiError, NotFoundError
+from enrich.api.errors import ApiError, ForbiddenError, NotFoundError, UnauthorizedError
 from enrich.effects import (
     FetchRun,
     Followed,
@@ -48,12 +48,14 @@ class Waiting:
     ended: set[str] = field(default_factory=set)  # ids of runs said to have ended, and not read yet
     extras: set[str] = field(default_factory=set)
     unknown: Counter[str] = field(default_factory=Counter)  # how often the service did not know a run
+    cursor: str | None = None  # behind the last run that was read
     read_once: bool = False
 
     @classmethod
     def of(cls, submission: OpenSubmission) -> "Waiting":
         still = {n for n, state in enumerate(submission.states) if state is RunState.ACCEPTED}
-        return cls(submission, still, {n: run_id for run_id, n in submission.tied.items()})
+        run_of = {n: run_id for run_id, n in submission.tied.items()}
+        return cls(submission, still, run_of, cursor=submission.runs_cursor)
 
     def unread(self) -> list[str]:
         """Ids of the accepted runs without an outcome here, but for those the service does not know."""
@@ -89,10 +91,12 @@ def collect(submission: OpenSubmission) -> Protocol[None]:
                 yield Sleep(poll_s)
                 poll_s = min(poll_s * 2, POLL_S[1])
                 news = yield PollGroup(submission.group_id)
+        except (UnauthorizedError, ForbiddenError):
+            raise
         except ApiError as error:
-            if not error.retryable:
-                raise
-            broken += 1
+            if broken >= _BROKEN_STREAMS and not error.retryable:
+                raise  # the group itself can't be asked about
+            broken = _BROKEN_STREAMS  # events may be refused where the group can still be polled
             continue
         except StopRequested:
             yield from _read(waiting, None)
@@ -143,13 +147,13 @@ def _worth_reading(waiting: Waiting, news: Followed, *, quiet: bool) -> bool:
 
 def _read(waiting: Waiting, news: Followed | None) -> Protocol[None]:
     """Read what has ended: the group's listing the first time, then by id, or once more when most is missing."""
-    submission = waiting.submission
-    ended = waiting.ended_unread(news)
-    if not waiting.read_once:
+    if not waiting.read_once or waiting.ended_unread(news) > BY_ID:
+        # Behind the cursor is little or nothing where the service lists by creation, and all that is new where
+        # it lists by last change.
+        yield from _read_stream(waiting, waiting.cursor)
+        if waiting.read_once and 2 * waiting.ended_unread(news) > len(waiting.submission.states):
+            yield from _read_stream(waiting, None)
         waiting.read_once = True
-        yield from _read_stream(waiting, submission.runs_cursor)
-    elif ended > BY_ID and 2 * ended > len(submission.states):
-        yield from _read_stream(waiting, None)
     unread = waiting.unread()
     certain = news is not None and (news.active is False or len(unread) <= BY_ID)
     for run_id in unread if certain else sorted(waiting.ended.intersection(unread)):
@@ -176,7 +180,7 @@ def _read_stream(waiting: Waiting, cursor: str | None) -> Protocol[None]:
                 if not error.retryable:
                     raise
                 return
-            cursor = chunk.cursor or cursor
+            cursor = waiting.cursor = chunk.cursor or cursor
             left = len(waiting.open)
             yield from _keep(waiting, chunk.runs, cursor)
             progress = progress or len(waiting.open) < left

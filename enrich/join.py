@@ -71,6 +71,7 @@ class Joiner:
         self._too_long = too_long
         self._reader = Reader(config.fields, {one.name: config.gate_for(one.name) for one in config.fields})
         self._original = frozenset(columns)
+        self._fills = config.existing == "fill"
         self.tally = Tally()
 
     def columns(self) -> list[AnswerColumn]:
@@ -79,8 +80,11 @@ class Joiner:
         for one in self._fields:
             for name in answer_columns(one.name, self._basis):
                 dtype = self._dtype(one, name.removeprefix(one.name))
-                columns.append(AnswerColumn(name, dtype, replaces=name in self._original))
-        columns.extend(AnswerColumn(name, pl.String(), replaces=False) for name in ROW_COLUMNS)
+                there = name in self._original
+                columns.append(
+                    AnswerColumn(name, dtype, replaces=there and not self._fills, fills=there and self._fills)
+                )
+        columns.extend(AnswerColumn(name, pl.String()) for name in ROW_COLUMNS)
         return columns
 
     def join(

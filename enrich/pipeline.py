@@ -4,7 +4,7 @@ The only file that knows them all. Everything before asking is free; everything 
 ledger without paying.
 """
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +12,7 @@ from pathlib import Path
 from anyio.to_thread import run_sync
 
 from enrich.due import Comparison, Summary, ladder_of, price_micro
-from enrich.errors import EnrichError, ExitCode
+from enrich.errors import EnrichError, ExitCode, ungrouped
 from enrich.job import Interruption, Job, Options, list_wanted, prepare
 from enrich.ledger import InstanceLock, Ledger, LedgerTotals, Worklist
 from enrich.outputs import write_report, write_table
@@ -39,6 +39,9 @@ class Report:
     outcome: Outcome
 
 
+Consent = Callable[[Job, Summary], Awaitable[bool]]
+
+
 class DeclinedError(EnrichError):
     """The person at the terminal did not agree to the cost; nothing was sent."""
 
@@ -48,13 +51,17 @@ class DeclinedError(EnrichError):
         super().__init__("not agreed to: nothing was sent, and nothing was written")
 
 
+async def _agreed(job: Job, summary: Summary) -> bool:
+    return True
+
+
 async def run(
     config: Path,
     table: Path,
     options: Options,
     *,
     progress: Progress | None = None,
-    consent: Callable[[Summary], bool] = lambda summary: True,
+    consent: Consent = _agreed,
     interruption: Interruption | None = None,
 ) -> Report:
     """Enrich a table. Raises EnrichError for whatever stops it before the outputs are written."""
@@ -68,13 +75,18 @@ async def run(
         if summary.due or ledger.open_submissions():
             if not options.sandbox:
                 check_key(job)
-            if summary.due and not consent(summary):
+            agreed = not summary.due or await consent(job, summary)
+            stop.check()
+            if not agreed:
                 raise DeclinedError
             job_id = _start(job, ledger)
-            outcome = await ask(
-                job, ledger, comparison, worklist, summary, job_id=job_id, progress=shown, interruption=stop
-            )
-        return await run_sync(_write, job, ledger, summary, outcome, stop, shown)
+            with ungrouped():
+                outcome = await ask(
+                    job, ledger, comparison, worklist, summary, job_id=job_id, progress=shown, interruption=stop
+                )
+        report = await run_sync(_write, job, ledger, summary, outcome, stop, shown)
+        _end(ledger, outcome, report)
+        return report
 
 
 def plan(config: Path, table: Path, options: Options) -> tuple[Job, Summary, Worklist]:
@@ -121,6 +133,12 @@ def _start(job: Job, ledger: Ledger) -> int:
             source=str(job.table.path),
             fields={one.id: (one.name, one.schema) for one in job.config.fields},
         )
+
+
+def _end(ledger: Ledger, outcome: Outcome, report: Report) -> None:
+    if outcome.job_id is not None:
+        with ledger.transaction():
+            ledger.end_job(outcome.job_id, report.stopped or report.exit_code.name.lower())
 
 
 def _write(

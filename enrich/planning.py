@@ -104,7 +104,7 @@ def _compare(one: Field, held: Sequence[Held], read: ReadAnswers, rules: Rules, 
         else:
             fresh.append((run, answer))
     failures = [run for run in held if run.state in FAILED and one.id in run.field_ids]
-    recent = [run for run in failures if not rules.retry_failed and _stands(run, refresh, rules.now)]
+    recent = [run for run in failures if _stands(run, refresh, rules)]
     if fresh:
         if any(answer is None or answer.strong for _, answer in fresh):
             return
@@ -134,8 +134,10 @@ def _why(one: Field, held: Sequence[Held], rules: Rules, *, stale: bool, failed:
     return "changed" if one.name in earlier else "missing"
 
 
-def _stands(run: Held, refresh: Refresh, now: int) -> bool:
-    return run.at is not None and failure_stands(run.at, refresh, now)
+def _stands(run: Held, refresh: Refresh, rules: Rules) -> bool:
+    """Whether a failure is not asked again yet; one of this very command never is."""
+    assert run.at is not None
+    return run.at >= rules.now or (not rules.retry_failed and failure_stands(run.at, refresh, rules.now))
 
 
 def _rung_after(run: Held, rules: Rules) -> int:

@@ -4,7 +4,9 @@ Each pass over the ladder is the same comparison again: an answer too weak for i
 that was surely not taken is due again.
 """
 
+from collections import deque
 from collections.abc import Iterator
+from typing import Final
 
 import anyio
 import anyio.to_thread
@@ -18,7 +20,9 @@ from enrich.ledger import Ledger, OpenSubmission, Worklist
 from enrich.progress import Progress
 from enrich.submit import Batch, Protocol, Task, batch_size, resolve, submit, watch
 
-_TICK_S = 1.0
+MOST_REFUSALS: Final = 12  # more than it takes to find one bad input among a thousand
+
+_TICK_S: Final = 1.0
 
 
 class Rounds:
@@ -58,6 +62,7 @@ class Rounds:
                     break
             await self._watch_all()
             await self._collect_extras()
+            self._update()
             tasks.cancel_scope.cancel()
 
     def _ended(self) -> bool:
@@ -99,7 +104,8 @@ class Rounds:
         except (UnauthorizedError, ForbiddenError) as error:
             self._driver.till.stop("refused", str(error))
         except ApiError as error:
-            self._progress.note(str(error))
+            # Our own group unknown, a certificate not trusted: nothing to go on spending with.
+            self._driver.till.stop("unreachable", str(error))
 
     async def _watch_all(self) -> None:
         """Look for late runs of submissions that once were unknown: before anything is sent, and at the end."""
@@ -112,23 +118,31 @@ class Rounds:
             await self._attend(collect_extra(run_id))
 
     async def _show(self) -> None:
-        driver = self._driver
         while True:
-            usd = dollars(driver.paid_micro)
-            self._progress.update(done=driver.ended, failed=driver.failed, usd=usd)
+            self._update()
             await anyio.sleep(_TICK_S)
+
+    def _update(self) -> None:
+        driver = self._driver
+        self._progress.update(done=driver.ended, failed=driver.failed, usd=dollars(driver.paid_micro))
 
 
 def ask(batch: Batch, *, settle_s: float) -> Protocol[None]:
-    """The life of a batch: permission, submission, results; in steps where budget or credit allow no more."""
-    tasks = batch.tasks
-    while tasks:
+    """The life of a batch: permission, submission, results; in steps where budget, credit or the service want it."""
+    left = deque([batch.tasks])
+    refusals = 0  # in a row: when nothing of a batch is valid, it is the question, and no search finds an input
+    while left:
+        tasks = left.popleft()
         granted = yield AwaitTurn(len(tasks), batch.question.usd_micro)
-        submission = yield from submit(batch, tasks[:granted], settle_s=settle_s)
-        if submission is None:
-            continue  # refused for a reason that passes: the same tasks wait for their turn again
-        tasks = tasks[granted:]
-        yield from collect(submission)
+        if granted < len(tasks):
+            left.appendleft(tasks[granted:])
+        sent = yield from submit(batch, tasks[:granted], settle_s=settle_s, give_up=refusals >= MOST_REFUSALS)
+        if isinstance(sent, list):
+            refusals += len(sent) > 1
+            left.extendleft(reversed(sent))
+        else:
+            refusals = refusals + 1 if sent.state == "refused" else 0
+            yield from collect(sent)
 
 
 def recover(submission: OpenSubmission, *, settle_s: float) -> Protocol[None]:

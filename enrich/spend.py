@@ -31,6 +31,7 @@ _SANDBOX_KEY: Final = "sandbox"
 class Outcome:
     """What asking came to; runs are counts, money is in millionths of a dollar."""
 
+    job_id: int | None = None
     submitted: int = 0
     completed: int = 0
     failed: int = 0
@@ -83,7 +84,7 @@ async def ask(
                 interruption.then(driver.stop.set)
                 interruption.then(lambda: _cancel_later(scope))
                 await rounds.ask_all(comparison, worklist, summary)
-            return _outcome(driver)
+            return _outcome(driver, job_id)
 
 
 @contextmanager
@@ -115,9 +116,10 @@ def _cancel_later(scope: anyio.CancelScope) -> None:
     scope.deadline = anyio.current_time() + GRACE_S
 
 
-def _outcome(driver: Driver) -> Outcome:
+def _outcome(driver: Driver, job_id: int) -> Outcome:
     stop = driver.till.stopped
     return Outcome(
+        job_id=job_id,
         submitted=driver.submitted,
         completed=driver.done - driver.failed,
         failed=driver.failed,

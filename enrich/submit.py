@@ -15,7 +15,7 @@ listing, within the settling time of being sent. Beyond it the excess is bounded
 """
 
 from collections.abc import Generator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from typing import Any, Final, TypeVar
 
@@ -24,11 +24,12 @@ import msgspec
 from enrich.api.errors import (
     ApiError,
     CreditError,
+    ForbiddenError,
     InvalidError,
     NotFoundError,
     NotSentError,
     RateLimitedError,
-    StatusError,
+    UnauthorizedError,
 )
 from enrich.clock import Stamp, elapsed_s
 from enrich.effects import (
@@ -109,11 +110,14 @@ def batch_size(usd_micro: int) -> int:
     return max(1, min(MAX_BATCH, MAX_EXPOSURE_USD_MICRO // usd_micro))
 
 
-def submit(batch: Batch, tasks: Sequence[Task], *, settle_s: float = SETTLE_S) -> Protocol[OpenSubmission | None]:
+def submit(
+    batch: Batch, tasks: Sequence[Task], *, settle_s: float = SETTLE_S, give_up: bool = False
+) -> Protocol[OpenSubmission | list[tuple[Task, ...]]]:
     """Send these tasks of a batch once, and learn what became of it.
 
     Gives the submission with the runs the service has for it, which may be fewer than were sent: what it surely does
-    not have is free again, and the next plan asks for it. None when the POST was refused for a reason that passes.
+    not have is free again, and the next plan asks for it. Where nothing was created, gives the tasks to send instead:
+    the same ones after a reason that passes, in parts where some of them are invalid (unless `give_up`).
 
     Raises StopRequested or SpendingStopped, and ApiError where the service refuses key or permission.
     """
@@ -136,8 +140,7 @@ def submit(batch: Batch, tasks: Sequence[Task], *, settle_s: float = SETTLE_S) -
         added = yield AddRuns(group_id, body)
     except ApiError as error:
         if error.created_nothing:
-            yield from _refused(submission_id, batch.question.usd_micro, len(tasks), error)
-            return None
+            return (yield from _refused(submission_id, batch.question.usd_micro, tasks, error, give_up=give_up))
         detail = str(error)
     else:
         if len(set(added.run_ids)) == len(added.run_ids) == len(tasks):
@@ -264,15 +267,52 @@ def _open_group(batch: Batch) -> Protocol[str]:
             return group_id
 
 
-def _refused(submission_id: int, usd_micro: int, tasks: int, error: ApiError) -> Protocol[None]:
-    """Nothing was created. Free the tasks if the reason passes; else they have failed, in the service's words."""
+def _refused(
+    submission_id: int, usd_micro: int, tasks: Sequence[Task], error: ApiError, *, give_up: bool
+) -> Protocol[OpenSubmission | list[tuple[Task, ...]]]:
+    """Nothing was created. What to send instead; what is invalid by itself has failed, in the service's words."""
+    parts = [tuple(tasks)]
     if isinstance(error, InvalidError):
-        yield RecordRefused(submission_id, str(error))
-    else:
-        yield RecordNotCreated(submission_id, str(error))
-    yield Settled(usd_micro, freed=tasks, **_pace(error))
-    if isinstance(error, StatusError) and error.status in (401, 403):
+        parts = [] if give_up else parts_of_invalid(tasks, error)
+    yield RecordNotCreated(submission_id, str(error)) if parts else RecordRefused(submission_id, str(error))
+    yield Settled(usd_micro, freed=len(tasks), **_pace(error))
+    if isinstance(error, UnauthorizedError | ForbiddenError):
         raise error
+    if parts:
+        return parts
+    refused: OpenSubmission = yield Reload(submission_id)
+    return refused
+
+
+def parts_of_invalid(tasks: Sequence[Task], error: InvalidError) -> list[tuple[Task, ...]]:
+    """How to send tasks of which some were refused as invalid; nothing when it is the only one, as it is.
+
+    One bad input must not fail a thousand good ones. The service may name it (`loc: [body, inputs, 3]`); else the
+    tasks are halved. What builds on an earlier interaction is first tried without: not every account may.
+    """
+    if any(task.previous is not None for task in tasks):
+        return [tuple(replace(task, previous=None) for task in tasks)]
+    if len(tasks) == 1:
+        return []
+    named = _named_inputs(error.detail, len(tasks))
+    if named and len(named) < len(tasks):
+        good = tuple(task for i, task in enumerate(tasks) if i not in named)
+        return [good, *((tasks[i],) for i in sorted(named))]
+    half = len(tasks) // 2
+    return [tuple(tasks[:half]), tuple(tasks[half:])]
+
+
+def _named_inputs(detail: object, count: int) -> set[int]:
+    """Indexes of inputs that a validation error names."""
+    faults = detail if isinstance(detail, list) else []
+    places = [fault.get("loc") for fault in faults if isinstance(fault, dict)]
+    return {
+        place[at + 1]
+        for place in places
+        if isinstance(place, list)
+        for at, step in enumerate(place[:-1])
+        if step == "inputs" and type(place[at + 1]) is int and 0 <= place[at + 1] < count
+    }
 
 
 def _pace(error: ApiError) -> dict[str, Any]:
@@ -284,10 +324,10 @@ def _pace(error: ApiError) -> dict[str, Any]:
             return {"why": "credit"}
         case NotSentError():
             return {"why": "unsent"}
-        case InvalidError() | NotFoundError():
+        case InvalidError():
             return {"why": "refused"}
         case _:
-            return {"why": "unknown"}
+            return {"why": "unknown", "retry_after_s": error.retry_after_s}
 
 
 def _list(group_id: str, *, patience: bool = False) -> Protocol[Listing | None]:
