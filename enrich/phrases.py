@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Final
 
-__all__ = ["did_you_mean", "either", "shown", "some"]
+__all__ = ["did_you_mean", "either", "printable", "shown", "some"]
 
 _MAX_SHOWN_CHARS: Final = 60
 _MAX_LISTED: Final = 10
@@ -26,12 +26,20 @@ def shown(value: object) -> str:
         return "nothing"
     if isinstance(value, str):
         cut = len(value) > _MAX_SHOWN_CHARS
-        return json.dumps(value[: _MAX_SHOWN_CHARS - 1] + "…" if cut else value, ensure_ascii=False)
+        text = json.dumps(value[: _MAX_SHOWN_CHARS - 1] + "…" if cut else value, ensure_ascii=False)
+        return printable(text)
     if isinstance(value, (list, tuple)):
         return "a list" if value else "an empty list"
     if isinstance(value, Mapping):
         return "a mapping" if value else "an empty mapping"
     return json.dumps(value) if isinstance(value, (bool, int, float)) else str(value)
+
+
+def printable(text: str) -> str:
+    """The text with what a terminal would act on, or not show, as escapes."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def either(words: Sequence[str]) -> str:

@@ -18,7 +18,7 @@ from enrich.config.model import OWN_KEYS, Config, Evidence
 from enrich.config.places import FaultElsewhere
 from enrich.config.refresh import TOO_LONG, Refresh, duration_words
 from enrich.errors import Fault
-from enrich.phrases import did_you_mean, some
+from enrich.phrases import did_you_mean, shown, some
 from enrich.spec import (
     MAX_SPEC_CHARS,
     Json,
@@ -106,7 +106,7 @@ def relation_faults(raw: Mapping[str, Json]) -> Iterator[Fault]:
 def _require_faults(require: Json, inputs: Mapping[str, Json]) -> Iterator[Fault]:
     for i, field in enumerate(require if isinstance(require, list) and inputs else []):
         if not isinstance(field, str):
-            yield Fault("expected the name of an input field", path=f"require.{i}")
+            yield Fault(f"expected the name of an input field, got {shown(field)}", path=f"require.{i}")
         elif field not in inputs:
             hint = did_you_mean(field, inputs) or f"the input fields are {some(list(inputs))}"
             yield Fault(f'there is no input field "{field}"', path=f"require.{i}", hint=hint)
@@ -175,9 +175,7 @@ def _refresh(raw: Json) -> Refresh | None:
 def schema_faults(raw: Mapping[str, Json]) -> tuple[list[Fault], list[Fault]]:
     """Errors and warnings of the output schemas by the service's rules, without lines yet."""
     outputs = _mapping(raw.get("outputs"))
-    schemas: dict[str, Json] = {
-        n: _schema_of(output) for n, output in outputs.items() if isinstance(output, dict)
-    }
+    schemas: dict[str, Json] = {n: _schema_of(output) for n, output in outputs.items() if isinstance(output, dict)}
     if not schemas:
         return [], []
     errors, advice = check_output_schema({"type": "object", "properties": schemas})
@@ -226,9 +224,9 @@ def _processor_advice(config: Config) -> Iterator[Fault]:
         if count > processor.fields:
             message = f"{count} answers are asked of {name}, which does about {processor.fields} well"
             yield Fault(message, path="processor", hint="take a stronger processor, or split the config")
-        if not processor.confidence:
-            message = f"{name} gives no confidence, so every answer counts as missing one"
-            yield Fault(message, path="processor", hint=f"confidence.missing is {config.confidence.missing}")
+        if not processor.confidence and "missing" not in config.confidence.model_fields_set:
+            message = f"{name} may give no confidence, and then confidence.missing decides"
+            yield Fault(message, path="processor", hint=f"which says {config.confidence.missing}")
         if config.budget is not None and config.budget < processor.usd:
             message = f"{config.budget} US dollars don't pay one run of {name} ({processor.usd})"
             yield Fault(message, path="budget", hint="raise the budget")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Annotated, Final, Literal, Self, TypeAlias, get_args
 
@@ -49,8 +50,9 @@ def _checked_threshold(value: object) -> Word | float:
         if value == word:
             return word
     hint = did_you_mean(value, words) if isinstance(value, str) else ""
-    if isinstance(value, (int, float)) and 1 < value <= 100:
-        hint = f"{value} percent is {value / 100:g}"
+    percent = re.fullmatch(r"([0-9]{1,3}(?:\.[0-9]+)?)%?", str(value))
+    if percent and 1 < float(percent[1]) <= 100:
+        hint = f"{percent[1]} percent is {float(percent[1]) / 100:g}"
     raise expected("high, medium, low or a number from 0 to 1", value, hint)
 
 

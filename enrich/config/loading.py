@@ -12,8 +12,8 @@ from pydantic import ValidationError
 from enrich.config.checks import relation_faults, schema_faults
 from enrich.config.model import OWN_KEYS, Config
 from enrich.config.places import FaultElsewhere, Places
-from enrich.config.secrets import take_secrets_out
-from enrich.config.source import read_source
+from enrich.config.secrets import looks_secret, take_secrets_out
+from enrich.config.source import Source, read_source
 from enrich.config.values import path_problem
 from enrich.config.wording import MISSING, faults_of
 from enrich.errors import ConfigError, Fault
@@ -28,10 +28,11 @@ _FILL_IN: Final = "write one, or leave the key out"
 def load(path: Path) -> Config:
     """The config in the file; ConfigError with every fault of it, and of the schema file it names."""
     source = read_source(path)
-    faults = [*source.faults, *take_secrets_out(source.root)]
+    places = Places(path, source.lines())
+    faults = [places.put(fault) for fault in (*_shown_faults(source), *take_secrets_out(source.root))]
     raw = source.root.plain()
     assert isinstance(raw, dict)
-    return _Loading(raw, Places(path, source.lines()), faults).config()
+    return _Loading(raw, places, faults).config()
 
 
 def parse(raw: dict[str, Json], *, path: Path = Path("enrich.yaml")) -> Config:
@@ -51,7 +52,9 @@ class _Loading:
     def config(self) -> Config:
         gone = {fault.path for fault in self.faults}
         gone |= self._drop_nothing()
+        given = {*self.raw}
         self._write_outputs_out()
+        gone |= given - {*self.raw}
         found, advice = schema_faults(self.raw)
         config: Config | None = None
         try:
@@ -79,7 +82,7 @@ class _Loading:
     def _write_outputs_out(self) -> None:
         """Replaces a schema file by its properties, and references by what they refer to."""
         outputs = self.raw.get("outputs")
-        if isinstance(outputs, str):
+        if isinstance(outputs, str) and outputs.strip():
             del self.raw["outputs"]
             if problem := path_problem(outputs):
                 self.faults.append(self._put(Fault(problem[0], path="outputs", hint=problem[1])))
@@ -103,13 +106,13 @@ class _Loading:
             self.faults.append(self._put(Fault("names a file that can't be used", path="outputs", hint=hint)))
             return
         self.places = Places(self.places.path, self.places.lines, path, source.lines())
-        faults = [*source.faults, *take_secrets_out(source.root)]
+        faults = [*_shown_faults(source), *take_secrets_out(source.root)]
         schema = source.root.plain()
         assert isinstance(schema, dict)
         inlined, ref_faults = inline_refs(schema)
         errors, advice = check_output_schema(inlined)
         properties = inlined.get("properties")
-        usable = isinstance(properties, dict) and inlined.get("type", "object") == "object"
+        usable = isinstance(properties, dict) and bool(properties) and inlined.get("type", "object") == "object"
         if usable and "anyOf" not in inlined:
             # What stands below the root is found again with the rest of the outputs.
             errors, advice = _of_the_root(errors), _of_the_root(advice)
@@ -124,6 +127,11 @@ class _Loading:
         if isinstance(description, str) and description.strip():
             said = [instructions] if isinstance(instructions, str) else []
             self.raw["instructions"] = "\n\n".join(text.strip() for text in (*said, description))
+
+
+def _shown_faults(source: Source) -> list[Fault]:
+    """The faults of a file's keys, but for those whose key path holds a secret."""
+    return [fault for fault in source.faults if not looks_secret(fault.path)]
 
 
 def _of_the_root(faults: Iterable[Fault]) -> list[Fault]:
@@ -142,7 +150,7 @@ def _without_nothing(raw: dict[str, Json]) -> tuple[dict[str, Json], list[str]]:
             if inner is None and not in_schema:
                 nothing.append(".".join((*path, key)))
             else:
-                out[key] = inner if in_schema else filled(inner, (*path, key))
+                out[key] = inner if in_schema or path == ("inputs",) else filled(inner, (*path, key))
         return out
 
     kept = filled(raw, ())

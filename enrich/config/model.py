@@ -165,9 +165,7 @@ class Config(_Model):
         dict[InputName, InputSource],
         mapping_of("a mapping of input fields to columns", "such as {company_name: name}"),
         WithJsonSchema(_INPUTS_SCHEMA),
-    ] = Key(
-        description="Field of the input document: a column, or text with {columns} in it. No more is sent."
-    )
+    ] = Key(description="Field of the input document: a column, or text with {columns} in it. No more is sent.")
     require: Annotated[
         tuple[SkipValidation[str], ...],  # `checks` looks at them
         list_of("input fields"),

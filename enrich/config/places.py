@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from enrich.errors import Fault
+from enrich.phrases import printable
 
 __all__ = ["FaultElsewhere", "Places"]
 
@@ -35,16 +36,28 @@ class Places:
         """The fault with its line: that of its key, or of the nearest one above it that the file has."""
         below = fault.path.removeprefix("outputs.")
         if self.schema_path is None or below == fault.path:
-            return replace(fault, line=fault.line or _nearest(fault.path, self.lines))
+            return _legible(replace(fault, line=fault.line or _nearest(fault.path, self.lines)))
         return self.put_in_schema(replace(fault, path=f"properties.{below}"))
 
     def put_in_schema(self, fault: Fault) -> Fault:
         """A fault whose key path is one of the schema file."""
         line = fault.line or _nearest(fault.path, self.schema_lines)
-        return FaultElsewhere(fault.message, line, fault.path, fault.hint, file=str(self.schema_path))
+        return _legible(FaultElsewhere(fault.message, line, fault.path, fault.hint, str(self.schema_path)))
+
+
+def _legible(fault: Fault) -> Fault:
+    """Names in a fault come from a file, and what is in a file must not reach a terminal as it is."""
+    return replace(
+        fault,
+        message=printable(fault.message),
+        path=printable(fault.path),
+        hint=printable(fault.hint),
+    )
 
 
 def _nearest(path: str, lines: Mapping[str, int]) -> int | None:
+    if not path:  # about the file as a whole
+        return None
     while path and path not in lines:
         path = path.rpartition(".")[0]
     return lines.get(path)

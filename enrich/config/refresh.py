@@ -67,9 +67,7 @@ class Refresh(BaseModel):
         for key in ("not_found", "failed"):
             own = getattr(self, key)
             if self.answers is not None and (own is None or own > self.answers):
-                message = (
-                    f"{key} ({duration_words(own)}) is longer than answers ({duration_words(self.answers)})"
-                )
+                message = f"{key} ({duration_words(own)}) is longer than answers ({duration_words(self.answers)})"
                 raise wrong(message, TOO_LONG, key=key)
         return self
 

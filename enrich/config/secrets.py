@@ -9,19 +9,21 @@ from typing import Final
 from enrich.config.tree import Node
 from enrich.errors import Fault
 
-__all__ = ["take_secrets_out"]
+__all__ = ["looks_secret", "take_secrets_out"]
 
 _NAMES: Final = re.compile(
     r"(?:x_?)?(?:parallel_?)?(?:api_?)?(?:key|token|secret)|(?:api|access|auth|secret)_?(?:key|token|secret)"
     r"|password|passwd|authorization|bearer|credentials?"
 )
 _KNOWN_FORMS: Final = re.compile(
-    r"\b(?:sk|pk|rk)[-_][A-Za-z0-9_-]{16,}|\bgh[pousr]_[A-Za-z0-9]{20,}|\bAKIA[A-Z0-9]{12,}|\bxox[abp]-[A-Za-z0-9-]{10,}"
+    r"\b(?:sk|pk|rk)[-_][A-Za-z0-9_-]{16,}|\bgh[pousr]_[A-Za-z0-9]{24,}|\bAKIA[A-Z0-9]{12,}|\bxox[abp]-[A-Za-z0-9-]{10,}"
     r"|\bAIza[A-Za-z0-9_-]{30,}|\beyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}\.|\bBearer\s+[A-Za-z0-9._~+/-]{16,}"
     r"|\b[A-Z_]*API_KEY\s*[=:]\s*\S{8,}"
 )
-_RANDOM: Final = re.compile(r"(?<![A-Za-z0-9/=_-])[A-Za-z0-9_-]{24,}(?![A-Za-z0-9/])")
-_MIN_SWITCHES: Final = 8  # between kinds of characters; names in snake_case or CamelCase have far fewer
+# A long word of letters and digits that no one would make up: not in a URL, nor in camel case.
+_WORD: Final = re.compile(r"(?<![A-Za-z0-9/=])[A-Za-z0-9]{24,}(?![A-Za-z0-9/])")
+_MIN_SWITCHES: Final = 4  # between letters and digits
+_MAX_LOWER_RUN: Final = 6
 
 _WHAT: Final = "holds what looks like a secret"
 _HINT: Final = (
@@ -39,7 +41,7 @@ def take_secrets_out(root: Node) -> list[Fault]:
 
 def looks_secret(text: str) -> bool:
     """Whether a text has the form of a key: a known prefix, or a long random word."""
-    return bool(_KNOWN_FORMS.search(text)) or any(_is_random(word) for word in _RANDOM.findall(text))
+    return bool(_KNOWN_FORMS.search(text)) or any(_is_random(word) for word in _WORD.findall(text))
 
 
 def _search(node: Node, path: str, faults: list[Fault]) -> None:
@@ -74,6 +76,8 @@ def _holds_secret(key: str, node: Node, path: str) -> bool:
 
 
 def _is_random(word: str) -> bool:
-    kinds = ["0" if c.isdigit() else "A" if c.isupper() else "a" for c in word if c.isalnum()]
-    switches = sum(a != b for a, b in pairwise(kinds))
-    return len({*kinds}) >= 2 and "0" in kinds and switches >= _MIN_SWITCHES
+    if word.upper() == word:  # numbers of securities, accounts and companies
+        return False
+    switches = sum(a.isdigit() != b.isdigit() for a, b in pairwise(word))
+    longest = max(map(len, re.findall(r"[a-z]+", word)), default=0)
+    return switches >= _MIN_SWITCHES and longest <= _MAX_LOWER_RUN

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -60,9 +61,7 @@ def _text(path: Path) -> str:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data[: error.start].count(b"\n") + 1
-        raise UnreadableError(
-            f"byte 0x{data[error.start]:02x} is not UTF-8", line, "save it as UTF-8"
-        ) from None
+        raise UnreadableError(f"byte 0x{data[error.start]:02x} is not UTF-8", line, "save it as UTF-8") from None
 
 
 def _neighbour(path: Path) -> str:
@@ -71,7 +70,8 @@ def _neighbour(path: Path) -> str:
 
 
 def _checked_json(text: str) -> str:
-    """JSON as YAML takes it: tabs between values become blanks; inside its texts JSON has none."""
+    """JSON as YAML takes it: tabs, which stand only between values, as blanks; other than ASCII, which stands
+    only in texts, as escapes."""
     try:
         json.loads(text)
     except json.JSONDecodeError as error:
@@ -79,4 +79,4 @@ def _checked_json(text: str) -> str:
         raise UnreadableError(message, error.lineno) from None
     except RecursionError:
         raise UnreadableError(f"nested more than {MAX_DEPTH} levels deep") from None
-    return text.replace("\t", " ")
+    return re.sub(r"[^\n\r -~]", lambda c: json.dumps(c[0])[1:-1], text.replace("\t", " "))

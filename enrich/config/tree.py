@@ -33,6 +33,9 @@ __all__ = ["MAX_DEPTH", "Node", "UnreadableError", "build_tree"]
 MAX_DEPTH: Final = 60
 MAX_NODES: Final = 50_000  # with anchors written out: a few lines can stand for billions of values
 
+_STAR: Final = "a text that begins with {} goes in quotes"
+_TEXT_TAGS: Final = ("!", "tag:yaml.org,2002:str")
+
 _Event: TypeAlias = Any  # ruamel's events have their attributes untyped
 _Scalar: TypeAlias = bool | int | float | str | None
 
@@ -120,11 +123,9 @@ class _Builder:
             return self._alias(event, line)
         if event.anchor is not None:
             self._anchors[event.anchor] = None
-        if event.tag is not None and str(event.tag) not in ("!", "tag:yaml.org,2002:str"):
-            tag = str(event.tag).replace("tag:yaml.org,2002:", "!!")
-            self.faults.append(
-                Fault(f"the tag {tag} means nothing here", line, path, "write the plain value")
-            )
+        if event.tag is not None and str(event.tag) not in _TEXT_TAGS:
+            # The tag is not shown: it may be a password that begins with "!".
+            self.faults.append(Fault("a tag (!…) means nothing here", line, path, _STAR.format("!")))
         if isinstance(event, ScalarEvent):
             node = Node(line, _scalar(event))
         elif isinstance(event, MappingStartEvent):
@@ -138,12 +139,12 @@ class _Builder:
         return node
 
     def _alias(self, event: _Event, line: int) -> Node:
-        name = event.anchor
-        if name not in self._anchors:
-            raise UnreadableError(f'"*{name}" stands for nothing', line, f'"&{name}" must come before it')
-        target = self._anchors[name]
+        """What an anchor stands for. Its name is not shown: it may be a password that begins with "*"."""
+        if event.anchor not in self._anchors:
+            raise UnreadableError("an alias (*…) without an anchor (&…) before it", line, _STAR.format("*"))
+        target = self._anchors[event.anchor]
         if target is None:
-            raise UnreadableError(f'"*{name}" contains itself', line)
+            raise UnreadableError("an anchor (&…) that contains its own alias (*…)", line)
         return Node(line, target.value, target.size)
 
     def _sequence(self, depth: int, line: int, path: str) -> Node:
@@ -186,16 +187,13 @@ class _Builder:
             text, value = str(event.value), _scalar(event)
             if isinstance(value, str):
                 return value
-            message = f"the key {text} is no text" if text else "a key is missing"
-            hint = f'write "{text}"' if text else 'before the ":"'
-            self.faults.append(Fault(message, line, path, hint))
+            message = f"the key {text} is no text" if text else 'there is no key before the ":"'
+            self.faults.append(Fault(message, line, path, f'write "{text}"' if text else ""))
             return None
         target = self._node(event, depth=depth + 1, path=path)
         if isinstance(target.value, str):
             return target.value
-        self.faults.append(
-            Fault("a key is no text", line, path, "a text that begins with { or [ goes in quotes")
-        )
+        self.faults.append(Fault("a key is no text", line, path, "a text that begins with { or [ goes in quotes"))
         return None
 
 
@@ -210,7 +208,7 @@ _FLOAT: Final = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0
 def _scalar(event: _Event) -> _Scalar:
     # The second half of a JSON escape such as \ud83d\ude00 comes alone; what stays alone becomes U+FFFD.
     text = str(event.value).encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-    quoted = event.style is not None or event.tag is not None
+    quoted = event.style is not None or str(event.tag) in _TEXT_TAGS
     return text if quoted else _resolved(text)
 
 
@@ -236,11 +234,12 @@ def _join(path: str, key: str) -> str:
 # --- what the parser says, in other words -----------------------------------------------------------------
 
 _QUOTES: Final = "put the text in quotes"
+_CHECK: Final = 'check the indentation, and the ":" of the line before'
 # What stands in the parser's problem or context → message, hint, whether the line is where it began.
 _SYNTAX: Final = (
     (r"'\\t'", "a tab where blanks are expected", "YAML is indented by blanks", False),
     (r"found character '(.)' that cannot start", 'a text does not begin with "{0}"', _QUOTES, False),
-    (r"mapping values are not", 'a ":" is not expected here', f"{_QUOTES}, or check the indentation", False),
+    (r"mapping values are not", 'a ":" is not expected here', f"{_QUOTES}, or {_CHECK}", False),
     (r"quoted scalar", "a quote is never closed", "", True),
     (r"flow sequence", 'a "[" is never closed, or a comma is missing', "", True),
     (r"flow mapping", 'a "{{" is never closed, or a comma is missing', "", True),
@@ -248,7 +247,7 @@ _SYNTAX: Final = (
     (
         r"block|document start",
         "the line does not fit what is above it",
-        'check the indentation and the ":"; a text that begins with { [ or a quote goes in quotes as a whole',
+        f"{_CHECK}; a text that begins with {{ [ or a quote goes in quotes as a whole",
         False,
     ),
 )  # fmt: skip
@@ -258,9 +257,7 @@ def _syntax_error(error: MarkedYAMLError) -> UnreadableError:
     said = f"{error.problem or ''}\n{error.context or ''}"
     for pattern, message, hint, where_it_began in _SYNTAX:
         if match := re.search(pattern, said):
-            mark = (
-                (error.context_mark if where_it_began else None) or error.problem_mark or error.context_mark
-            )
+            mark = (error.context_mark if where_it_began else None) or error.problem_mark or error.context_mark
             line = int(mark.line) + 1 if mark is not None else None
             return UnreadableError(message.format(*match.groups()), line, hint)
     mark = error.problem_mark or error.context_mark

@@ -157,7 +157,10 @@ def _input_name(value: object) -> str:
 
 
 def _input_source(value: object) -> str:
-    text = text_of("a column, or text with {columns} in it")(value)
+    what = "a column, or text with {columns} in it"
+    if isinstance(value, dict):  # YAML takes {city} for a mapping
+        raise expected(what, value, 'a text that begins with { goes in quotes, such as "{city}, {country}"')
+    text = text_of(what)(value)
     if is_template(text):
         try:
             parse_template(text)
@@ -254,9 +257,7 @@ def _ledger(value: object, info: ValidationInfo) -> Path:
     return Path((info.context or {}).get("folder", "")) / text
 
 
-_DOMAIN: Final = re.compile(
-    r"\.?(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z](?:[a-z0-9-]{0,61}[a-z0-9])", re.ASCII
-)
+_DOMAIN: Final = re.compile(r"\.?(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z](?:[a-z0-9-]{0,61}[a-z0-9])", re.ASCII)
 
 
 def _is_domain(text: str) -> bool:
@@ -334,6 +335,4 @@ Encoding: TypeAlias = Annotated[str, PlainValidator(_encoding), WithJsonSchema(T
 Delimiter: TypeAlias = Annotated[
     str, PlainValidator(_character("the delimiter")), WithJsonSchema(dict(_CHARACTER_SCHEMA))
 ]
-Quote: TypeAlias = Annotated[
-    str, PlainValidator(_character("the quote")), WithJsonSchema(dict(_CHARACTER_SCHEMA))
-]
+Quote: TypeAlias = Annotated[str, PlainValidator(_character("the quote")), WithJsonSchema(dict(_CHARACTER_SCHEMA))]

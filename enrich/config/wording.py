@@ -9,7 +9,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from enrich.errors import Fault
-from enrich.phrases import did_you_mean, shown
+from enrich.phrases import did_you_mean, either, shown
 from enrich.spec import Json
 
 __all__ = ["MISSING", "faults_of"]
@@ -21,6 +21,12 @@ _REQUIRED: Final[Mapping[str, str]] = {
     "inputs": "such as inputs: {company_name: name}",
     "outputs": "such as outputs: {founded_year: {type: integer, description: ...}}",
     "processor": "such as processor: core",
+}
+# Mappings that are easily taken for something simpler.
+_EXAMPLES: Final[Mapping[str, str]] = {
+    "confidence": "such as {accept: high, review: medium}",
+    "source_policy": "such as {exclude_domains: [example.com]}",
+    "csv": 'such as {delimiter: ";"}',
 }
 
 
@@ -61,7 +67,7 @@ def _words(detail: ErrorDetails, loc: list[str], model: type[BaseModel]) -> tupl
         return "unknown key", did_you_mean(loc[-1], known) or f"the keys here are {', '.join(known)}"
     # What is left is a mapping of ours that is none: every other kind of value has a check of its own.
     known = tuple(_model_at(model, loc).model_fields)
-    return f"expected a mapping with {', '.join(known)}, got {shown(detail['input'])}", ""
+    return f"expected a mapping with {either(known)}, got {shown(detail['input'])}", _EXAMPLES[loc[-1]]
 
 
 def _model_at(model: type[BaseModel], loc: list[str]) -> type[BaseModel]:

@@ -75,9 +75,7 @@ def field_id(
     return hashlib.blake2b(question.encode(), digest_size=8).hexdigest()
 
 
-def task_spec(
-    fields: Sequence[Field], *, instructions: str | None, input_fields: Sequence[str]
-) -> dict[str, Json]:
+def task_spec(fields: Sequence[Field], *, instructions: str | None, input_fields: Sequence[str]) -> dict[str, Json]:
     """The service's task spec that asks for these fields; the instructions are the root's description.
 
     Input fields are named without a type, since a typed table may send numbers or lists in them.

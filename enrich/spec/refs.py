@@ -21,7 +21,9 @@ def inline_refs(schema: Schema) -> tuple[dict[str, Json], list[Fault]]:
     """The schema without references and definitions; a fault for each reference that can't be followed."""
     inliner = _Inliner(schema)
     kept = {key: value for key, value in schema.items() if key not in _ROOT_ONLY}
-    return inliner.mapping(kept, "", ()), inliner.faults
+    inlined = inliner.value(kept, "", ())
+    assert isinstance(inlined, dict)
+    return inlined, inliner.faults
 
 
 class _Inliner:
@@ -42,13 +44,9 @@ class _Inliner:
         return self.mapping(node, path, followed)
 
     def mapping(self, node: dict[str, Json], path: str, followed: tuple[str, ...]) -> dict[str, Json]:
-        return {
-            key: self.value(value, f"{path}.{key}" if path else key, followed) for key, value in node.items()
-        }
+        return {key: self.value(value, f"{path}.{key}" if path else key, followed) for key, value in node.items()}
 
-    def _target(
-        self, ref: str, node: dict[str, Json], path: str, followed: tuple[str, ...]
-    ) -> dict[str, Json]:
+    def _target(self, ref: str, node: dict[str, Json], path: str, followed: tuple[str, ...]) -> dict[str, Json]:
         """What a reference points at, with what stands beside the reference laid over it."""
         beside = self.mapping({key: v for key, v in node.items() if key != "$ref"}, path, followed)
         target = _pointed_at(self._root, ref)

@@ -1,0 +1,111 @@
+"""The columns a run adds, and a config held against a table."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from enrich.config import check_columns, evidence_columns
+from enrich.errors import ConfigError
+
+if TYPE_CHECKING:
+    from config_cases import Loader
+
+CONFIG = """\
+name: companies
+inputs:
+  company_name: name
+  place: "{city}, {country}"
+outputs:
+  a: {type: string, description: A}
+  b: {type: string, description: B}
+processor: core
+"""
+
+
+def test_columns_come_in_a_fixed_order_whatever_the_order_of_basis(config_of: Loader) -> None:
+    row = ("enrich_status", "enrich_detail", "enrich_run_id", "enrich_processor", "enrich_at")
+    assert evidence_columns(config_of(CONFIG)) == (
+        *("a", "a_confidence", "a_reasoning", "a_citations", "a_status"),
+        *("b", "b_confidence", "b_reasoning", "b_citations", "b_status"),
+        *row,
+    )
+    assert evidence_columns(config_of(CONFIG + "basis: [citations, confidence]\n")) == (
+        *("a", "a_confidence", "a_citations", "a_status"),
+        *("b", "b_confidence", "b_citations", "b_status"),
+        *row,
+    )
+    assert evidence_columns(config_of(CONFIG + "basis: []\n")) == ("a", "a_status", "b", "b_status", *row)
+
+
+@pytest.mark.parametrize(
+    ("added", "columns", "said"),
+    [
+        pytest.param("", ["name", "city", "country", "other"], [], id="fits"),
+        pytest.param(
+            "",
+            ["Name", "city", "country"],
+            ['c.yaml:3: inputs.company_name: the table has no column "name"; did you mean "Name"?'],
+            id="misspelt",
+        ),
+        pytest.param(
+            "",
+            ["x", "y"],
+            [
+                'c.yaml:3: inputs.company_name: the table has no column "name"; its columns are x, y',
+                'c.yaml:4: inputs.place: the table has no column "city"; its columns are x, y',
+                'c.yaml:4: inputs.place: the table has no column "country"; its columns are x, y',
+            ],
+            id="none",
+        ),
+        pytest.param(
+            "",
+            ["city", "country", *"klmnopqrstuv"],
+            [
+                'c.yaml:3: inputs.company_name: the table has no column "name"; '
+                "its columns are city, country, k, l, m, n, o, p, q, r and 4 more"
+            ],
+            id="many",
+        ),
+        pytest.param(
+            "",
+            ["name", "city", "country", "a"],
+            [
+                'c.yaml:6: outputs.a: the table already has a column "a"; '
+                "existing: fill asks for its empty cells only, existing: replace for all"
+            ],
+            id="answer-there",
+        ),
+        pytest.param("existing: fill\n", ["name", "city", "country", "a"], [], id="fill"),
+        pytest.param("existing: replace\n", ["name", "city", "country", "a", "b"], [], id="replace"),
+        pytest.param(
+            "existing: fill\n",
+            ["name", "city", "country", "a_status"],
+            [
+                'c.yaml:6: outputs.a: the table already has the evidence column "a_status"; '
+                "rename it, or give the untouched table as input"
+            ],
+            id="evidence-there",
+        ),
+        pytest.param("basis: []\n", ["name", "city", "country", "a_confidence"], [], id="evidence-not-wanted"),
+        pytest.param(
+            "",
+            ["name", "city", "country", "enrich_at"],
+            [
+                'c.yaml: the table already has the column "enrich_at"; '
+                "is the input the output of an earlier run? Give the untouched table as input"
+            ],
+            id="output-as-input",
+        ),
+    ],
+)
+def test_a_table_that_does_not_fit(added: str, columns: list[str], said: list[str], config_of: Loader) -> None:
+    config = config_of(CONFIG + added)
+    faults = check_columns(config, columns)
+    assert str(ConfigError(str(config.path), faults)).splitlines() == said
+
+
+def test_names_of_a_table_reach_no_terminal_as_they_are(config_of: Loader) -> None:
+    [fault] = check_columns(config_of(CONFIG), ["city", "country", "\x1b[2J\u202e"])
+    assert fault.hint == r"its columns are city, country, \x1b[2J\u202e"
