@@ -14,7 +14,8 @@
 `ExitCode` is the one table of exit codes; README and docs/exit-codes.md are tested against it.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -123,3 +124,33 @@ class ServiceRefusedError(EnrichError):
 
 class ReceiptError(EnrichError):
     """The receipt does not add up: a fault of ours. The ledger has every result."""
+
+
+def sole_error(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The error that a task group wraps: the one for people where there is one, the group itself if unclear."""
+    leaves = _leaves(group)
+    for kind in (EnrichError, OSError):
+        for leaf in leaves:
+            if isinstance(leaf, kind):
+                return leaf
+    return leaves[0] if len({type(leaf) for leaf in leaves}) == 1 else group
+
+
+@contextmanager
+def ungrouped() -> Iterator[None]:
+    """Raise what task groups in the block wrap as it was raised inside them."""
+    try:
+        yield
+    except BaseExceptionGroup as group:
+        error = sole_error(group)
+        if error is group:
+            raise
+        raise error from error.__cause__
+
+
+def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
+    return [
+        leaf
+        for error in group.exceptions
+        for leaf in (_leaves(error) if isinstance(error, BaseExceptionGroup) else [error])
+    ]

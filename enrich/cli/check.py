@@ -1,0 +1,52 @@
+"""`enrich check`: every fault of a config, and of a table for it. Sends nothing, writes nothing."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from enrich.cli.options import ConfigArgument, console_of
+from enrich.errors import ConfigError
+
+if TYPE_CHECKING:
+    from enrich.config import Config
+    from enrich.dataset import Table
+
+
+def check(
+    context: typer.Context,
+    config: ConfigArgument,
+    table: Annotated[
+        Path | None, typer.Argument(help="A table to hold the config against.", show_default=False)
+    ] = None,
+) -> None:
+    """Check a config, and whether a table fits it: all faults at once, each with its line.
+
+    \b
+      enrich check configs/companies.yaml
+      enrich check configs/companies.yaml companies.csv
+    """
+    from enrich.config import load, warnings
+    from enrich.figures import counted
+
+    console = console_of(context)
+    loaded = load(config)
+    for fault in warnings(loaded):
+        console.warn(fault.render(str(config)))
+    fits = ""
+    if table is not None:
+        opened = _open_fitting(loaded, table)
+        fits = f"; {table} fits it, {counted(opened.height, 'row')}"
+    answers, ladder = counted(len(loaded.fields), "answer"), ", then ".join(loaded.processor)
+    console.show(f"{config} is sound: {answers} from {ladder}{fits}\n")
+
+
+def _open_fitting(config: "Config", path: Path) -> "Table":
+    from enrich.config import check_columns
+    from enrich.dataset import open_table
+
+    csv = config.csv
+    table = open_table(path, encoding=csv.encoding, delimiter=csv.delimiter, quote=csv.quote)
+    if faults := check_columns(config, table.columns):
+        raise ConfigError(str(config.path), faults)
+    return table

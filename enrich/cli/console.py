@@ -1,0 +1,121 @@
+"""Where a command speaks: results to standard output, everything else to standard error, as text or JSON lines.
+
+What a terminal would obey and the API key are taken out of every line. A reader that is gone (a closed pipe, a lost
+terminal) is no reason to end: the console falls silent, and the command goes on.
+"""
+
+import os
+import shutil
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Literal, TextIO
+
+from enrich.errors import ExitCode
+from enrich.text import clean
+
+LogFormat = Literal["text", "json"]
+
+_WIDTH = 80
+
+
+class Console:
+    """The two streams of a command; `None` is one that was closed before it began."""
+
+    def __init__(
+        self, stdout: TextIO | None, stderr: TextIO | None, *, redact: Callable[[str], str] = lambda text: text
+    ) -> None:
+        self.log_format: LogFormat = "text"
+        self.redact = redact
+        self._out = stdout
+        self._err = stderr
+
+    @property
+    def width(self) -> int:
+        """Of the terminal; 80 where there is none."""
+        if self._out is None or not self._out.isatty():
+            return _WIDTH
+        return shutil.get_terminal_size((_WIDTH, 24)).columns
+
+    @property
+    def stderr(self) -> TextIO:
+        """For the printers of progress, which take care of themselves."""
+        return self._err if self._err is not None else open(os.devnull, "w", encoding="utf-8")
+
+    def show(self, text: str) -> None:
+        """A result, to standard output: lines, as they are but for what a terminal would obey."""
+        self._write(self._out, "\n".join(clean(line) for line in self.redact(text).split("\n")))
+
+    def show_json(self, value: object) -> None:
+        """A result as JSON, exact: what a terminal would obey, or not show, stands there as an escape."""
+        import msgspec
+
+        text = msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
+        self._write(self._out, "".join(c if c.isprintable() or c == "\n" else _escaped(c) for c in text) + "\n")
+
+    def note(self, text: str) -> None:
+        """A line that people should see, to standard error."""
+        self._tell({"event": "note", "text": text}, text)
+
+    def warn(self, text: str) -> None:
+        """Something that is allowed and seldom meant."""
+        self._tell({"event": "warning", "text": text}, f"Warning: {text}")
+
+    def error(self, text: str, code: ExitCode, *, is_list: bool = False) -> None:
+        """Why the command ends; a list of faults, each with its file and line, speaks for itself."""
+        self._tell({"event": "error", "text": text, "exit_code": int(code)}, text if is_list else f"Error: {text}")
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether a person can read questions on standard error."""
+        return self._err is not None and self._err.isatty()
+
+    def ask(self, question: str) -> None:
+        """A question, to standard error; the answer is typed behind it."""
+        self._write(self._err, clean(question) + " ")
+
+    def close(self) -> None:
+        """Nothing is written after; what the streams still hold is written, or dropped if the reader is gone."""
+        for stream in (self._out, self._err):
+            _flush(stream)
+
+    def _tell(self, event: dict[str, str | int], text: str) -> None:
+        if self.log_format == "json":
+            import msgspec
+
+            safe = {key: self.redact(value) if isinstance(value, str) else value for key, value in event.items()}
+            moment = datetime.now(UTC).isoformat(timespec="milliseconds")
+            self._write(self._err, msgspec.json.encode({"at": moment, **safe}).decode() + "\n")
+            return
+        lines = self.redact(text).rstrip("\n").split("\n")
+        self._write(self._err, "".join(clean(line) + "\n" for line in lines))
+
+    def _write(self, stream: TextIO | None, text: str) -> None:
+        if stream is None:
+            return
+        encoding = getattr(stream, "encoding", None) or "utf-8"
+        with suppress(OSError, ValueError):  # gone: a closed pipe, a lost terminal
+            stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
+        _flush(stream)
+
+
+def _escaped(character: str) -> str:
+    units = character.encode("utf-16-be", "surrogatepass").hex()
+    return "".join(f"\\u{units[at : at + 4]}" for at in range(0, len(units), 4))
+
+
+def _flush(stream: TextIO | None) -> None:
+    if stream is None:
+        return
+    try:
+        stream.flush()
+    except (OSError, ValueError):
+        _silence(stream)
+
+
+def _silence(stream: TextIO) -> None:
+    """Let what is buffered go nowhere: Python would try again at its end, complain, and change the exit code."""
+    with suppress(OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)

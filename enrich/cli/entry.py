@@ -1,0 +1,77 @@
+"""The outermost frame: every way in which a command ends becomes a message and a documented exit code."""
+
+import os
+import sys
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+
+from enrich.api.secret import Secret, key_from
+from enrich.cli.app import make_app
+from enrich.cli.console import Console
+from enrich.errors import EnrichError, ExitCode, FaultsError
+
+OUR_FAULT = (
+    "this is a fault of enrich; nothing is lost: what was paid for is in the ledger or at the service, "
+    "and the same command goes on"
+)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; gives the exit code (see `enrich.errors.ExitCode`)."""
+    _open_closed_streams()
+    console = Console(sys.stdout, sys.stderr, redact=_redaction(os.environ))
+    try:
+        make_app()(args=list(sys.argv[1:] if argv is None else argv), prog_name="enrich", obj=console)
+        code = 0
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else ExitCode.DONE
+    except KeyboardInterrupt:
+        code = ExitCode.INTERRUPTED
+    except Exception as error:  # noqa: BLE001 — the one place: whatever it is, the exit code is documented
+        code = _explain(error, console)
+    console.close()
+    return int(code)
+
+
+def _explain(error: Exception, console: Console) -> ExitCode:
+    known = _known(error)
+    text, code = known or ("".join(traceback.format_exception(error)) + OUR_FAULT, ExitCode.INTERNAL)
+    console.error(text, code, is_list=isinstance(error, FaultsError))
+    return code
+
+
+def _known(error: Exception) -> tuple[str, ExitCode] | None:
+    """Message and exit code of what is nobody's bug; None for all else."""
+    if isinstance(error, EnrichError):
+        return None if error.exit_code is ExitCode.INTERNAL else (str(error), error.exit_code)
+    if isinstance(error, OSError) and error.strerror:
+        place = f"{error.filename}: " if error.filename else ""
+        return f"{place}{error.strerror}; nothing more was sent, and the same command goes on", ExitCode.USAGE
+    from enrich.api.errors import ApiError, BaseUrlError, ForbiddenError, UnauthorizedError
+    from enrich.sandbox import SandboxError
+
+    match error:
+        case BaseUrlError() | SandboxError():
+            return str(error), ExitCode.USAGE
+        case UnauthorizedError() | ForbiddenError():
+            return str(error), ExitCode.REFUSED
+        case ApiError():
+            return f"{error}; the same command goes on", ExitCode.STOPPED
+        case _:
+            return None
+
+
+def _redaction(environ: Mapping[str, str]) -> Callable[[str], str]:
+    """Takes the API key out of a text, wherever that comes from."""
+    try:
+        key = key_from(environ)
+    except ValueError:  # it can't be a key, and is a secret all the same
+        key = Secret("".join(c for c in environ["PARALLEL_API_KEY"] if "!" <= c <= "~") or "-" * 8)
+    return (lambda text: text) if key is None else key.redact
+
+
+def _open_closed_streams() -> None:
+    """Leave descriptors 0 to 2 to nobody: a table that is opened as number 2 would get the error messages."""
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    os.close(descriptor)

@@ -1,0 +1,5 @@
+import typer
+
+
+def init(context: typer.Context) -> None:
+    """Soon."""

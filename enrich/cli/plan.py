@@ -1,0 +1,144 @@
+"""`enrich plan`: what `enrich run` would ask now, and what that costs. Sends nothing, writes nothing."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from enrich.cli.options import (
+    BudgetOption,
+    ConfigArgument,
+    JsonOption,
+    LedgerOption,
+    LimitOption,
+    ProcessorOption,
+    RetryFailedOption,
+    SampleOption,
+    SandboxOption,
+    TableArgument,
+    WhereOption,
+    console_of,
+)
+
+if TYPE_CHECKING:
+    from enrich.due import Summary
+    from enrich.errors import Fault
+    from enrich.job import Job
+    from enrich.ledger import Worklist
+
+_ROAD = "POST /v1/tasks/groups/{taskgroup_id}/runs"
+
+
+def plan(
+    context: typer.Context,
+    config: ConfigArgument,
+    table: TableArgument,
+    *,
+    limit: LimitOption = None,
+    sample: SampleOption = None,
+    where: WhereOption = None,
+    processor: ProcessorOption = None,
+    budget: BudgetOption = None,
+    ledger: LedgerOption = None,
+    retry_failed: RetryFailedOption = False,
+    sandbox: SandboxOption = False,
+    show: Annotated[
+        int, typer.Option("--show", metavar="N", min=0, help="Print the exact requests of the first N runs.")
+    ] = 0,
+    json: JsonOption = False,
+) -> None:
+    """Print what `enrich run` would ask now, why, and what that costs; nothing is sent or written.
+
+    \b
+      enrich plan configs/companies.yaml companies.csv
+      enrich plan configs/companies.yaml companies.csv --where "country = 'DE'" --show 1
+    """
+    import msgspec
+
+    from enrich import pipeline
+    from enrich.config import warnings
+    from enrich.job import Options
+
+    console = console_of(context)
+    options = Options(
+        limit=limit,
+        sample=sample,
+        where=where,
+        processor=processor,
+        budget=budget,
+        ledger=ledger,
+        sandbox=sandbox,
+        retry_failed=retry_failed,
+    )
+    job, summary, worklist = pipeline.plan(config, table, options)
+    with worklist:
+        requests = list(_requests(summary, worklist, show))
+    advice = warnings(job.config)
+    if json:
+        console.show_json(_as_json(job, summary, advice, requests))
+        return
+    console.show("\n".join(_lines(job, summary)) + "\n")
+    for fault in advice:
+        console.warn(fault.render(str(job.config.path)))
+    for body in requests:
+        console.show(f"\n{_ROAD}\n")
+        console.show_json(msgspec.Raw(body))
+
+
+def _lines(job: "Job", summary: "Summary") -> Iterator[str]:
+    from enrich.due import reasons
+    from enrich.figures import count_text, counted, span_text, usd_text
+
+    left_out = f", {count_text(summary.rows_left_out)} of them skipped or not chosen" if summary.rows_left_out else ""
+    yield f"rows            {count_text(summary.rows)}{left_out}"
+    yield f"distinct inputs {count_text(summary.distinct_inputs)}"
+    due = ", ".join(f"{count_text(number)} {why}" for why, number in reasons(summary)) or "none"
+    yield f"answers due     {due}"
+    runs = ", ".join(f"{count_text(number)} {name}" for name, number in summary.runs.items())
+    yield f"runs due        {runs or 'none'}"
+    if summary.too_long:
+        yield f"too long        {counted(summary.too_long, 'input')}: over what the service takes, not asked"
+    if not summary.due:
+        return
+    least, expected, most = (usd_text(usd) for usd in (summary.usd_least(), summary.usd_expected(), summary.usd_most()))
+    yield f"cost            {expected} expected" + ("" if least == most else f" (at least {least}, at most {most})")
+    if job.budget is not None:
+        yield f"budget          {usd_text(job.budget)}"
+    yield f"time            about {span_text(summary.seconds())}"
+
+
+def _as_json(job: "Job", summary: "Summary", advice: "list[Fault]", requests: list[bytes]) -> dict[str, Any]:
+    import msgspec
+
+    from enrich.library import as_plan
+
+    found = as_plan(summary)
+    return {
+        "config": str(job.config.path),
+        "table": str(job.table.path),
+        "ledger": str(job.ledger_path),
+        "rows": found.rows,
+        "rows_left_out": found.rows_left_out,
+        "distinct_inputs": found.distinct_inputs,
+        "answers_due": found.answers_due,
+        "runs": found.runs,
+        "too_long": found.too_long,
+        "usd": {"least": float(found.usd_least), "expected": float(found.usd_expected), "most": float(found.usd_most)},
+        "budget_usd": None if job.budget is None else float(job.budget),
+        "seconds": round(found.seconds),
+        "warnings": [fault.render(str(job.config.path)) for fault in advice],
+        "requests": [msgspec.Raw(body) for body in requests],
+    }
+
+
+def _requests(summary: "Summary", worklist: "Worklist", number: int) -> Iterator[bytes]:
+    """The bodies that would bring the first runs to the service."""
+    from enrich.submit import Task, batch_size, render_body
+
+    for i, question in enumerate(summary.questions):
+        for batch in worklist.batches(i, batch_size(question.usd_micro)):
+            if number <= 0:
+                return
+            tasks = [Task(due.key, due.document, due.generation, due.previous) for due in batch[:number]]
+            yield render_body(question, tasks)
+            number -= len(tasks)

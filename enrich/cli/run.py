@@ -1,0 +1,127 @@
+"""`enrich run`: ask what is due, write the table with its answers, print the receipt."""
+
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from enrich.cli.console import Console
+from enrich.cli.options import (
+    BudgetOption,
+    ConfigArgument,
+    FactsOption,
+    LedgerOption,
+    LimitOption,
+    LogFormatOption,
+    ProcessorOption,
+    RetryFailedOption,
+    SampleOption,
+    SandboxOption,
+    SettleOption,
+    TableArgument,
+    WhereOption,
+    console_of,
+)
+
+if TYPE_CHECKING:
+    from enrich.job import Options
+    from enrich.pipeline import Report
+
+
+def run(
+    context: typer.Context,
+    config: ConfigArgument,
+    table: TableArgument,
+    *,
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", metavar="OUT", help="The table that comes out; its suffix is its format."),
+    ] = None,
+    limit: LimitOption = None,
+    sample: SampleOption = None,
+    where: WhereOption = None,
+    processor: ProcessorOption = None,
+    budget: BudgetOption = None,
+    settle: SettleOption = None,
+    ledger: LedgerOption = None,
+    retry_failed: RetryFailedOption = False,
+    sandbox: SandboxOption = False,
+    facts: FactsOption = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Don't ask before spending more than a dollar.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print the manifest as JSON in place of the receipt.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only, and what --json asks for.")] = False,
+    log_format: LogFormatOption = "text",
+) -> None:
+    """Ask what is due about a table's rows, and write the table again with the answers beside it.
+
+    The same command goes on where it was ended, and asks nothing twice. The key comes from PARALLEL_API_KEY.
+
+    \b
+      enrich run configs/companies.yaml companies.csv --limit 20
+      enrich run configs/companies.yaml companies.csv --budget 50 --quiet
+      enrich run configs/companies.yaml sample_data/companies.csv --sandbox
+    """
+    import anyio
+
+    from enrich.job import Options
+
+    console = console_of(context)
+    console.log_format = "json" if log_format == "json" else "text"
+    options = Options(
+        output=output,
+        limit=limit,
+        sample=sample,
+        where=where,
+        processor=processor,
+        budget=budget,
+        settle_s=None if settle is None else settle.total_seconds(),
+        ledger=ledger,
+        sandbox=sandbox,
+        facts=facts,
+        retry_failed=retry_failed,
+    )
+    report = anyio.run(partial(_run, config, table, options, console=console, yes=yes, quiet=quiet))
+    _print(report, console, as_json=json, quiet=quiet)
+    raise typer.Exit(report.exit_code)
+
+
+async def _run(config: Path, table: Path, options: "Options", *, console: Console, yes: bool, quiet: bool) -> "Report":
+    from enrich import pipeline
+    from enrich.cli.consent import Consent
+    from enrich.cli.signals import obeying_signals
+    from enrich.job import Interruption
+    from enrich.progress import open_progress
+
+    interruption = Interruption()
+    progress = open_progress(console.stderr, log_format=console.log_format, quiet=quiet)
+    async with obeying_signals(interruption, progress.note):
+        return await pipeline.run(
+            config,
+            table,
+            options,
+            progress=progress,
+            consent=Consent(console, interruption, yes=yes, quiet=quiet),
+            interruption=interruption,
+        )
+
+
+def _print(report: "Report", console: Console, *, as_json: bool, quiet: bool) -> None:
+    import msgspec
+
+    from enrich.report import next_steps
+
+    steps = next_steps(report.receipt, review_file=str(report.review), stopped=report.stopped)
+    if as_json:
+        console.show_json(msgspec.Raw(report.manifest.read_bytes()))
+    elif not quiet:
+        files = {
+            str(report.output): "the table with its answers",
+            str(report.review): "what a person should decide",
+            str(report.report): "what happened, for people",
+            str(report.manifest): "what happened, for scripts",
+        }
+        console.show(report.receipt.to_text(console.width, files=files, steps=steps))
+    if quiet and report.exit_code:
+        for step in steps:
+            console.note(step)

@@ -1,0 +1,5 @@
+import typer
+
+
+def sandbox(context: typer.Context) -> None:
+    """Soon."""

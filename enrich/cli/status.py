@@ -1,0 +1,5 @@
+import typer
+
+
+def status(context: typer.Context) -> None:
+    """Soon."""
