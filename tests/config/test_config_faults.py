@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 from config_cases import cases
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from enrich.config import load
+from enrich.config import check_columns, load, parse, warnings
 from enrich.errors import ConfigError, ExitCode
+from enrich.spec import Json
 
 if TYPE_CHECKING:
     from config_cases import Complaint, Loader
@@ -174,6 +177,72 @@ def test_a_missing_file_a_folder_and_a_near_name(tmp_path: Path, monkeypatch: py
             load(Path(path))
         assert str(caught.value) == said
         assert caught.value.exit_code is ExitCode.USAGE
+
+
+def replaced(value: Json, path: list[int], new: Json) -> Json:
+    """`value` with another value somewhere inside it."""
+    if not path or not isinstance(value, (dict, list)) or not value:
+        return new
+    keys = list(value) if isinstance(value, dict) else list(range(len(value)))
+    chosen = keys[path[0] % len(keys)]
+    items = value.items() if isinstance(value, dict) else enumerate(value)
+    pairs = [(key, replaced(inner, path[1:], new) if key == chosen else inner) for key, inner in items]
+    return dict(pairs) if isinstance(value, dict) else [inner for _, inner in pairs]
+
+
+WHOLE: Json = {
+    "name": "companies",
+    "inputs": {"company_name": "name", "place": "{city} {country}"},
+    "require": ["company_name"],
+    "instructions": "Look twice.",
+    "outputs": {
+        "a": {"type": ["integer", "null"], "description": "A", "accept": "high", "refresh": {"failed": "1h"}},
+        "b": {"type": "array", "items": {"type": "object", "properties": {"c": {"enum": ["d", None]}}}},
+        "e": {"$ref": "#/$defs/f", "$defs": {"f": {"anyOf": [{"type": "string"}, {"type": "null"}]}}},
+    },
+    "processor": ["core", "pro"],
+    "confidence": {"accept": 0.9, "review": "medium", "missing": "review"},
+    "basis": ["confidence"],
+    "refresh": {"answers": "30d", "not_found": "7d"},
+    "budget": 25.5,
+    "existing": "fill",
+    "ledger": "a.db",
+    "source_policy": {"include_domains": ["a.com"], "after_date": "2024-01-31"},
+    "location": "NO",
+    "chain": True,
+    "csv": {"delimiter": ";", "formulas": "keep"},
+}
+WORDS_OF_CONFIGS = st.sampled_from(
+    ["never", "1d", "high", "core", "string", "a", "b_status", "{x}", "{", "#/$defs/f", ".", "=", "$x", "null"]
+)
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=4) | WORDS_OF_CONFIGS,
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(WORDS_OF_CONFIGS | st.text(max_size=3), inner, max_size=3)
+    ),
+    max_leaves=6,
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.tuples(st.lists(st.integers(0, 20), min_size=1, max_size=5), ANYTHING), max_size=4))
+def test_any_mapping_is_a_config_or_refused_in_words(changes: list[tuple[list[int], Json]]) -> None:
+    raw = WHOLE
+    for path, new in changes:
+        raw = replaced(raw, path, new)
+    assert isinstance(raw, dict)
+    try:
+        config = parse(raw)
+    except ConfigError as error:
+        refused = error
+    else:
+        warnings(config)
+        check_columns(config, ["name", "city", "country"])
+        assert {field.name for field in config.fields} == {*config.outputs}
+        assert {*map(config.gate_for, config.outputs), *map(config.refresh_for, config.outputs)}
+        return
+    assert all(fault.message for fault in refused.faults)
+    assert "pydantic" not in str(refused).casefold()
 
 
 def test_no_words_of_pydantic_in_any_message(config_of: Loader) -> None:
