@@ -8,6 +8,7 @@ shape of basis), verdicts are not: a value that does not fit its schema is never
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from types import MappingProxyType
 from typing import Any, Final, Literal
 
 import jsonschema_rs
@@ -86,12 +87,19 @@ _CONTENT: Final = msgspec.json.Decoder(dict[str, Any])
 
 
 class Reader:
-    """Reads results for the fields of one config: their schemas are compiled once, their gates looked up once."""
+    """Reads results for the fields of one config: their schemas are compiled once, their gates looked up once.
 
-    def __init__(self, fields: Sequence[Field], gates: Mapping[str, Gate]) -> None:
+    `ranges` bounds the whole numbers of fields that go into a column of the table which has no room for more.
+    """
+
+    def __init__(
+        self,
+        fields: Sequence[Field],
+        gates: Mapping[str, Gate],
+        ranges: Mapping[str, tuple[int, int]] = MappingProxyType({}),
+    ) -> None:
         self._fields = {
-            field.id: (field.name, jsonschema_rs.validator_for(dict(field.schema)), gates[field.name])
-            for field in fields
+            field.id: (field.name, _validator(field, ranges.get(field.name)), gates[field.name]) for field in fields
         }
 
     def read(self, raw: bytes, field_ids: Iterable[str]) -> dict[str, Answer]:
@@ -108,6 +116,13 @@ class Reader:
                 found = _basis_of_elements(name, basis)
             answers[field_id] = _answer(content, name, found, validator, gate)
         return answers
+
+
+def _validator(field: Field, bounds: tuple[int, int] | None) -> Any:
+    schema = dict(field.schema)
+    if bounds is not None:
+        schema = {"allOf": [schema, {"minimum": bounds[0], "maximum": bounds[1]}]}
+    return jsonschema_rs.validator_for(schema)
 
 
 def interaction_of(raw: bytes) -> str | None:

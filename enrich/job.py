@@ -12,7 +12,7 @@ from enrich.config import Config, check_columns, load
 from enrich.dataset import Table, check_output_path, default_output, open_table
 from enrich.errors import ConfigError, EnrichError, ExitCode, UsageError
 from enrich.ledger import Worklist
-from enrich.outputs import Files
+from enrich.outputs import Files, make_joiner
 from enrich.phrases import did_you_mean
 from enrich.selection import Chosen, Rows
 
@@ -107,6 +107,7 @@ def prepare(config_path: Path, table_path: Path, options: Options) -> Job:
         if path.exists() and path.samefile(config_path):
             raise UsageError(f"{path}: would be overwritten, and is the config; give another output with -o")
     check_output_path(files.table, table)
+    make_joiner(config, table, files)
     rows = Rows(config, table, Chosen(options.where, options.limit, options.sample))
     return Job(config, table, rows, files, options, ledger_path(config, options), started_at)
 

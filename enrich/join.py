@@ -59,19 +59,24 @@ class Tally:
 class Joiner:
     """Makes the answer columns of one config, batch by batch.
 
-    `typed` asks for lists and structs where the schema has them (Parquet); else they are JSON text (CSV).
+    `schema` are the table's columns. `typed` asks for lists and structs where the schema has them (Parquet); else they are JSON text (CSV).
     """
 
     def __init__(
-        self, config: Config, *, columns: Sequence[str], typed: bool, too_long: Callable[[bytes], str | None]
+        self,
+        config: Config,
+        *,
+        schema: Mapping[str, pl.DataType],
+        typed: bool,
+        too_long: Callable[[bytes], str | None] = lambda document: None,
     ) -> None:
         self._fields = config.fields
         self._basis = config.basis
         self._typed = typed
         self._too_long = too_long
-        self._reader = Reader(config.fields, {one.name: config.gate_for(one.name) for one in config.fields})
-        self._original = frozenset(columns)
-        self._fills = config.existing == "fill"
+        gates = {one.name: config.gate_for(one.name) for one in config.fields}
+        self._reader = Reader(config.fields, gates, _ranges(config.fields, schema))
+        self._original = frozenset(schema)
         self.tally = Tally()
 
     def columns(self) -> list[AnswerColumn]:
@@ -80,10 +85,7 @@ class Joiner:
         for one in self._fields:
             for name in answer_columns(one.name, self._basis):
                 dtype = self._dtype(one, name.removeprefix(one.name))
-                there = name in self._original
-                columns.append(
-                    AnswerColumn(name, dtype, replaces=there and not self._fills, fills=there and self._fills)
-                )
+                columns.append(AnswerColumn(name, dtype, replaces=name in self._original))
         columns.extend(AnswerColumn(name, pl.String()) for name in ROW_COLUMNS)
         return columns
 
@@ -241,6 +243,17 @@ def _detail(row: Row, names: Sequence[str], choices: Sequence[Choice]) -> str:
         for (status, reason), found in by_reason.items()
     ]
     return clean("; ".join(parts), DETAIL_CHARS)
+
+
+def _ranges(fields: Sequence[Field], schema: Mapping[str, pl.DataType]) -> dict[str, tuple[int, int]]:
+    """The whole numbers that fit the columns of the table which answers go into."""
+    ranges = {}
+    for one in fields:
+        dtype = schema.get(one.name)
+        if dtype is not None and dtype.is_integer():
+            signed, bits = dtype.is_signed_integer(), int(str(dtype).lstrip("UInt"))
+            ranges[one.name] = (-(1 << bits - 1), (1 << bits - 1) - 1) if signed else (0, (1 << bits) - 1)
+    return ranges
 
 
 def _confidence(confidence: str | float | None) -> str | None:

@@ -13,7 +13,7 @@ import msgspec
 from enrich.answers import Choice, citations_of
 from enrich.atomic import write_whole
 from enrich.config import Config
-from enrich.dataset import Table, TableWriter
+from enrich.dataset import Layout, Table, TableWriter
 from enrich.dataset.encoding import output_format
 from enrich.due import Results, too_long_text
 from enrich.join import Doubt, Joiner, Tally
@@ -41,6 +41,14 @@ class Files:
         return cls(output, *(output.with_name(stem + end) for end in (".review.csv", ".report.html", ".run.json")))
 
 
+def make_joiner(config: Config, table: Table, files: Files) -> Joiner:
+    """What joins this config's answers to this table. Raises OutputError when a column can't hold its answers."""
+    typed = output_format(files.table, table).kind in ("parquet", "ndjson")
+    joiner = Joiner(config, schema=table.schema, typed=typed, too_long=too_long_text(config))
+    Layout(table, joiner.columns())
+    return joiner
+
+
 def write_table(
     config: Config, table: Table, rows: Rows, ledger: Ledger, files: Files
 ) -> tuple[Tally, ReportCollector, int]:
@@ -48,12 +56,7 @@ def write_table(
 
     Gives what they add up to, what the report shows, and the number of doubtful answers. Raises OutputError.
     """
-    joiner = Joiner(
-        config,
-        columns=table.columns,
-        typed=output_format(files.table, table).kind in ("parquet", "ndjson"),
-        too_long=too_long_text(config),
-    )
+    joiner = make_joiner(config, table, files)
     report = ReportCollector([one.name for one in config.fields])
     results = Results(ledger)
     neutralise = config.csv.formulas == "neutralise"

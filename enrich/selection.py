@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from enrich.config import Config
-from enrich.dataset import Batch, InputBuilder, Table
+from enrich.dataset import Batch, InputBuilder, Table, is_empty
 from enrich.keys import input_key
 
 _SAMPLE_SEED: Final = 20_000_101  # the same sample of the same table, every time
@@ -113,7 +113,7 @@ class Rows:
         masks = [self._all] * batch.height
         for i, name in self._filled.items():
             for row, value in enumerate(batch.values(name)):
-                if value is not None and str(value).strip():
+                if not is_empty(value):
                     masks[row] &= ~(1 << i)
         return masks
 

@@ -8,7 +8,7 @@ into the documents that are asked about. `check_output_path` finds before anythi
 from enrich.dataset.files import Files
 from enrich.dataset.formats import TableFormat, default_output
 from enrich.dataset.inputs import InputBuilder
-from enrich.dataset.layout import AnswerColumn
+from enrich.dataset.layout import AnswerColumn, Layout, is_empty
 from enrich.dataset.paths import check_output_path
 from enrich.dataset.reading import open_table
 from enrich.dataset.tables import Batch, Table
@@ -19,10 +19,12 @@ __all__ = [
     "Batch",
     "Files",
     "InputBuilder",
+    "Layout",
     "Table",
     "TableFormat",
     "TableWriter",
     "check_output_path",
     "default_output",
+    "is_empty",
     "open_table",
 ]

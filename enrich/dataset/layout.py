@@ -17,55 +17,52 @@ from enrich.errors import OutputError
 class AnswerColumn:
     """A column of answers.
 
-    It is added after the original ones; or it `replaces` the original one of its name, in its place and with
-    its own type; or it `fills` that one: a cell that is not empty stays, and so does the column's type.
+    It is added after the original ones; or it goes into the original one of its name (`replaces`), which keeps its
+    place and its type: where there is no answer (null), the original cell stays as it is.
     """
 
     name: str
     dtype: pl.DataType
     replaces: bool = False
-    fills: bool = False
 
 
 class Layout:
     """The columns of an output."""
 
     def __init__(self, table: Table, columns: Sequence[AnswerColumn]) -> None:
-        """Raises OutputError when an answer can't have the type of the column that it fills."""
+        """Raises OutputError when answers can't have the type of the column that they go into."""
         self.table = table
         self.columns = {column.name: column for column in columns}
-        self.replaced = [column.name for column in columns if column.replaces or column.fills]
-        self.added = [column.name for column in columns if not (column.replaces or column.fills)]
+        self.replaced = [column.name for column in columns if column.replaces]
+        self.added = [column.name for column in columns if not column.replaces]
         self.names = (*table.columns, *self.added)
         if not set(self.replaced) <= set(table.columns) or len(set(self.names)) < len(self.names):
             raise ValueError(f"columns {list(self.columns)} do not fit a table of {table.columns}")
         for column in columns:
-            if column.fills and not _fits(column, table):
+            if column.replaces and not _fits(column, table):
                 raise OutputError(
                     f"{table.path}: column {column.name!r} is {table.schema[column.name]}, which can't hold "
-                    f"answers that are {column.dtype}; replace the column, or name the answer otherwise"
+                    f"answers that are {column.dtype}; name the answer otherwise"
                 )
 
     def dtype(self, name: str) -> pl.DataType:
         """The type of a column of the output."""
         column = self.columns.get(name)
-        return self.table.schema[name] if column is None or column.fills else column.dtype
+        return self.table.schema[name] if column is None or column.replaces else column.dtype
 
     def typed(self, answers: pl.DataFrame) -> pl.DataFrame:
         """The answers with the types of their columns. Raises OutputError for one that does not fit."""
         return pl.DataFrame([self._typed(answers[name]) for name in self.columns])
 
-    def kept(self, name: str, batch: Batch) -> pl.Series | None:
-        """Whether the original cell stays, row by row; None where an answer is written in every row."""
-        if not self.columns[name].fills:
-            return None
-        return pl.Series([not is_empty(value) for value in batch.values(name)], dtype=pl.Boolean)
+    def kept(self, name: str, answers: pl.DataFrame) -> pl.Series | None:
+        """Whether the original cell stays, row by row; None for a column that is added."""
+        return answers[name].is_null() if self.columns[name].replaces else None
 
     def joined(self, name: str, batch: Batch, answers: pl.DataFrame) -> pl.Series:
         """A column of the output, as polars has it."""
         if name not in answers.columns:
             return batch.frame[name]
-        kept = self.kept(name, batch)
+        kept = self.kept(name, answers)
         return answers[name] if kept is None else batch.frame[name].zip_with(kept, answers[name])
 
     def _typed(self, column: pl.Series) -> pl.Series:
@@ -77,7 +74,7 @@ class Layout:
         except PolarsError as error:
             raise OutputError(
                 f"{self.table.path}: column {column.name!r} is {dtype} and can't hold an answer: "
-                f"{str(error).splitlines()[0]}; replace the column, or name the answer otherwise"
+                f"{str(error).splitlines()[0]}; name the answer otherwise"
             ) from error
 
 

@@ -243,3 +243,27 @@ def test_a_column_that_would_be_added_twice_is_refused(desk: Desk) -> None:
         desk.run()
     assert len(caught.value.faults) == 2
     assert isinstance(caught.value, enrich.errors.EnrichError)
+
+
+def test_fill_keeps_the_type_of_a_column_and_reviews_what_it_has_no_room_for(desk: Desk) -> None:
+    desk.config.write_text(CONFIG.replace("  website: domain\n", "") + "existing: fill\n")
+    names = [f"C{i}" for i in range(20)]
+    frame = pl.DataFrame({"name": names, "year": [19, *[None] * 19]}, schema_overrides={"year": pl.Int8})
+    table = desk.folder / "typed.parquet"
+    frame.write_parquet(table)
+    after = pl.read_parquet(desk.run(table).output)
+    assert after.schema["year"] == pl.Int8
+    assert after["year"][0] == 19
+    assert "invalid" in after["year_status"].to_list()
+    assert after.filter(pl.col("year_status") == "invalid")["year"].null_count() > 0
+
+
+def test_a_column_that_cannot_hold_its_answers_is_refused_before_anything_is_sent(desk: Desk) -> None:
+    from enrich.errors import OutputError
+
+    desk.config.write_text(CONFIG.replace("  website: domain\n", "") + "existing: fill\n")
+    table = desk.folder / "typed.parquet"
+    pl.DataFrame({"name": ["a"], "year": [[1]]}).write_parquet(table)
+    with pytest.raises(OutputError, match="which can't hold answers that are Int64"):
+        desk.run(table)
+    assert desk.service.posts() == 0
