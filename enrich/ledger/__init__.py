@@ -5,7 +5,9 @@ a second instance out, `Worklist` is the scratch table of a plan.
 """
 
 from enrich.ledger.lock import InstanceLock
+from enrich.ledger.overview import JobLine, Overview, Unresolved, read_overview
 from enrich.ledger.recorder import Recorder, open_recorder
+from enrich.ledger.refusals import ledger_refusals
 from enrich.ledger.store import (
     ExtraRun,
     Held,
@@ -25,16 +27,21 @@ __all__ = [
     "ExtraRun",
     "Held",
     "InstanceLock",
+    "JobLine",
     "Intent",
     "Ledger",
     "LedgerTotals",
     "LiveRun",
     "OpenSubmission",
     "Outcome",
+    "Overview",
     "Recorder",
     "RunState",
     "ServiceKind",
+    "Unresolved",
     "Wanted",
     "Worklist",
+    "ledger_refusals",
     "open_recorder",
+    "read_overview",
 ]

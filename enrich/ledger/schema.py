@@ -90,6 +90,7 @@ CREATE TABLE extra_run (
 CREATE TABLE block (
     block_id INTEGER PRIMARY KEY,
     size     INTEGER NOT NULL,
+    crc      INTEGER NOT NULL,
     data     BLOB NOT NULL
 );
 """

@@ -452,8 +452,8 @@ class Ledger:
         self._db.execute("UPDATE submission SET watched = 0 WHERE submission_id = ?", (submission_id,))
 
     def _add_block(self, results: list[bytes]) -> int:
-        size, data = blocks.pack(results)
-        return _rowid(self._db.execute("INSERT INTO block (size, data) VALUES (?, ?)", (size, data)))
+        cursor = self._db.execute("INSERT INTO block (size, crc, data) VALUES (?, ?, ?)", blocks.pack(results))
+        return _rowid(cursor)
 
     def _fieldset_id(self, field_ids: Iterable[str]) -> int:
         text = msgspec.json.encode(sorted(field_ids)).decode()
@@ -505,12 +505,15 @@ class Ledger:
         return known
 
     def results(self, block_ids: Iterable[int]) -> Iterator[tuple[int, list[bytes]]]:
-        """The raw results of blocks, block by block, in the order asked for."""
+        """The raw results of blocks, block by block, in the order asked for. Raises LedgerError for a damaged one."""
         for block_id in block_ids:
-            row = self._db.execute("SELECT size, data FROM block WHERE block_id = ?", (block_id,)).fetchone()
+            row = self._db.execute("SELECT size, crc, data FROM block WHERE block_id = ?", (block_id,)).fetchone()
             if row is None:
                 raise damaged(self.path, f"block {block_id} is missing")
-            yield block_id, blocks.unpack(*row)
+            try:
+                yield block_id, blocks.unpack(*row)
+            except blocks.CorruptBlockError as error:
+                raise damaged(self.path, f"block {block_id}: {error}") from None
 
     def open_submissions(self) -> list[OpenSubmission]:
         """Submissions with something left to learn: unresolved, with runs under way, or under watch."""
