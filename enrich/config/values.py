@@ -172,6 +172,8 @@ def _input_source(value: object) -> str:
 def _output_name(value: object) -> str:
     text = text_of("the name of an answer column")(value)
     _check_label(text, "an answer column")
+    if text == "enrich":
+        raise wrong('"enrich" is kept: its status would be the column of the row, enrich_status')
     if text.startswith("enrich_"):
         raise wrong('names that begin with "enrich_" are kept for the columns of the row')
     if "." in text:
@@ -261,7 +263,7 @@ _DOMAIN: Final = re.compile(r"\.?(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z
 
 
 def _is_domain(text: str) -> bool:
-    return _DOMAIN.fullmatch(text) is not None and "." in text and len(text) <= 253
+    return len(text) <= 253 and "." in text and _DOMAIN.fullmatch(text) is not None
 
 
 def _domain(value: object) -> str:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from enrich.config import check_columns, evidence_columns
+from enrich.config import check_columns, evidence_columns, parse
 from enrich.errors import ConfigError
+from enrich.spec import Json
 
 if TYPE_CHECKING:
     from config_cases import Loader
@@ -104,6 +108,18 @@ def test_a_table_that_does_not_fit(added: str, columns: list[str], said: list[st
     config = config_of(CONFIG + added)
     faults = check_columns(config, columns)
     assert str(ConfigError(str(config.path), faults)).splitlines() == said
+
+
+@given(
+    st.lists(st.sampled_from(["a", "a_status", "a_b", "a_confidence", "enrich", "status", "citations"]), unique=True),
+    st.sets(st.sampled_from(["confidence", "citations", "reasoning"])),
+)
+def test_a_config_that_loads_adds_no_column_twice(names: list[str], basis: set[str]) -> None:
+    outputs: Json = {name: {"type": "string"} for name in names}
+    raw: dict[str, Json] = {"name": "a", "inputs": {"a": "b"}, "processor": "core"}
+    with contextlib.suppress(ConfigError):
+        columns = evidence_columns(parse({**raw, "outputs": outputs, "basis": [*basis]}))
+        assert len(columns) == len({*columns})
 
 
 def test_names_of_a_table_reach_no_terminal_as_they_are(config_of: Loader) -> None:

@@ -164,6 +164,21 @@ def test_bytes_that_are_no_config(content: bytes, said: str, complaint: Complain
     assert complaint(content) == [said]
 
 
+def test_a_task_that_is_too_long_is_refused_with_its_length(complaint: Complaint) -> None:
+    fits = GOOD.replace("City and country.", "x" * 14_675)
+    assert complaint(fits.replace("xxx", "xxxx", 1)) == [
+        "c.yaml:3: outputs: the task spec has 15001 characters, the service takes 15000; "
+        "shorten descriptions and instructions, or split the config in two"
+    ]
+    assert complaint(fits + "bugdet: 3\n") == ['c.yaml:5: bugdet: unknown key; did you mean "budget"?']
+
+
+def test_the_domains_of_both_lists_count_together(complaint: Complaint) -> None:
+    some, more = (", ".join(f"{word}{i}.com" for i in range(101)) for word in ("a", "b"))
+    added = f"source_policy: {{include_domains: [{some}], exclude_domains: [{more}]}}\n"
+    assert complaint(GOOD + added) == ["c.yaml:5: source_policy: 202 domains in all, the service takes 200"]
+
+
 def test_a_missing_file_a_folder_and_a_near_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("near.yaml").write_text(GOOD)
