@@ -1,12 +1,14 @@
 """Asks what is due, once: recovers what earlier commands left, then plans and asks until nothing is due.
 
 Each pass over the ladder is the same comparison again: an answer too weak for its rung is due on the next one, a task
-that was surely not taken is due again.
+that was surely not taken is due again. `course` says what is done in which order and does no I/O but reading the
+ledger; `Rounds` does it, and so does the simulation of the protocol.
 """
 
 from collections import deque
-from collections.abc import Iterator
-from typing import Final
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
 
 import anyio
 import anyio.to_thread
@@ -19,112 +21,80 @@ from enrich.effects import AwaitTurn, SpendingStopped, StopRequested
 from enrich.ledger import Ledger, OpenSubmission, Worklist
 from enrich.progress import Progress
 from enrich.submit import Batch, Protocol, Task, batch_size, resolve, submit, watch
+from enrich.till import Till
 
 MOST_REFUSALS: Final = 12  # more than it takes to find one bad input among a thousand
 
 _TICK_S: Final = 1.0
 
 
-class Rounds:
-    """The asking part of one command."""
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is due: so many runs, in batches."""
 
-    def __init__(
-        self,
-        driver: Driver,
-        ledger: Ledger,
-        progress: Progress,
-        *,
-        job_id: int,
-        job: str,
-        settle_s: float,
-    ) -> None:
-        self._driver = driver
-        self._ledger = ledger
-        self._progress = progress
-        self._job_id = job_id
-        self._job = job
-        self._settle_s = settle_s
-        self._slots = anyio.Semaphore(OPEN_GROUPS)
+    runs: int
+    batches: Iterable[Batch]
 
-    async def ask_all(self, comparison: Comparison, worklist: Worklist, summary: Summary) -> None:
-        """Ask until nothing is due, or nothing more may be asked. `summary` is the comparison made before."""
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(self._show)
-            await self._watch_all()
-            if self._ledger.extra_runs() or self._ledger.open_submissions():
-                summary = await anyio.to_thread.run_sync(comparison.compare, worklist)
-            while True:
-                await self._round(worklist, summary)
-                if self._ended():
-                    break
-                summary = await anyio.to_thread.run_sync(comparison.compare, worklist)
-                if not summary.due:
-                    break
-            await self._watch_all()
-            await self._collect_extras()
-            self._update()
-            tasks.cancel_scope.cancel()
 
-    def _ended(self) -> bool:
-        return self._driver.stop.is_set() or self._driver.till.stopped is not None
+@dataclass(frozen=True, slots=True)
+class Compare:
+    """Hold what is wanted against the ledger again; gives a Plan."""
 
-    async def _round(self, worklist: Worklist, summary: Summary) -> None:
-        left = self._ledger.open_submissions()
-        waiting = sum(len(submission.tasks) for submission in left if submission.state != "done")
-        self._progress.start(self._driver.done + waiting + summary.due, done=self._driver.done)
-        async with anyio.create_task_group() as tasks:
-            for submission in left:
-                if submission.state != "done":
-                    tasks.start_soon(self._attend, recover(submission, settle_s=self._settle_s))
-            for batch in self._batches(worklist, summary):
-                await self._slots.acquire()
-                if self._ended():
-                    self._slots.release()
-                    break
-                tasks.start_soon(self._ask, batch)
 
-    def _batches(self, worklist: Worklist, summary: Summary) -> Iterator[Batch]:
-        for number, question in enumerate(summary.questions):
-            for due in worklist.batches(number, batch_size(question.usd_micro)):
-                rows = tuple(Task(one.key, one.document, one.generation, one.previous) for one in due)
-                yield Batch(self._job_id, self._job, question, rows)
+@dataclass(frozen=True, slots=True)
+class InTurn:
+    """Attend to these one after the other; a request to stop leaves out the rest."""
 
-    async def _ask(self, batch: Batch) -> None:
-        try:
-            await self._attend(ask(batch, settle_s=self._settle_s))
-        finally:
-            self._slots.release()
+    protocols: Iterable[Protocol[None]]
 
-    async def _attend(self, protocol: Protocol[None]) -> None:
-        """Drive one submission; what the service refuses ends the spending, not the command."""
-        try:
-            await self._driver.run(protocol)
-        except (StopRequested, SpendingStopped):
-            pass
-        except (UnauthorizedError, ForbiddenError) as error:
-            self._driver.till.stop("refused", str(error))
-        except ApiError as error:
+
+@dataclass(frozen=True, slots=True)
+class Together:
+    """Attend to all of these at once, and ask the batches as slots get free, until the asking has ended.
+
+    `runs` is how many runs all of it may come to.
+    """
+
+    recovering: Sequence[Protocol[None]]
+    batches: Iterable[Batch]
+    runs: int
+
+
+Step = Compare | InTurn | Together
+
+
+def course(ledger: Ledger, plan: Plan, *, settle_s: float, ended: Callable[[], bool]) -> Generator[Step, Any, None]:
+    """What one command does, step by step. Late runs are looked for before anything is sent, and at the end."""
+    yield InTurn(_watched(one) for one in _watched_in(ledger))
+    if ledger.extra_runs() or ledger.open_submissions():
+        plan = yield Compare()
+    while True:
+        left = [submission for submission in ledger.open_submissions() if submission.state != "done"]
+        runs = plan.runs + sum(len(submission.tasks) for submission in left)
+        yield Together([recover(one, settle_s=settle_s) for one in left], plan.batches, runs)
+        if ended():
+            break
+        plan = yield Compare()
+        if not plan.runs:
+            break
+    yield InTurn(_watched(one) for one in _watched_in(ledger))
+    yield InTurn(collect_extra(run_id) for run_id in ledger.extras_under_way())
+
+
+def _watched_in(ledger: Ledger) -> list[OpenSubmission]:
+    return [submission for submission in ledger.open_submissions() if submission.watched]
+
+
+def settle_failure(error: StopRequested | SpendingStopped | ApiError, till: Till) -> None:
+    """One protocol ended by an error: what the service refuses ends the spending, not the command."""
+    match error:
+        case UnauthorizedError() | ForbiddenError():
+            till.stop("refused", str(error))
+        case ApiError():
             # Our own group unknown, a certificate not trusted: nothing to go on spending with.
-            self._driver.till.stop("unreachable", str(error))
-
-    async def _watch_all(self) -> None:
-        """Look for late runs of submissions that once were unknown: before anything is sent, and at the end."""
-        for submission in self._ledger.open_submissions():
-            if submission.watched and not self._driver.stop.is_set():
-                await self._attend(_watched(submission))
-
-    async def _collect_extras(self) -> None:
-        for run_id in self._driver.extras:
-            await self._attend(collect_extra(run_id))
-
-    async def _show(self) -> None:
-        while True:
-            self._update()
-            await anyio.sleep(_TICK_S)
-
-    def _update(self) -> None:
-        driver = self._driver
-        self._progress.update(done=driver.ended, failed=driver.failed, usd=dollars(driver.paid_micro))
+            till.stop("unreachable", str(error))
+        case _:
+            pass
 
 
 def ask(batch: Batch, *, settle_s: float) -> Protocol[None]:
@@ -155,3 +125,99 @@ def recover(submission: OpenSubmission, *, settle_s: float) -> Protocol[None]:
 def _watched(submission: OpenSubmission) -> Protocol[None]:
     submission = yield from watch(submission)
     yield from collect(submission)
+
+
+class Rounds:
+    """The asking part of one command."""
+
+    def __init__(
+        self,
+        driver: Driver,
+        ledger: Ledger,
+        progress: Progress,
+        *,
+        job_id: int,
+        job: str,
+        settle_s: float,
+    ) -> None:
+        self._driver = driver
+        self._ledger = ledger
+        self._progress = progress
+        self._job_id = job_id
+        self._job = job
+        self._settle_s = settle_s
+        self._slots = anyio.Semaphore(OPEN_GROUPS)
+
+    async def ask_all(self, comparison: Comparison, worklist: Worklist, summary: Summary) -> None:
+        """Ask until nothing is due, or nothing more may be asked. `summary` is the comparison made before."""
+        steps = course(self._ledger, self._plan(worklist, summary), settle_s=self._settle_s, ended=self._ended)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._show)
+            result: Plan | None = None
+            while True:
+                try:
+                    step = steps.send(result)
+                except StopIteration:
+                    break
+                result = None
+                match step:
+                    case Compare():
+                        summary = await anyio.to_thread.run_sync(comparison.compare, worklist)
+                        result = self._plan(worklist, summary)
+                    case InTurn(protocols):
+                        await self._in_turn(protocols)
+                    case Together():
+                        await self._together(step)
+            self._update()
+            tasks.cancel_scope.cancel()
+
+    def _ended(self) -> bool:
+        return self._driver.stop.is_set() or self._driver.till.stopped is not None
+
+    def _plan(self, worklist: Worklist, summary: Summary) -> Plan:
+        return Plan(summary.due, self._batches(worklist, summary))
+
+    def _batches(self, worklist: Worklist, summary: Summary) -> Iterator[Batch]:
+        for number, question in enumerate(summary.questions):
+            for due in worklist.batches(number, batch_size(question.usd_micro)):
+                rows = tuple(Task(one.key, one.document, one.generation, one.previous) for one in due)
+                yield Batch(self._job_id, self._job, question, rows)
+
+    async def _in_turn(self, protocols: Iterable[Protocol[None]]) -> None:
+        for protocol in protocols:
+            if self._driver.stop.is_set():
+                break
+            await self._attend(protocol)
+
+    async def _together(self, step: Together) -> None:
+        self._progress.start(self._driver.done + step.runs, done=self._driver.done)
+        async with anyio.create_task_group() as tasks:
+            for protocol in step.recovering:
+                tasks.start_soon(self._attend, protocol)
+            for batch in step.batches:
+                await self._slots.acquire()
+                if self._ended():
+                    self._slots.release()
+                    break
+                tasks.start_soon(self._ask, batch)
+
+    async def _ask(self, batch: Batch) -> None:
+        try:
+            await self._attend(ask(batch, settle_s=self._settle_s))
+        finally:
+            self._slots.release()
+
+    async def _attend(self, protocol: Protocol[None]) -> None:
+        try:
+            await self._driver.run(protocol)
+        except (StopRequested, SpendingStopped, ApiError) as error:
+            settle_failure(error, self._driver.till)
+
+    async def _show(self) -> None:
+        while True:
+            self._update()
+            await anyio.sleep(_TICK_S)
+
+    def _update(self) -> None:
+        driver = self._driver
+        self._progress.update(done=driver.ended, failed=driver.failed, usd=dollars(driver.paid_micro))

@@ -615,6 +615,11 @@ class Ledger:
             usd_flying += usd if state == RunState.ACCEPTED else 0
         return LedgerTotals(completed, failed, paid, flying, usd_flying, unresolved, usd_unresolved)
 
+    def extras_under_way(self) -> list[str]:
+        """Ids of double charges whose outcome is not here yet, whichever command found them."""
+        rows = self._db.execute("SELECT run_id FROM extra_run WHERE state = ? ORDER BY run_id", (RunState.ACCEPTED,))
+        return [run_id for (run_id,) in rows]
+
     def extra_runs(self) -> list[ExtraRun]:
         """All double charges ever found, oldest first."""
         rows = self._db.execute(
