@@ -68,6 +68,8 @@ class Receipt:
     runs_submitted: int
     runs_failed: int  # not billed
     usd_at_stake: Decimal  # in flight, or sent with an unknown outcome
+    ledger_runs_paid: int = 0  # by all commands that ever used this ledger
+    ledger_usd: Decimal = Decimal(0)
     double_charges: tuple[DoubleCharge, ...] = ()
 
     def check(self) -> None:
@@ -117,6 +119,8 @@ class Receipt:
             "runs_by_processor": dict(self.runs_by_processor),
             "usd": float(self.usd),
             "usd_at_stake": float(self.usd_at_stake),
+            "ledger_runs_paid": self.ledger_runs_paid,
+            "ledger_usd": float(self.ledger_usd),
             "double_charges": [
                 {"task_key": charge.task_key, "run_ids": list(charge.run_ids), "usd": float(charge.usd)}
                 for charge in self.double_charges
@@ -160,6 +164,11 @@ class Receipt:
             f"{counted(self.runs_submitted, 'run')} submitted, "
             f"{count_text(self.runs_failed)} failed (not billed)"
         ]
+        if self.ledger_runs_paid > self.runs_paid:
+            lines.append(
+                f"with earlier commands the ledger has {counted(self.ledger_runs_paid, 'paid run')}, "
+                f"{usd_text(self.ledger_usd)} in all"
+            )
         if self.usd_at_stake:
             lines.append(f"{usd_text(self.usd_at_stake)} at stake: sent, and not answered yet")
         return lines

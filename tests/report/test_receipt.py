@@ -175,5 +175,14 @@ def test_the_stored_receipt_has_every_status_and_exact_dollars(receipt: Receipt)
         "runs_by_processor": {"core": 1000, "pro": 204},
         "usd": 45.4,
         "usd_at_stake": 0.25,
+        "ledger_runs_paid": 0,
+        "ledger_usd": 0.0,
         "double_charges": [{"task_key": "3fa2c1d4", "run_ids": ["trun_a", "trun_b"], "usd": 0.025}],
     }  # fmt: skip
+
+
+def test_what_earlier_commands_paid_is_told_where_there_were_any(receipt: Receipt) -> None:
+    later = replace(receipt, ledger_runs_paid=receipt.runs_paid + 10, ledger_usd=receipt.usd + 1)
+    line = f"with earlier commands the ledger has {receipt.runs_paid + 10:,} paid runs, "
+    assert line in later.to_text()
+    assert "earlier commands" not in receipt.to_text()
