@@ -112,14 +112,15 @@ def prepare(config_path: Path, table_path: Path, options: Options) -> Job:
     return Job(config, table, rows, files, options, ledger_path(config, options), started_at)
 
 
-def ledger_path(config: Config, options: Options) -> Path:
-    """Where the ledger is: --ledger, `ledger:` in the config, or `.enrich/` in the config's folder.
+def ledger_path(config: Config | None, options: Options) -> Path:
+    """Where the ledger is: --ledger, `ledger:` in the config, or `.enrich/` in the config's folder (or in this one).
 
     The sandbox has one of its own beside it.
     """
-    path = options.ledger or config.ledger
+    path = options.ledger or (None if config is None else config.ledger)
     if path is None:
-        return config.path.resolve().parent / (SANDBOX_LEDGER if options.sandbox else LEDGER)
+        folder = Path() if config is None else config.path.resolve().parent
+        return folder / (SANDBOX_LEDGER if options.sandbox else LEDGER)
     return path.with_name(f"{path.stem}.sandbox{path.suffix}") if options.sandbox else path
 
 

@@ -14,7 +14,7 @@ from anyio.to_thread import run_sync
 from enrich.due import Comparison, Summary, ladder_of, price_micro
 from enrich.errors import EnrichError, ExitCode, ungrouped
 from enrich.job import Interruption, Job, Options, list_wanted, prepare
-from enrich.ledger import InstanceLock, Ledger, LedgerTotals, Worklist
+from enrich.ledger import InstanceLock, Ledger, LedgerTotals, Worklist, ledger_refusals
 from enrich.outputs import write_report, write_table
 from enrich.planning import Rules
 from enrich.progress import Progress, QuietProgress
@@ -68,7 +68,7 @@ async def run(
     stop = interruption or Interruption()
     shown = progress or QuietProgress()
     job = await run_sync(prepare, config, table, options)
-    with ExitStack() as held:
+    with ledger_refusals(job.ledger_path), ExitStack() as held:
         ledger, worklist = _open(job, held)
         comparison, summary = await run_sync(compare, job, ledger, worklist, stop.check)
         outcome = Outcome()
@@ -94,7 +94,7 @@ def plan(config: Path, table: Path, options: Options) -> tuple[Job, Summary, Wor
     job = prepare(config, table, options)
     worklist = Worklist()
     opened = Ledger.reader(job.ledger_path) if job.ledger_path.exists() else Ledger.in_memory()
-    with closing(opened) as ledger:
+    with ledger_refusals(job.ledger_path), closing(opened) as ledger:
         _, summary = compare(job, ledger, worklist)
     return job, summary, worklist
 

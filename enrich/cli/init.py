@@ -1,5 +1,51 @@
+"""`enrich init`: a starter config from a table's own columns."""
+
+from pathlib import Path
+from typing import Annotated
+
 import typer
 
+from enrich.cli.options import console_of
+from enrich.errors import OutputError
 
-def init(context: typer.Context) -> None:
-    """Soon."""
+
+def init(
+    context: typer.Context,
+    table: Annotated[Path, typer.Argument(metavar="TABLE", help="The table to ask about.", show_default=False)],
+    *,
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", metavar="CONFIG", help="The config to write; else TABLE's name with .yaml."),
+    ] = None,
+    encoding: Annotated[
+        str | None, typer.Option("--encoding", metavar="NAME", help="Of a text table, if it is not UTF-8 or UTF-16.")
+    ] = None,
+) -> None:
+    """Write a starter config for a table: its columns as inputs, two answers to change, comments that explain.
+
+    \b
+      enrich init companies.csv
+      enrich init companies.csv -o configs/companies.yaml
+    """
+    from enrich.dataset import open_table
+    from enrich.starter import starter_config
+
+    opened = open_table(table, encoding=encoding)
+    target = output or table.with_name(table.name.split(".", 1)[0] + ".yaml")
+    text = starter_config(
+        opened.columns,
+        config=str(target),
+        table=str(table),
+        unusable=[name for name, kind in opened.schema.items() if str(kind) == "Binary"],
+        encoding=encoding,
+    )
+    try:
+        with target.open("xb") as file:
+            file.write(text.encode("utf-8", "replace"))
+    except FileExistsError:
+        raise OutputError(f"{target}: is there already, and is left as it is; give another name with -o") from None
+    except OSError as error:
+        raise OutputError(f"{target}: can't be written: {error.strerror}") from None
+    console = console_of(context)
+    console.show(f"{target}\n")
+    console.note(f"Change its answers, then: enrich plan {target} {table}")

@@ -1,5 +1,65 @@
+"""`enrich sandbox`: the service's API on this machine, until it is told to stop."""
+
+import re
+from pathlib import Path
+from typing import Annotated
+
 import typer
 
+from enrich.cli.options import console_of
 
-def sandbox(context: typer.Context) -> None:
-    """Soon."""
+_LATENCY = re.compile(r"(\d+(?:\.\d+)?):(\d+(?:\.\d+)?)")
+
+
+def _latency(text: str) -> tuple[float, float]:
+    found = _LATENCY.fullmatch(text)
+    if found is None or float(found[1]) > float(found[2]):
+        raise typer.BadParameter(f"expected MIN:MAX in seconds such as 0.2:2, got {text!r}")
+    return float(found[1]), float(found[2])
+
+
+def sandbox(
+    context: typer.Context,
+    *,
+    port: Annotated[int, typer.Option("--port", metavar="PORT", min=0, max=65535, help="0 takes a free one.")] = 8321,
+    facts: Annotated[
+        Path | None,
+        typer.Option("--facts", metavar="FILE", help="What it knows: NDJSON or Parquet; the rest it invents."),
+    ] = None,
+    latency: Annotated[
+        object,
+        typer.Option("--latency", metavar="MIN:MAX", parser=_latency, help="How long runs take, in seconds."),
+    ] = "0.2:2",
+    seed: Annotated[int, typer.Option("--seed", metavar="N", help="Another seed invents other answers.")] = 0,
+    fault: Annotated[
+        list[str] | None,
+        typer.Option("--fault", metavar="NAME[=VALUE]", help="A fault to have; may be given several times."),
+    ] = None,
+    state: Annotated[
+        Path | None, typer.Option("--state", metavar="FILE", help="Remember groups and runs here, for the next time.")
+    ] = None,
+    list_faults: Annotated[bool, typer.Option("--list-faults", help="Print the faults it can have, and end.")] = False,
+) -> None:
+    """Serve the service's API on this machine: free, strict, and able to be slow, to fail and to lie.
+
+    Prints its address; Ctrl-C ends it. docs/sandbox.md says what it does, and what it bills.
+
+    \b
+      enrich sandbox --facts sample_data/companies.facts.ndjson --latency 1:5
+      enrich sandbox --fault response-lost=0.1 --fault rate-limited=5x
+    """
+    from enrich.sandbox import SandboxSettings, describe_faults, serve
+
+    console = console_of(context)
+    if list_faults:
+        console.show("".join(f"{kind.usage}\n    {kind.sentence}\n" for kind in describe_faults()))
+        return
+    assert isinstance(latency, tuple)
+    settings = SandboxSettings(facts=facts, latency_s=latency, seed=seed, faults=tuple(fault or ()), state=state)
+
+    def ready(base_url: str) -> None:
+        console.show(base_url + "\n")
+        console.note(f"To use it: export PARALLEL_BASE_URL={base_url} PARALLEL_API_KEY=any-word")
+        console.note(f"Its bill: curl {base_url}/sandbox/bill    Ctrl-C ends it")
+
+    serve(settings, port=port, on_ready=ready)
