@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Final
 
-from enrich.answers import Answer, Reader, interaction_of
+from enrich.answers import Answer, Reader, interaction_of, is_of_run
 from enrich.api.processors import PROCESSORS
 from enrich.config import Config
-from enrich.ledger import Held, Ledger, Worklist
+from enrich.ledger import Held, Ledger, Worklist, damaged
 from enrich.planning import WHYS, Ask, Rules, Rung, Why, ask_for
 from enrich.spec import MAX_SPEC_AND_INPUT_CHARS, Field, chars, task_spec
 from enrich.submit import Question, batch_size
@@ -103,7 +103,7 @@ class Results:
         self._blocks: OrderedDict[int, list[bytes]] = OrderedDict()
 
     def __call__(self, held: Held) -> bytes:
-        """The result of a completed run."""
+        """The result of a completed run. Raises LedgerError where another one stands in its place."""
         assert held.block_id is not None
         assert held.slot is not None
         block = self._blocks.get(held.block_id)
@@ -112,6 +112,8 @@ class Results:
             self._blocks[held.block_id] = block
             if len(self._blocks) > _BLOCKS_KEPT:
                 self._blocks.popitem(last=False)
+        if held.slot >= len(block) or not is_of_run(block[held.slot], held.run_id or ""):
+            raise damaged(self._ledger.path, f"the result of run {held.run_id} is not where it should be")
         return block[held.slot]
 
 
@@ -179,7 +181,7 @@ class Comparison:
 
 def spec_of(config: Config, fields: list[Field] | tuple[Field, ...]) -> Mapping[str, Any]:
     """The task spec that asks for some of a config's fields."""
-    return task_spec(fields, instructions=config.instructions, input_fields=list(config.inputs))
+    return task_spec(fields, instructions=config.instructions)
 
 
 def too_long_text(config: Config) -> Callable[[bytes], str | None]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import jsonschema
 import polars as pl
 import pytest
 from hypothesis import given
@@ -451,7 +450,7 @@ def test_identity_does_not_hang_on_the_order_of_keys(schema: dict[str, Any], ran
 
 def test_the_task_spec_asks_for_the_fields_given() -> None:
     fields = [build_field("b", TEXT), build_field("a", {"type": ["integer", "null"], "description": "B"})]
-    spec = task_spec(fields, instructions="Look twice.", input_fields=["company_name", "website"])
+    spec = task_spec(fields, instructions="Look twice.")
     assert spec == {
         "output_schema": {
             "type": "json",
@@ -463,19 +462,9 @@ def test_the_task_spec_asks_for_the_fields_given() -> None:
                 "additionalProperties": False,
             },
         },
-        "input_schema": {
-            "type": "json",
-            "json_schema": {
-                "type": "object",
-                "properties": {"company_name": {}, "website": {}},
-                "additionalProperties": False,
-            },
-        },
     }
     assert check_output_schema(spec["output_schema"]["json_schema"]) == ([], [])  # type: ignore[index, call-overload, arg-type]
-    document = spec["input_schema"]["json_schema"]  # type: ignore[index, call-overload]
-    jsonschema.validate({"company_name": 3}, document)
-    bare = task_spec(fields[:1], instructions=None, input_fields=[])
+    bare = task_spec(fields[:1], instructions=None)
     assert bare == {
         "output_schema": {
             "type": "json",

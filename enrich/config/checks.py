@@ -199,7 +199,7 @@ def _spec_size(raw: Mapping[str, Json], outputs: Mapping[str, Json]) -> int:
     instructions = raw.get("instructions")
     fields = [build_field(name, _mapping(schema)) for name, schema in outputs.items()]
     text = instructions if isinstance(instructions, str) else None
-    return chars(task_spec(fields, instructions=text, input_fields=list(_mapping(raw.get("inputs")))))
+    return chars(task_spec(fields, instructions=text))
 
 
 def _mapping(value: Json) -> Mapping[str, Json]:

@@ -75,10 +75,10 @@ def field_id(
     return hashlib.blake2b(question.encode(), digest_size=8).hexdigest()
 
 
-def task_spec(fields: Sequence[Field], *, instructions: str | None, input_fields: Sequence[str]) -> dict[str, Json]:
+def task_spec(fields: Sequence[Field], *, instructions: str | None) -> dict[str, Json]:
     """The service's task spec that asks for these fields; the instructions are the root's description.
 
-    Input fields are named without a type, since a typed table may send numbers or lists in them.
+    The input is left to speak for itself: its schema is optional, and a typed table may send anything in a field.
     """
     root: dict[str, Json] = {"type": "object"}
     if instructions:
@@ -86,12 +86,7 @@ def task_spec(fields: Sequence[Field], *, instructions: str | None, input_fields
     root["properties"] = {field.name: dict(field.schema) for field in fields}
     root["required"] = [field.name for field in fields]
     root["additionalProperties"] = False
-    spec: dict[str, Json] = {"output_schema": {"type": "json", "json_schema": root}}
-    if input_fields:
-        named: dict[str, Json] = {name: {} for name in input_fields}
-        document: dict[str, Json] = {"type": "object", "properties": named, "additionalProperties": False}
-        spec["input_schema"] = {"type": "json", "json_schema": document}
-    return spec
+    return {"output_schema": {"type": "json", "json_schema": root}}
 
 
 def chars(part: Mapping[str, Json] | bytes) -> int:

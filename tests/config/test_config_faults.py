@@ -165,7 +165,7 @@ def test_bytes_that_are_no_config(content: bytes, said: str, complaint: Complain
 
 
 def test_a_task_that_is_too_long_is_refused_with_its_length(complaint: Complaint) -> None:
-    fits = GOOD.replace("City and country.", "x" * 14_675)
+    fits = GOOD.replace("City and country.", "x" * 14_813)
     assert complaint(fits.replace("xxx", "xxxx", 1)) == [
         "c.yaml:3: outputs: the task spec has 15001 characters, the service takes 15000; "
         "shorten descriptions and instructions, or split the config in two"
