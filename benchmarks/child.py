@@ -1,0 +1,91 @@
+"""One measured run of `enrich` in a process of its own; prints what it knows of itself as JSON.
+
+    python -m benchmarks.child run CONFIG TABLE OUTPUT LEDGER
+    python -m benchmarks.child plan CONFIG TABLE LEDGER
+
+The steps of the pipeline are wrapped from outside, to tell where time and memory go.
+"""
+
+import json
+import resource
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import enrich
+from enrich import pipeline
+
+PHASES: dict[str, dict[str, float]] = {}
+
+
+@contextmanager
+def phase(name: str) -> Iterator[None]:
+    """Add what happens inside to a phase."""
+    began, cpu = time.perf_counter(), _cpu_s()
+    try:
+        yield
+    finally:
+        PHASES[name] = {
+            "wall_s": time.perf_counter() - began,
+            "cpu_s": _cpu_s() - cpu,
+            "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        }
+
+
+def _cpu_s() -> float:
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return used.ru_utime + used.ru_stime
+
+
+def _timed(name: str, step: Callable[..., Any]) -> Callable[..., Any]:
+    def call(*args: Any, **options: Any) -> Any:
+        with phase(name):
+            return step(*args, **options)
+
+    return call
+
+
+def _timed_async(name: str, step: Callable[..., Any]) -> Callable[..., Any]:
+    async def call(*args: Any, **options: Any) -> Any:
+        with phase(name):
+            return await step(*args, **options)
+
+    return call
+
+
+def run(config: str, table: str, output: str, ledger: str) -> dict[str, Any]:
+    """Enrich a table, phase by phase."""
+    pipeline.prepare = _timed("open", pipeline.prepare)  # type: ignore[attr-defined]
+    pipeline.compare = _timed("plan", pipeline.compare)  # type: ignore[assignment]
+    pipeline.ask = _timed_async("ask", pipeline.ask)  # type: ignore[attr-defined]
+    pipeline._write = _timed("write", pipeline._write)  # type: ignore[assignment]
+    report = enrich.run(config, table, output=output, ledger=ledger)
+    outcome = report.outcome
+    return {
+        "rows": report.receipt.rows_in,
+        "exit_code": int(report.exit_code),
+        "runs_paid": report.receipt.runs_paid,
+        "doubtful": report.doubtful,
+        "answers": dict(report.receipt.answers),
+        "bytes_read": outcome.bytes_read,
+        "result_bytes": outcome.result_bytes,
+        "commits": outcome.commits,
+        "groups": len(outcome.groups),
+        "output_bytes": Path(output).stat().st_size,
+    }
+
+
+def plan(config: str, table: str, ledger: str) -> dict[str, Any]:
+    """Plan a table."""
+    with phase("plan"):
+        planned = enrich.plan(config, table, ledger=ledger)
+    return {"rows": planned.rows, "distinct": planned.distinct_inputs, "runs": planned.runs}
+
+
+if __name__ == "__main__":
+    command = {"run": run, "plan": plan}[sys.argv[1]]
+    told = command(*sys.argv[2:])
+    print(json.dumps({**told, "phases": PHASES}))
