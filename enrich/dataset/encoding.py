@@ -8,7 +8,7 @@ import io
 import re
 from dataclasses import replace
 from pathlib import Path
-from typing import BinaryIO, Final, Protocol, cast
+from typing import Final, Protocol
 
 import msgspec
 import polars as pl
@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from enrich.dataset.cells import json_lines, safe_cells, text_cells
+from enrich.dataset.files import Outlet
 from enrich.dataset.formats import KNOWN_SUFFIXES, TableFormat, named_format
 from enrich.dataset.layout import Layout
 from enrich.dataset.ndjson import NdjsonBatch
@@ -53,7 +54,7 @@ def output_format(path: Path, like: Table) -> TableFormat:
     return kept if named.kind == like.format.kind else replace(kept, delimiter=named.delimiter)
 
 
-def make_encoder(file: BinaryIO, form: TableFormat, layout: Layout, *, neutralise: bool) -> Encoder:
+def make_encoder(file: Outlet, form: TableFormat, layout: Layout, *, neutralise: bool) -> Encoder:
     """The encoder of a format, its header written."""
     if form.kind == "parquet":
         return ParquetEncoder(file, layout)
@@ -66,13 +67,13 @@ def make_encoder(file: BinaryIO, form: TableFormat, layout: Layout, *, neutralis
 class Sink:
     """Bytes into a file, compressed on the way."""
 
-    def __init__(self, file: BinaryIO, compression: str | None) -> None:
+    def __init__(self, file: Outlet, compression: str | None) -> None:
         self._file = file
         self._compressor: gzip.GzipFile | pa.NativeFile | None = None
         if compression == "gzip":  # no name and no time in its header: the same rows are the same bytes
             self._compressor = gzip.GzipFile("", "wb", _GZIP_LEVEL, file, mtime=0)
         elif compression == "zstd":
-            self._compressor = pa.CompressedOutputStream(pa.PythonFile(_Unclosed(file), "w"), "zstd")
+            self._compressor = pa.CompressedOutputStream(pa.PythonFile(file, "w"), "zstd")
 
     def write(self, data: bytes) -> None:
         (self._compressor or self._file).write(data)
@@ -80,19 +81,6 @@ class Sink:
     def close(self) -> None:
         if self._compressor is not None:
             self._compressor.close()
-
-
-class _Unclosed(io.RawIOBase):
-    """A file for a writer that would close it."""
-
-    def __init__(self, file: BinaryIO) -> None:
-        self._file = file
-
-    def writable(self) -> bool:
-        return True
-
-    def write(self, data: object) -> int:
-        return self._file.write(cast(bytes, data))
 
 
 class DelimitedEncoder:
@@ -191,7 +179,7 @@ def _with_keys(line: bytes, keys: bytes) -> bytes:
 class ParquetEncoder:
     """Parquet: a Parquet input's Arrow columns go through, with columns added at their end."""
 
-    def __init__(self, file: BinaryIO, layout: Layout) -> None:
+    def __init__(self, file: Outlet, layout: Layout) -> None:
         self._layout = layout
         self._schema = _arrow_schema(layout)
         self._held: list[pa.RecordBatch] = []

@@ -11,13 +11,14 @@ All that touches the disk goes through `Files`, the one place to make a disk fai
 
 import errno
 import fcntl
+import io
 import os
 import secrets
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Any, BinaryIO, Final
 
 from enrich.errors import OutputError
 
@@ -38,6 +39,10 @@ class Files:
         """A new file, open for writing; its permissions are the umask's."""
         return path.open("xb", buffering=1 << 20)
 
+    def may_write(self, path: Path) -> bool:
+        """Whether the permissions of an existing file let it be written."""
+        return os.access(path, os.W_OK)
+
     def sync(self, file: BinaryIO) -> None:
         """Return when all that was written to the file is on the disk."""
         file.flush()
@@ -54,6 +59,26 @@ class Files:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+class Outlet(io.RawIOBase):
+    """A file for whoever writes to it as late as in its destructor, or would close it.
+
+    When it is shut, what still comes is thrown away, and the file can be closed.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file: BinaryIO | None = file
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        return len(data) if self._file is None else self._file.write(data)
+
+    def shut(self) -> None:
+        """Let nothing more through."""
+        self._file = None
 
 
 @contextmanager

@@ -8,6 +8,7 @@ import polars as pl
 from polars.exceptions import PolarsError
 
 from enrich.dataset.cells import text_cells
+from enrich.dataset.ndjson import NdjsonTable
 from enrich.dataset.parquet import ParquetTable
 from enrich.dataset.tables import Batch, Table
 from enrich.errors import OutputError
@@ -52,6 +53,8 @@ class Layout:
 
     def typed(self, answers: pl.DataFrame) -> pl.DataFrame:
         """The answers with the types of their columns. Raises OutputError for one that does not fit."""
+        if isinstance(self.table, NdjsonTable):  # a value of any type can stand at any key
+            return answers.select(pl.col(name).cast(column.dtype) for name, column in self.columns.items())
         return pl.DataFrame([self._typed(answers[name]) for name in self.columns])
 
     def kept(self, name: str, answers: pl.DataFrame) -> pl.Series | None:
@@ -63,7 +66,7 @@ class Layout:
         if name not in answers.columns:
             return batch.frame[name]
         kept = self.kept(name, answers)
-        return answers[name] if kept is None else batch.frame[name].zip_with(kept, answers[name])
+        return answers[name] if kept is None else batch.frame[name].zip_with(kept, self._typed(answers[name]))
 
     def _typed(self, column: pl.Series) -> pl.Series:
         dtype = self.dtype(column.name)

@@ -1,6 +1,5 @@
 """Where the output may go: all that can be known of it before anything is sent."""
 
-import os
 import shutil
 import stat
 from collections.abc import Sequence
@@ -23,31 +22,39 @@ def check_output_path(
 
     Whether the disk lets it is tried with an empty file beside it.
     """
+    files = files or Files()
     Layout(table, columns)
     if named_format(path) is None:
         raise OutputError(f"{path}: unknown kind of table; give an output named {KNOWN_SUFFIXES}")
     if path.is_symlink() and not path.exists():
         raise OutputError(f"{path}: is a link to {path.readlink()}, which is not there; mend it or remove it")
-    folder = path.resolve().parent
+    target = path.resolve()
+    folder = target.parent
     if not folder.is_dir():
         raise OutputError(f"{path}: there is no folder {folder}; make it, or give another output")
-    if path.exists():
-        _check_target(path, table, folder)
+    if target.exists():
+        _check_target(path, target, table, files)
     _check_space(path, table, folder)
-    NewFile(path, files or Files()).discard()
+    NewFile(path, files).discard()
 
 
-def _check_target(path: Path, table: Table, folder: Path) -> None:
-    status = path.stat()
-    if path.samefile(table.path):
+def refuse_input(path: Path, table: Table) -> None:
+    """Raise OutputError when `path` names the table's own file, by whatever name or link."""
+    target = path.resolve()
+    if target.exists() and target.samefile(table.path):
         raise OutputError(f"{path}: is the input itself, which is never overwritten; give another output")
+
+
+def _check_target(path: Path, target: Path, table: Table, files: Files) -> None:
+    refuse_input(path, table)
+    status = target.stat()
     if stat.S_ISDIR(status.st_mode):
         raise OutputError(f"{path}: is a folder; give the name of a file")
     if not stat.S_ISREG(status.st_mode):
         raise OutputError(f"{path}: is no regular file, and a table is put in its place whole; name a file")
-    if not os.access(path, os.W_OK):
+    if not files.may_write(target):
         raise OutputError(f"{path}: is read-only; allow writing to it, or give another output")
-    if status.st_dev != folder.stat().st_dev:
+    if status.st_dev != target.parent.stat().st_dev:
         raise OutputError(f"{path}: is mounted from elsewhere and can't be replaced; give another output")
 
 

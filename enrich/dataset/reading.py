@@ -6,7 +6,7 @@ from enrich.dataset.delimited import open_delimited
 from enrich.dataset.formats import named_format
 from enrich.dataset.ndjson import open_ndjson
 from enrich.dataset.parquet import open_parquet
-from enrich.dataset.streams import check_suffix, reading
+from enrich.dataset.streams import reading, unknown_kind
 from enrich.dataset.tables import Table
 
 
@@ -20,7 +20,7 @@ def open_table(
     """
     named = named_format(path)
     if named is None:
-        raise check_suffix(path)
+        raise unknown_kind(path)
     with reading(path):
         if named.kind == "parquet":
             return open_parquet(path, named)

@@ -93,13 +93,9 @@ def read_header(path: Path, stream: IO[bytes], dialect: Dialect, newline: str) -
         except csv.Error as error:
             raise table_error(path, [_quoting_fault(reader, error)]) from None
         if names is None:
-            raise TableError(
-                str(path), [Fault("the file is empty", hint="its first line must name the columns")]
-            )
+            raise TableError(str(path), [Fault("the file is empty", hint="its first line must name the columns")])
         if not names:
-            raise TableError(
-                str(path), [Fault("the first line is blank", 1, hint="it must name the columns")]
-            )
+            raise TableError(str(path), [Fault("the first line is blank", 1, hint="it must name the columns")])
         faults = _text_faults(reader) + name_faults(names, 1)
         size = len("".join(reader.raw).encode(errors="surrogateescape"))
         return Header(tuple(names), size, is_sound=not faults and not _stray_break(reader))
@@ -196,8 +192,8 @@ def _ragged(line: int, cells: int, header: int) -> Fault:
 def _quoting_fault(reader: RecordReader, error: csv.Error) -> Fault:
     """What is wrong with the quotes of the reader's current record, on the line where the quote opens."""
     text = "".join(reader.raw)
-    wrong = _wrong_quote(text, reader.dialect)
-    if wrong is None or len(text) > MAX_RECORD_BYTES:
+    wrong = _wrong_quote(text, reader.dialect) if len(text) <= MAX_RECORD_BYTES else None
+    if wrong is None:
         return Fault(f"{error}, from this line on", reader.line, hint=_QUOTE_HINT)
     cell, opened, closed = wrong
     line = reader.line + text.count(reader.newline[-1:], 0, opened)

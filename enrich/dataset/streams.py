@@ -43,10 +43,15 @@ def reading(path: Path) -> Iterator[None]:
     except IsADirectoryError:
         raise TableError(str(path), [Fault("this is a folder, not a table", hint="name a file")]) from None
     except (gzip.BadGzipFile, EOFError, zlib.error, pa.ArrowException) as error:
-        fault = Fault(f"the file is damaged: {error}", hint="fetch or write it again")
-        raise TableError(str(path), [fault]) from None
+        raise _damaged(path, error) from None
     except OSError as error:
-        raise TableError(str(path), [Fault(f"can't be read: {error.strerror or error}")]) from None
+        if error.errno is None:  # from a decompressor, not from the disk
+            raise _damaged(path, error) from None
+        raise TableError(str(path), [Fault(f"can't be read: {error.strerror}")]) from None
+
+
+def _damaged(path: Path, error: Exception) -> TableError:
+    return TableError(str(path), [Fault(f"the file is damaged: {error}", hint="fetch or write it again")])
 
 
 def open_bytes(path: Path, compression: str | None) -> IO[bytes]:
@@ -165,7 +170,7 @@ class _Transcoded(io.RawIOBase):
         super().close()
 
 
-def check_suffix(path: Path) -> TableError:
+def unknown_kind(path: Path) -> TableError:
     """The error for a name that promises no table."""
-    message = f"unknown kind of table {''.join(path.suffixes) or path.name!r}"
+    message = f"unknown kind of table {''.join(path.suffixes) or path.name}"
     return TableError(str(path), [Fault(message, hint=f"give a file named {KNOWN_SUFFIXES}")])

@@ -14,10 +14,12 @@ import polars as pl
 
 from enrich.dataset.delimited import DelimitedTable
 from enrich.dataset.encoding import Encoder, make_encoder, output_format
-from enrich.dataset.files import Files, NewFile, writing
+from enrich.dataset.files import Files, NewFile, Outlet, writing
 from enrich.dataset.layout import AnswerColumn, Layout
 from enrich.dataset.ndjson import NdjsonTable
 from enrich.dataset.parquet import ParquetTable
+from enrich.dataset.paths import refuse_input
+from enrich.dataset.streams import reading
 from enrich.dataset.tables import Batch, Table
 from enrich.errors import OutputError, TableError
 
@@ -50,10 +52,12 @@ class TableWriter:
         self._layout = Layout(like, columns)
         self._rows = 0
         self._is_closed = False
+        refuse_input(path, like)
         self._new = NewFile(path, files or Files())
+        self._outlet = Outlet(self._new.file)
         try:
             with writing(path):
-                self._encoder: Encoder = make_encoder(self._new.file, self.format, self._layout, neutralise=neutralise)
+                self._encoder: Encoder = make_encoder(self._outlet, self.format, self._layout, neutralise=neutralise)
         except BaseException:
             self.abort()
             raise
@@ -91,12 +95,14 @@ class TableWriter:
             self._verify()
             self._new.commit()
         except BaseException:
-            self._new.discard()
+            self.abort()
             raise
+        self._outlet.shut()
 
     def abort(self) -> None:
         """Give the file up: what stood at `path` still stands."""
         self._is_closed = True
+        self._outlet.shut()
         self._new.discard()
 
     def _check_rows(self) -> None:
@@ -105,7 +111,8 @@ class TableWriter:
 
     def _verify(self) -> None:
         try:
-            written = _TABLES[self.format.kind](self._new.temporary, self.format)
+            with reading(self._new.temporary):
+                written = _TABLES[self.format.kind](self._new.temporary, self.format)
         except TableError as error:
             raise self._unreadable(str(error)) from error
         if written.height != self._rows:

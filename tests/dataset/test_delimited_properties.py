@@ -59,7 +59,7 @@ def test_a_table_comes_out_cell_for_cell_in_its_own_dialect(
     assert rows_of(opened, 2) == rows_of(opened)
 
     name = "".join(table[0]) + "+"
-    answers = [f"{n}'s \"answer\",;" for n in range(opened.height)]
+    answers = [f'{n}\'s "answer",;' for n in range(opened.height)]
     out = write(tmp_path / "out.csv", opened, {name: answers}, files=Unsynced(), neutralise=False)
 
     raw = out.read_bytes()
@@ -85,9 +85,13 @@ def test_any_text_is_read_as_the_csv_module_reads_it_or_refused_with_a_line(tmp_
     try:
         table = open_table(source, delimiter=",", quote='"')
     except TableError as error:
-        assert not text or all(fault.line for fault in error.faults if not fault.message.startswith("and "))
-        return
+        faults = [fault for fault in error.faults if not fault.message.startswith("and ")]
+    else:
+        faults = None
 
+    if faults is not None:
+        assert not text or all(fault.line for fault in faults)
+        return
     header, *rows = csv_rows(text)
     assert table.columns == tuple(header)
     if len(header) == 1:
