@@ -13,11 +13,14 @@ from hypothesis import HealthCheck, settings
 
 from enrich.dataset import AnswerColumn, Files, Table, TableWriter, open_table
 
-thorough = settings(
-    max_examples=int(os.environ.get("ENRICH_HYPOTHESIS_EXAMPLES", "500")),
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
+
+def examples(count: int) -> settings:
+    """So many examples in a normal run; all night long as many as ENRICH_HYPOTHESIS_EXAMPLES says."""
+    return settings(
+        max_examples=int(os.environ.get("ENRICH_HYPOTHESIS_EXAMPLES", count)),
+        deadline=None,
+        suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    )
 
 
 class Unsynced(Files):

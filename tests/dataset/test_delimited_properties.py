@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
-from table_files import Unsynced, csv_rows, csv_text, rows_of, thorough, write
+from table_files import Unsynced, csv_rows, csv_text, examples, rows_of, write
 
 from enrich.dataset import open_table
 from enrich.dataset.delimited import record_blocks
@@ -40,7 +40,7 @@ dialects = st.fixed_dictionaries(
 )
 
 
-@thorough
+@examples(500)
 @given(table=tables(), dialect=dialects, encoding=st.sampled_from(["utf-8", "utf-8-sig", "utf-16"]))
 def test_a_table_comes_out_cell_for_cell_in_its_own_dialect(
     tmp_path: Path, table: list[list[str]], dialect: dict[str, Any], encoding: str
@@ -70,7 +70,7 @@ def test_a_table_comes_out_cell_for_cell_in_its_own_dialect(
     assert raw.decode(encoding).count(line_break) == csv_text(expected, **dialect).count(line_break)
 
 
-@thorough
+@examples(500)
 @given(st.text(st.sampled_from('ab,"\r\n \ufeffé'), max_size=24))
 @example('a,b\n"x"y,z\n')
 @example('a,b\nx,5" pipe\n')
@@ -115,7 +115,7 @@ class Trickle(io.RawIOBase):
         return piece
 
 
-@thorough
+@examples(200)
 @given(table=tables(), sizes=st.lists(st.integers(1, 9)), crlf=st.booleans())
 def test_wherever_a_text_is_cut_its_blocks_are_whole_records(
     table: list[list[str]], sizes: list[int], crlf: bool
@@ -131,7 +131,7 @@ def test_wherever_a_text_is_cut_its_blocks_are_whole_records(
     assert sum(count for count in counts if count) == len(table)
 
 
-@thorough
+@examples(100)
 @given(table=tables(), delimiter=st.sampled_from(DELIMITERS), everything_quoted=st.booleans())
 def test_the_delimiter_is_found(
     tmp_path: Path, table: list[list[str]], delimiter: str, everything_quoted: bool

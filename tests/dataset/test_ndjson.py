@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from table_files import Unsynced, enriched, rows_of, thorough, write
+from table_files import Unsynced, enriched, examples, rows_of, write
 
 from enrich.dataset import AnswerColumn, open_table
 
@@ -29,7 +29,7 @@ def literally(text: bytes) -> Any:
     return json.loads(text, parse_float=str, parse_int=str, object_pairs_hook=list)
 
 
-@thorough
+@examples(200)
 @given(rows=st.lists(objects, min_size=1, max_size=5), gap=st.sampled_from(["", " "]))
 def test_every_object_comes_out_as_it_was_with_keys_added(tmp_path: Path, rows: list[dict[str, str]], gap: str) -> None:
     rows = [{"first": "1"}, *rows]

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from table_files import Unsynced, enriched, rows_of, thorough, write
+from table_files import Unsynced, enriched, examples, rows_of, write
 
 from enrich.dataset import AnswerColumn, open_table
 
@@ -120,7 +120,7 @@ def test_answers_have_the_types_that_they_are_given(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
-@thorough
+@examples(100)
 @given(
     rows=st.lists(
         st.fixed_dictionaries(
