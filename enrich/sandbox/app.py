@@ -22,7 +22,7 @@ from enrich.sandbox.connection import Connection, NoAnswer
 from enrich.sandbox.creating import create_runs, refuse_by_fault, wants_elements
 from enrich.sandbox.framing import stream_bytes
 from enrich.sandbox.problems import ServiceError
-from enrich.sandbox.rendering import group_json, run_input, run_json, run_result
+from enrich.sandbox.rendering import group_json, run_input, run_json, run_result, runs_as_they_are
 from enrich.sandbox.requests import (
     group_metadata,
     query_flag,
@@ -58,6 +58,7 @@ def create_app(settings: SandboxSettings, *, clock: Callable[[], float] = time.t
     own = {
         "/sandbox/bill": _bill,
         "/sandbox/requests": _requests,
+        "/sandbox/runs": _runs,
     }
     routes = [
         Route(prefix + path, _guarded(service, call, f"{method} {prefix}{path}"), methods=[method])
@@ -283,6 +284,10 @@ async def _bill(service: Service, request: Request) -> Response:
 
 async def _requests(service: Service, _: Request) -> Response:
     return _json(msgspec.json.encode(dict(service.requests)))
+
+
+async def _runs(service: Service, _: Request) -> Response:
+    return _json(runs_as_they_are(service.registry))
 
 
 CALLS: Mapping[tuple[str, str], Call] = {

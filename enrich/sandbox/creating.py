@@ -24,6 +24,7 @@ ABSURD_RETRY_AFTER = "99999999999999999999"
 
 _STATUS_WORDS = {
     401: "Unauthorized: invalid or missing credentials",
+    403: "Forbidden: this account may not do that",
     408: "Request timed out",
     409: "Conflict",
     422: "Unprocessable content: request validation error",
@@ -97,6 +98,8 @@ def _refuse(service: Service, request: Request, runs: Sequence[RunRequest]) -> N
     credit = plan.take("no-credit")
     if credit is not None and _exceeds(service, runs, credit.word):
         raise ServiceError(402, "Payment required: insufficient credit in account")
+    if plan.take("forbidden"):
+        raise _failure(403)
     echo = plan.take("key-echo")
     if echo is not None:
         key = request.headers.get("x-api-key", "")

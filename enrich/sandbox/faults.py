@@ -111,6 +111,7 @@ _TABLE = (
         "A POST is answered 402 if more than LIMIT (`5usd` or `100runs`) would be under way with its runs.",
         _LIMIT,
     ),
+    FaultKind("forbidden", "post", "A POST that creates runs is answered 403, as if the account were not allowed to."),
     FaultKind(
         "key-echo",
         "post",

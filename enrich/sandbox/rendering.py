@@ -7,7 +7,7 @@ import msgspec
 
 from enrich.sandbox.answers import Answers, Question
 from enrich.sandbox.problems import error_body
-from enrich.sandbox.registry import Group, Run, Status
+from enrich.sandbox.registry import Group, Registry, Run, Status
 
 Json = Any
 
@@ -45,6 +45,15 @@ class _RunEvent(msgspec.Struct):
 class _RunResult(msgspec.Struct):
     run: RunJson
     output: Json
+
+
+class _RunAsItIs(msgspec.Struct):
+    run_id: str
+    group: str | None
+    task: str
+    status: Status
+    processor: str
+    input: Json
 
 
 class _OnlyMetadata(msgspec.Struct):
@@ -156,3 +165,21 @@ def group_json(group: Group, status: Json) -> bytes:
 def status_event(event_id: str, status: Json) -> bytes:
     """A `task_group_status` event."""
     return msgspec.json.encode({"type": "task_group_status", "event_id": event_id, "status": status})
+
+
+def runs_as_they_are(registry: Registry) -> bytes:
+    """Every run that the service has, in order of creation: what no fault can hide."""
+    now = registry.now()
+    return msgspec.json.encode(
+        [
+            _RunAsItIs(
+                run_id=run.run_id,
+                group=run.group.group_id if run.group is not None else None,
+                task=run.request.task,
+                status=run.status(now),
+                processor=run.request.processor.name,
+                input=msgspec.json.decode(run.request.raw, type=_OnlyInput).input,
+            )
+            for run in registry.runs.values()
+        ]
+    )

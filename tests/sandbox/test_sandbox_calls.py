@@ -212,6 +212,7 @@ def test_the_key_is_checked(serve_with: Start, api_key: str | None, sent: str | 
         pytest.param("DELETE", "/v1/tasks/groups", id="no-such-method"),
         pytest.param("GET", "/sandbox/bill", id="bill"),
         pytest.param("GET", "/sandbox/requests", id="requests"),
+        pytest.param("GET", "/sandbox/runs", id="runs"),
     ],
 )
 def test_every_answer_says_that_it_is_the_sandboxs(sandbox: Sandbox, method: str, path: str) -> None:
@@ -238,6 +239,18 @@ def test_requests_are_counted_by_method_and_route(sandbox: Sandbox) -> None:
         "POST /v1/tasks/groups/{taskgroup_id}/runs": 1,
         "GET /v1/tasks/groups/{taskgroup_id}/runs": 2,
     }
+
+
+def test_every_run_can_be_seen_as_it_is_whatever_a_listing_shows(serve_with: Start) -> None:
+    sandbox = serve_with(faults=("listing-lag=1m", "run-failed=1x"))
+    group = sandbox.group_of(company(1), company(2))
+    assert sandbox.listing(group) == []
+    runs = sandbox.http.get("/sandbox/runs").json()
+    assert [(run["task"], run["status"], run["input"]["company_name"]) for run in runs] == [
+        ("task-1", "failed", "Company 1"),
+        ("task-2", "completed", "Company 2"),
+    ]
+    assert {(run["group"], run["processor"]) for run in runs} == {(group, "core")}
 
 
 def test_the_bill_counts_runs_dollars_and_doubles(sandbox: Sandbox) -> None:

@@ -144,6 +144,13 @@ def test_unauthorized_midway(serve_with: Start) -> None:
     assert codes == [200, 200, 401, 401, 200]
 
 
+def test_forbidden_creates_nothing(serve_with: Start) -> None:
+    sandbox = serve_with(faults=("forbidden=1x",))
+    group = sandbox.create_group()
+    assert [sandbox.add(group, companies(1)).status_code for _ in range(2)] == [403, 200]
+    assert sandbox.bill()["runs"] == 1
+
+
 def test_rate_limited_has_four_forms_of_retry_after(serve_with: Start) -> None:
     forms = ("seconds", "date", "absent", "absurd")
     faults = [f"rate-limited={form},1x@{place}" for place, form in enumerate(forms, start=1)]
