@@ -73,6 +73,7 @@ class _Output(msgspec.Struct):
 
 
 class _Run(msgspec.Struct):
+    run_id: str | None = None
     interaction_id: str | None = None
 
 
@@ -128,6 +129,11 @@ def _validator(field: Field, bounds: tuple[int, int] | None) -> Any:
 def interaction_of(raw: bytes) -> str | None:
     """The interaction id of a result: what a later run may build on."""
     return _RESULT.decode(raw).run.interaction_id
+
+
+def is_of_run(raw: bytes, run_id: str) -> bool:
+    """Whether a result is that of a run: it names the run, as bytes or else as JSON reads them."""
+    return run_id.encode() in raw or _RESULT.decode(raw).run.run_id == run_id
 
 
 class Citation(msgspec.Struct):

@@ -75,6 +75,7 @@ async def run(
         if summary.due or ledger.open_submissions():
             if not options.sandbox:
                 check_key(job)
+            await run_sync(ledger.check_whole)
             agreed = not summary.due or await consent(job, summary)
             stop.check()
             if not agreed:

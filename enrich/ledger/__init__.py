@@ -7,7 +7,7 @@ a second instance out, `Worklist` is the scratch table of a plan.
 from enrich.ledger.lock import InstanceLock
 from enrich.ledger.overview import JobLine, Overview, Unresolved, read_overview
 from enrich.ledger.recorder import Recorder, open_recorder
-from enrich.ledger.refusals import ledger_refusals
+from enrich.ledger.refusals import damaged, ledger_refusals
 from enrich.ledger.store import (
     ExtraRun,
     Held,
@@ -27,8 +27,8 @@ __all__ = [
     "ExtraRun",
     "Held",
     "InstanceLock",
-    "JobLine",
     "Intent",
+    "JobLine",
     "Ledger",
     "LedgerTotals",
     "LiveRun",
@@ -41,6 +41,7 @@ __all__ = [
     "Unresolved",
     "Wanted",
     "Worklist",
+    "damaged",
     "ledger_refusals",
     "open_recorder",
     "read_overview",

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Final
 
 from enrich.errors import LedgerError
-from enrich.ledger.store import damaged
 
 _REASONS: Final = {
     "SQLITE_FULL": "the disk is full (the ledger's, or that of temporary files)",
@@ -19,6 +18,7 @@ _REASONS: Final = {
     "SQLITE_PERM": "permission denied",
 }
 _DAMAGE: Final = ("SQLITE_CORRUPT", "SQLITE_NOTADB")
+_NO_TEXT: Final = "Could not decode to UTF-8"  # the sqlite3 module's own words, without a code
 
 
 @contextmanager
@@ -28,7 +28,7 @@ def ledger_refusals(path: Path) -> Iterator[None]:
         yield
     except (sqlite3.OperationalError, sqlite3.DatabaseError) as error:
         name = getattr(error, "sqlite_errorname", "")
-        if name.startswith(_DAMAGE):
+        if name.startswith(_DAMAGE) or str(error).startswith(_NO_TEXT):
             raise damaged(path, str(error)) from None
         reason = next((words for code, words in _REASONS.items() if name.startswith(code)), None)
         if reason is None:
@@ -37,3 +37,11 @@ def ledger_refusals(path: Path) -> Iterator[None]:
             f"{path}: the ledger can't be used: {reason} ({error}). Nothing more was sent; what was paid for is in the "
             "ledger or at the service, and the same command goes on when this is mended"
         ) from None
+
+
+def damaged(path: Path | None, what: str) -> LedgerError:
+    """The error for a ledger that can't be trusted."""
+    return LedgerError(
+        f"{path}: the ledger is damaged ({what}); nothing more was sent. Rebuild it from the service's own records"
+        " with `enrich recover --replace`, for free, or restore it from a copy"
+    )

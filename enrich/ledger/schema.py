@@ -5,6 +5,7 @@ docs/ledger.md describes the tables for readers with other tools.
 
 import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from typing import Final
 
 APPLICATION_ID: Final = 0x656E7269  # "enri": tells `file` and us that a database is a ledger
@@ -64,9 +65,9 @@ CREATE INDEX submission_watched ON submission (watched) WHERE watched;
 CREATE TABLE run (
     submission_id INTEGER NOT NULL REFERENCES submission,
     n             INTEGER NOT NULL,
-    input_key     BLOB NOT NULL,
-    generation    INTEGER NOT NULL,
-    state         INTEGER NOT NULL DEFAULT 0,
+    input_key     BLOB NOT NULL CHECK (length(input_key) = 16),
+    generation    INTEGER NOT NULL CHECK (generation >= 0),
+    state         INTEGER NOT NULL DEFAULT 0 CHECK (state BETWEEN 0 AND 5),
     run_id        TEXT,
     at            INTEGER,
     block_id      INTEGER,
@@ -106,3 +107,20 @@ def create(connection: sqlite3.Connection) -> None:
         f"BEGIN IMMEDIATE; {_TABLES} PRAGMA application_id = {APPLICATION_ID}; "
         f"PRAGMA user_version = {VERSION}; COMMIT;"
     )
+
+
+def shape(connection: sqlite3.Connection) -> set[tuple[str, str]]:
+    """Every table with every column it has."""
+    tables = connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'").fetchall()
+    return {
+        (table, column)
+        for (table,) in tables
+        for (column,) in connection.execute("SELECT name FROM pragma_table_info(?)", (table,))
+    }
+
+
+def expected_shape() -> set[tuple[str, str]]:
+    """The tables and columns of the newest version."""
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
+        create(connection)
+        return shape(connection)

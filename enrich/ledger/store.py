@@ -21,6 +21,9 @@ from enrich.clock import Stamp
 from enrich.errors import LedgerError
 from enrich.keys import fieldset_key, task_key
 from enrich.ledger import blocks, schema
+from enrich.ledger.groups import add_groups, complete_groups, groups_file
+from enrich.ledger.lock import InstanceLock
+from enrich.ledger.refusals import damaged, ledger_refusals
 
 SubmissionState = Literal["sending", "unknown", "open", "done", "refused"]
 ServiceKind = Literal["service", "sandbox"]
@@ -143,14 +146,16 @@ class Ledger:
         self.path = path
         self._db = connection
         self._submissions: dict[int, tuple[frozenset[str], str]] = {}
+        self._new_groups: list[str] = []
 
     # ------------------------------------------------------------------ opening
 
     @classmethod
-    def open(cls, path: Path) -> "Ledger":
+    def open(cls, path: Path, *, may_lack_groups: bool = False) -> "Ledger":
         """Open the ledger at `path`, made if absent (folder 0700, file 0600), checked if present.
 
-        Raises LedgerError when it is damaged, not a ledger, or of a newer version.
+        Raises LedgerError when it is damaged, not a ledger, of a newer version, or lacks groups that it paid through:
+        a deleted ledger or an old copy, which only recovery may open.
         """
         path = path.resolve()
         cls.make_folder(path)
@@ -163,11 +168,13 @@ class Ledger:
             ) from None
         ledger = cls(sqlite3.connect(path, isolation_level=None, check_same_thread=False), path)
         try:
-            ledger._prepare()
-        except sqlite3.DatabaseError as error:
+            with ledger_refusals(path):
+                ledger._prepare()
+                ledger._compare_groups(may_lack_groups=may_lack_groups)
+        except UnicodeDecodeError as error:  # SQLite's complaint quotes what it can't read
             ledger.close()
             raise damaged(path, str(error)) from None
-        except LedgerError:
+        except BaseException:
             ledger.close()
             raise
         return ledger
@@ -188,20 +195,32 @@ class Ledger:
     def reader(cls, path: Path) -> "Ledger":
         """A read-only view of the ledger at `path`, beside the one that writes.
 
-        Raises LedgerError where there is none, or it can't be read.
+        One of an older version is brought up to date first. Raises LedgerError where there is none, or it can't be
+        read.
         """
         path = path.resolve()
         if not path.exists():
             raise LedgerError(f"{path}: there is no ledger here yet; `enrich run` makes one")
+        ledger = cls._read_only(path)
+        if ledger._version() < schema.VERSION:
+            ledger.close()
+            with InstanceLock(path):
+                cls.open(path, may_lack_groups=True).close()
+            ledger = cls._read_only(path)
+        return ledger
+
+    @classmethod
+    def _read_only(cls, path: Path) -> "Ledger":
         uri = path.as_uri() + "?mode=ro"
         connection = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
         connection.execute("PRAGMA cache_size = -8000")
         ledger = cls(connection, path)
         try:
-            ledger._check_version()
-        except sqlite3.DatabaseError as error:
+            with ledger_refusals(path):
+                ledger._version()
+        except BaseException:
             ledger.close()
-            raise damaged(path, str(error)) from None
+            raise
         return ledger
 
     @classmethod
@@ -226,19 +245,25 @@ class Ledger:
 
     def _prepare(self) -> None:
         db = self._db
+        db.execute("PRAGMA busy_timeout = 5000")
+        new = db.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0] == 0
+        if not new:
+            self._version()  # before anything is changed in what may be no ledger
         db.execute("PRAGMA journal_mode = WAL")
         db.execute("PRAGMA synchronous = FULL")
         db.execute("PRAGMA cache_size = -16000")
-        db.execute("PRAGMA busy_timeout = 5000")
         db.execute(f"PRAGMA wal_autocheckpoint = {_WAL_PAGES}")
-        if db.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0] == 0:
+        if new:
             schema.create(db)
-        self._check_version()
+        self._migrate()
+        if schema.shape(db) != schema.expected_shape():
+            raise damaged(self.path, "its tables are not those of a ledger")
         problems = [row[0] for row in db.execute("PRAGMA quick_check(3)")]
         if problems != ["ok"]:
             raise damaged(self.path, "; ".join(problems))
 
-    def _check_version(self) -> None:
+    def _version(self) -> int:
+        """The version of the tables. Raises LedgerError for no ledger, and for one newer than this program."""
         (application,) = self._db.execute("PRAGMA application_id").fetchone()
         (version,) = self._db.execute("PRAGMA user_version").fetchone()
         if application != schema.APPLICATION_ID:
@@ -248,10 +273,43 @@ class Ledger:
                 f"{self.path}: made by a newer enrich (ledger version {version}, this one knows up to "
                 f"{schema.VERSION}); update enrich. Nothing was sent"
             )
-        for step in range(version, schema.VERSION):
+        return int(version)
+
+    def _migrate(self) -> None:
+        """Bring the tables up to this program's version, each step and its record in one transaction."""
+        for step in range(self._version(), schema.VERSION):
             with self.transaction():
                 schema.MIGRATIONS[step - 1](self._db)
                 self._db.execute(f"PRAGMA user_version = {step + 1}")
+
+    def _compare_groups(self, *, may_lack_groups: bool) -> None:
+        if self.path is None:
+            return
+        listed = groups_file(self.path)
+        lacking = complete_groups(listed, self.group_ids())
+        if lacking and not may_lack_groups:
+            raise LedgerError(
+                f"{self.path}: the ledger was deleted, or is an old copy: {listed.name} beside it lists"
+                f" {len(lacking)} more of the groups it paid through, such as {lacking[0]}. Nothing was sent. Rebuild"
+                f" what is lost from the service's own records with `enrich recover`, for free; or delete"
+                f" {listed.name}, and pay for those answers again"
+            )
+
+    def check_whole(self) -> None:
+        """Raise LedgerError unless tables, indexes and counts agree: to be sure of before money is spent.
+
+        Takes some 4 s for a million runs; opening checks only what a reader would stumble over.
+        """
+        problems = [row[0] for row in self._db.execute("PRAGMA integrity_check(3)")]
+        if problems != ["ok"]:
+            raise damaged(self.path, "; ".join(problems))
+        wrong = self._db.execute(
+            "SELECT submission_id FROM submission JOIN run USING (submission_id) GROUP BY submission_id"
+            " HAVING completed <> sum(run.state = ?) OR failed <> sum(run.state = ?) OR tasks <> count(*)",
+            (RunState.COMPLETED, RunState.FAILED),
+        ).fetchone()
+        if wrong is not None:
+            raise damaged(self.path, f"submission {wrong[0]} and its runs do not add up")
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -259,10 +317,15 @@ class Ledger:
         self._db.execute("BEGIN IMMEDIATE")
         try:
             yield
+            self._db.execute("COMMIT")
         except BaseException:
-            self._db.execute("ROLLBACK")
+            self._new_groups.clear()
+            if self._db.in_transaction:  # where the disk refuses, SQLite may have ended it by itself
+                self._db.execute("ROLLBACK")
             raise
-        self._db.execute("COMMIT")
+        if self._new_groups and self.path is not None:
+            add_groups(groups_file(self.path), self._new_groups)
+        self._new_groups.clear()
 
     # ------------------------------------------------------------------ transitions
 
@@ -329,6 +392,7 @@ class Ledger:
             "INSERT INTO run (submission_id, n, input_key, generation) VALUES (?, ?, ?, ?)",
             [(submission_id, n, key, generation) for n, (key, generation) in enumerate(intent.tasks)],
         )
+        self._new_groups.append(intent.group_id)
         return submission_id
 
     def record_accepted(self, submission_id: int, run_ids: Sequence[str], runs_cursor: str | None) -> None:
@@ -507,13 +571,21 @@ class Ledger:
     def results(self, block_ids: Iterable[int]) -> Iterator[tuple[int, list[bytes]]]:
         """The raw results of blocks, block by block, in the order asked for. Raises LedgerError for a damaged one."""
         for block_id in block_ids:
-            row = self._db.execute("SELECT size, crc, data FROM block WHERE block_id = ?", (block_id,)).fetchone()
-            if row is None:
-                raise damaged(self.path, f"block {block_id} is missing")
-            try:
-                yield block_id, blocks.unpack(*row)
-            except blocks.CorruptBlockError as error:
-                raise damaged(self.path, f"block {block_id}: {error}") from None
+            yield block_id, self._block(block_id)
+
+    def _block(self, block_id: int) -> list[bytes]:
+        row = self._db.execute("SELECT size, crc, data FROM block WHERE block_id = ?", (block_id,)).fetchone()
+        if row is None:
+            raise damaged(self.path, f"block {block_id} is missing")
+        try:
+            return blocks.unpack(*row)
+        except blocks.CorruptBlockError as error:
+            raise damaged(self.path, f"block {block_id}: {error}") from None
+
+    def group_ids(self) -> list[str]:
+        """The groups of all submissions, oldest first."""
+        rows = self._db.execute("SELECT group_id FROM submission GROUP BY group_id ORDER BY min(submission_id)")
+        return [group_id for (group_id,) in rows]
 
     def open_submissions(self) -> list[OpenSubmission]:
         """Submissions with something left to learn: unresolved, with runs under way, or under watch."""
@@ -654,14 +726,6 @@ class Distinct:
             for key in set(keys)
             if self._db.execute("INSERT OR IGNORE INTO seen (key) VALUES (?)", (key,)).rowcount
         }
-
-
-def damaged(path: Path | None, what: str) -> LedgerError:
-    """The error for a ledger that can't be trusted."""
-    return LedgerError(
-        f"{path}: the ledger is damaged ({what}); nothing was sent. Restore it from a copy, or move it away "
-        "and rebuild it from the service's own records with `enrich recover`"
-    )
 
 
 def _rowid(cursor: sqlite3.Cursor) -> int:

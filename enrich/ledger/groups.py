@@ -1,0 +1,65 @@
+"""The groups a ledger has paid through, one id a line, in a file beside it: what is left when the ledger is lost.
+
+Every ledger that is opened is held against the file. An empty ledger beside a list of groups is one that was deleted,
+a ledger that lacks some of them is an old copy: to ask again what they hold would be to pay for it again. The file is
+a second memory and never the first: the ledger's own transaction is what makes a POST known.
+"""
+
+import os
+import re
+from collections.abc import Collection, Iterable
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from enrich.atomic import write_whole
+from enrich.errors import OutputError
+
+_LINE: Final = re.compile(rb"^([\x21-\x7e]{1,200})\n", re.MULTILINE)  # a line cut short is none
+
+
+def groups_file(ledger: Path) -> Path:
+    """Where the groups of a ledger are listed: `ledger.db` has `ledger.db.groups`."""
+    path = ledger.resolve()
+    return path.with_name(path.name + ".groups")
+
+
+def read_groups(path: Path) -> tuple[str, ...]:
+    """The ids in a list of groups, oldest first; none where there is no list."""
+    return tuple(dict.fromkeys(line.decode() for line in _LINE.findall(_content(path))))
+
+
+def complete_groups(path: Path, held: Collection[str]) -> tuple[str, ...]:
+    """Add to a list what the ledger holds and the list lacks; gives what the list has and the ledger lacks."""
+    listed = read_groups(path)
+    content = _content(path)
+    if content and not content.endswith(b"\n"):  # a line was cut short: what comes next would be added to it
+        with suppress(OutputError):
+            replace_groups(path, listed)
+    new = sorted(set(held).difference(listed))
+    if new:
+        add_groups(path, new)
+    return tuple(group_id for group_id in listed if group_id not in held)
+
+
+def add_groups(path: Path, group_ids: Iterable[str]) -> None:
+    """Add ids at the end. What can't be written now is added when the ledger is opened the next time."""
+    text = "".join(f"{group_id}\n" for group_id in group_ids)
+    with suppress(OSError):
+        file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        try:
+            os.write(file, text.encode("ascii", "replace"))
+        finally:
+            os.close(file)
+
+
+def replace_groups(path: Path, group_ids: Iterable[str]) -> None:
+    """Write the list anew, whole or not at all. Raises OutputError."""
+    write_whole(path, "".join(f"{group_id}\n" for group_id in group_ids).encode("ascii", "replace"))
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""

@@ -1,0 +1,200 @@
+"""A ledger that is not what it was refuses, and says what to do; it never pays again for what it forgot."""
+
+import random
+import shutil
+import sqlite3
+import stat
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from enrich.errors import LedgerError
+from enrich.ledger import Ledger
+from enrich.ledger.groups import add_groups, complete_groups, groups_file, read_groups
+
+
+def deleted(path: Path) -> None:
+    path.unlink()
+
+
+def emptied(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def zeroed(path: Path) -> None:
+    path.write_bytes(bytes(path.stat().st_size))
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def first_page_inverted(path: Path) -> None:
+    content = path.read_bytes()
+    path.write_bytes(bytes(byte ^ 0xFF for byte in content[:4096]) + content[4096:])
+
+
+def other_file(path: Path) -> None:
+    path.write_text("a text that somebody wrote here\n" * 200)
+
+
+@pytest.mark.parametrize("ruin", [deleted, emptied, zeroed, cut, first_page_inverted, other_file])
+def test_a_ruined_ledger_refuses_and_names_the_way_out(desk, ruin: Callable[[Path], None]) -> None:
+    desk.run()
+    bill, posts = desk.service.bill(), desk.service.posts()
+    ruin(desk.ledger)
+
+    with pytest.raises(LedgerError, match="enrich recover"):
+        desk.run()
+
+    assert (desk.service.bill(), desk.service.posts()) == (bill, posts)
+
+
+def test_an_old_copy_of_the_ledger_is_told_from_the_present_one(desk) -> None:
+    desk.run(limit=5)
+    shutil.copy(desk.ledger, desk.folder / "copy.db")
+    desk.run()
+    posts = desk.service.posts()
+    shutil.copy(desk.folder / "copy.db", desk.ledger)
+
+    with pytest.raises(LedgerError, match=r"lists 1 more of the groups it paid through, such as tgrp_.*enrich recover"):
+        desk.run()
+
+    assert desk.service.posts() == posts
+
+
+def test_a_new_beginning_is_possible_by_deleting_the_list_too(desk) -> None:
+    desk.run()
+    desk.ledger.unlink()
+    groups_file(desk.ledger).unlink()
+    desk.rows(3)
+
+    assert desk.run().receipt.runs_paid == 3
+
+
+def test_no_page_that_is_flipped_makes_it_pay_again_or_answer_otherwise(desk, tmp_path: Path) -> None:
+    desk.rows(120)
+    report = desk.run()
+    whole, expected = desk.ledger.read_bytes(), report.output.read_bytes()
+    bill = desk.service.bill()
+    dice = random.Random(11)
+    refusals: list[str] = []
+    for page in range(len(whole) // 4096):
+        content = bytearray(whole)
+        start, length = page * 4096 + dice.randrange(4096), dice.choice((1, 1, 64, 4096))
+        for at in range(start, min(start + length, (page + 1) * 4096)):
+            content[at] ^= dice.randrange(1, 256)
+        desk.ledger.write_bytes(content)
+        try:
+            output = desk.run().output
+        except LedgerError as error:
+            refusals.append(str(error))
+        else:
+            assert output.read_bytes() == expected
+    assert len(refusals) > 10
+    assert all("enrich recover" in refusal for refusal in refusals)
+    assert desk.service.bill() == bill
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param("UPDATE run SET slot = 1 - slot WHERE slot < 2", id="results swapped"),
+        pytest.param("UPDATE run SET slot = 9999 WHERE n = 3", id="no such place"),
+        pytest.param("UPDATE run SET block_id = 9999 WHERE n = 3", id="no such block"),
+    ],
+)
+def test_a_result_in_the_place_of_another_is_noticed(desk, change: str) -> None:
+    desk.run()
+    with sqlite3.connect(desk.ledger) as database:
+        database.execute(change)
+    database.close()
+
+    with pytest.raises(LedgerError, match=r"damaged .*enrich recover --replace"):
+        desk.run()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param("UPDATE run SET state = 3 WHERE n = 2", id="a state"),
+        pytest.param("DELETE FROM run WHERE n = 2", id="a run lost"),
+        pytest.param("UPDATE submission SET completed = completed + 1", id="a count"),
+    ],
+)
+def test_counts_are_held_against_the_runs_before_anything_is_sent(desk, change: str) -> None:
+    desk.run(limit=6)
+    posts = desk.service.posts()
+    with sqlite3.connect(desk.ledger) as database:
+        database.execute(change)
+    database.close()
+
+    with pytest.raises(LedgerError, match=r"submission 1 and its runs do not add up"):
+        desk.run()
+
+    assert desk.service.posts() == posts
+
+
+def test_what_is_no_ledger_is_left_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "other.db"
+    database = sqlite3.connect(path)
+    database.execute("CREATE TABLE mine (x)")
+    database.commit()
+    database.close()
+    before = path.read_bytes()
+
+    with pytest.raises(LedgerError, match="not a ledger; nothing was changed in it"):
+        Ledger.open(path)
+
+    assert path.read_bytes() == before
+
+
+# ---------------------------------------------------------------------- the list of groups
+
+
+def test_every_group_is_listed_beside_the_ledger_for_its_owner_only(desk) -> None:
+    report = desk.run()
+    listed = groups_file(desk.ledger)
+
+    assert read_groups(listed) == report.outcome.groups
+    assert stat.S_IMODE(listed.stat().st_mode) == 0o600
+
+
+def test_a_lost_list_is_written_again_from_the_ledger(desk) -> None:
+    report = desk.run()
+    groups_file(desk.ledger).unlink()
+
+    desk.run()
+
+    assert read_groups(groups_file(desk.ledger)) == report.outcome.groups
+
+
+@pytest.mark.parametrize(
+    ("content", "groups"),
+    [
+        pytest.param(b"", (), id="empty"),
+        pytest.param(b"tgrp_1\ntgrp_2\n", ("tgrp_1", "tgrp_2"), id="two"),
+        pytest.param(b"tgrp_1\ntgrp_1\n", ("tgrp_1",), id="double"),
+        pytest.param(b"tgrp_1\ntgr", ("tgrp_1",), id="torn at a power cut"),
+        pytest.param(b"tgrp_1\n\0\0\0\0\0\0\n\0\0tgrp_2\n", ("tgrp_1",), id="zeros at a power cut"),
+        pytest.param(b"\n\n  \ntgrp_1\n", ("tgrp_1",), id="blank lines"),
+    ],
+)
+def test_only_whole_lines_of_the_list_count(tmp_path: Path, content: bytes, groups: tuple[str, ...]) -> None:
+    path = tmp_path / "list"
+    path.write_bytes(content)
+
+    assert read_groups(path) == groups
+    assert complete_groups(path, ["tgrp_9"]) == groups
+    assert read_groups(path) == (*groups, "tgrp_9")
+
+
+def test_a_list_that_cannot_be_written_stops_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "is a folder"
+    path.mkdir()
+
+    add_groups(path, ["tgrp_1"])
+
+    assert read_groups(path) == ()
+    assert complete_groups(path, ["tgrp_1"]) == ()
