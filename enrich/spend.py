@@ -14,7 +14,7 @@ from enrich.api.limits import limiter_from
 from enrich.api.secret import Secret, key_from
 from enrich.drive import Driver
 from enrich.due import Comparison, Summary, micro
-from enrich.errors import MissingKeyError
+from enrich.errors import MissingKeyError, UsageError
 from enrich.job import Interruption, Job
 from enrich.ledger import Ledger, Worklist, open_recorder
 from enrich.progress import Progress
@@ -47,8 +47,11 @@ class Outcome:
 
 
 def check_key(job: Job) -> Secret:
-    """The API key of a real run. Raises MissingKeyError."""
-    key = key_from(job.options.environ)
+    """The API key of a real run. Raises MissingKeyError, or UsageError for what can't be a key."""
+    try:
+        key = key_from(job.options.environ)
+    except ValueError as error:
+        raise UsageError(f"{error}; nothing was sent") from None
     if key is None:
         raise MissingKeyError
     return key

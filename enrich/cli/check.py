@@ -17,7 +17,7 @@ def check(
     context: typer.Context,
     config: ConfigArgument,
     table: Annotated[
-        Path | None, typer.Argument(help="A table to hold the config against.", show_default=False)
+        Path | None, typer.Argument(metavar="TABLE", help="A table to hold the config against.", show_default=False)
     ] = None,
 ) -> None:
     """Check a config, and whether a table fits it: all faults at once, each with its line.

@@ -59,10 +59,14 @@ def _log_format(text: str) -> str:
     return text
 
 
-ConfigArgument: TypeAlias = Annotated[Path, typer.Argument(help="The config, a YAML file.", show_default=False)]
+ConfigArgument: TypeAlias = Annotated[
+    Path, typer.Argument(metavar="CONFIG", help="The config, a YAML file.", show_default=False)
+]
 TableArgument: TypeAlias = Annotated[
     Path,
-    typer.Argument(help="The table: .csv, .tsv, .ndjson (each also .gz, .zst) or .parquet.", show_default=False),
+    typer.Argument(
+        metavar="TABLE", help="The table: .csv, .tsv, .ndjson (each also .gz, .zst) or .parquet.", show_default=False
+    ),
 ]
 LimitOption: TypeAlias = Annotated[
     int | None, typer.Option("--limit", metavar="N", help="Ask about the first N rows only.")

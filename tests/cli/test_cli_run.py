@@ -1,0 +1,286 @@
+"""`enrich run` as a person or cron sees it: exit code, all of standard error, standard output, files."""
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+from command_line import CONFIG, SURE, Ended, Enrich, steady
+
+NO_KEY = (
+    "Error: no API key: set PARALLEL_API_KEY to run against the service, or add --sandbox to try the same command "
+    "free of charge, with invented answers\n"
+)
+
+RECEIPT = """\
+rows in     4    answers wanted  4    runs paid  2  $0.05
+  complete  3      accepted      3      core     2  $0.05
+  skipped   1      skipped       1
+
+2 distinct inputs; 2 runs submitted, 0 failed (not billed)
+"""
+
+
+def rows_of(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def sure(folder: Path) -> None:
+    """Accept whatever the sandbox invents."""
+    (folder / "places.yaml").write_text(CONFIG + SURE)
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        pytest.param(["nope.yaml", "places.csv"], "nope.yaml: there is no such file\n", id="no-config"),
+        pytest.param(["places.yaml", "nope.csv"], "nope.csv: there is no such file\n", id="no-table"),
+        pytest.param(["places.yaml", "places.csv"], NO_KEY, id="no-key"),
+        pytest.param(
+            ["places.yaml", "places.csv", "--limit", "0"],
+            "Error: --limit: expected a number of rows, 1 or more, got 0\n",
+            id="limit-0",
+        ),
+        pytest.param(
+            ["places.yaml", "places.csv", "--limit", "2", "--sample", "2"],
+            "Error: --limit and --sample: give one of them, the first rows or a random sample\n",
+            id="limit-and-sample",
+        ),
+        pytest.param(
+            ["places.yaml", "places.csv", "--processor", "cor"],
+            "Error: --processor: there is no processor 'cor'; did you mean \"core\"?\n",
+            id="processor",
+        ),
+        pytest.param(
+            ["places.yaml", "places.csv", "--budget", "-3"],
+            "Error: --budget: expected an amount in US dollars above 0, got -3\n",
+            id="budget-negative",
+        ),
+        pytest.param(
+            ["places.yaml", "places.csv", "--facts", "facts.ndjson"],
+            "Error: --facts: is for the sandbox; add --sandbox\n",
+            id="facts-without-sandbox",
+        ),
+        pytest.param(
+            ["places.yaml", "places.csv", "--where", "nam = 'Basel'"],
+            "--where: nam = 'Basel': the table has no column 'nam'; did you mean 'name'? (text values stand in single "
+            "quotes)\n",
+            id="where",
+        ),
+        pytest.param(
+            ["places.yaml", "places.csv", "-o", "places.csv"],
+            "Error: places.csv: is the input itself, which is never overwritten; give another output\n",
+            id="output-is-input",
+        ),
+        pytest.param(
+            ["places.yaml", "places.csv", "--sandbox", "--facts", "nope.ndjson"],
+            "Error: nope.ndjson: facts file can't be read: No such file or directory\n",
+            id="no-facts",
+        ),
+    ],
+)
+def test_what_cannot_be_done_ends_with_2_and_one_sentence(enrich: Enrich, argv: list[str], message: str) -> None:
+    ended = enrich("run", *argv)
+    assert (ended.code, ended.out) == (2, "")
+    assert ended.err.splitlines(keepends=True)[-1] == message
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        pytest.param(["run"], "Error: Missing argument 'CONFIG'.\n", id="nothing"),
+        pytest.param(["run", "places.yaml"], "Error: Missing argument 'TABLE'.\n", id="no-table"),
+        pytest.param(["fun"], "Error: No such command 'fun'. Did you mean 'run'?\n", id="command"),
+        pytest.param(
+            ["run", "places.yaml", "places.csv", "--budget", "much"],
+            "Error: Invalid value for '--budget': expected US dollars such as 25 or 2.50, got 'much'\n",
+            id="budget",
+        ),
+        pytest.param(
+            ["run", "places.yaml", "places.csv", "--settle", "15"],
+            "Error: Invalid value for '--settle': expected a duration such as 30s, 15m or 2h, got '15'\n",
+            id="settle",
+        ),
+        pytest.param(
+            ["run", "places.yaml", "places.csv", "--log-format", "xml"],
+            "Error: Invalid value for '--log-format': expected text or json, got 'xml'\n",
+            id="log-format",
+        ),
+        pytest.param(
+            ["sandbox", "--latency", "5:1"],
+            "Error: Invalid value for '--latency': expected MIN:MAX in seconds such as 0.2:2, got '5:1'\n",
+            id="latency",
+        ),
+    ],
+)
+def test_a_misspelt_command_line_ends_with_2_and_names_the_option(
+    enrich: Enrich, argv: list[str], message: str
+) -> None:
+    ended = enrich(*argv)
+    assert (ended.code, ended.out) == (2, "")
+    assert ended.err.startswith("Usage: enrich ")
+    assert ended.err.endswith(message)
+
+
+def test_a_run_prints_its_receipt_and_writes_four_files(enrich: Enrich, folder: Path, service: str) -> None:
+    sure(folder)
+    ended = enrich("run", "places.yaml", "places.csv")
+    assert ended.code == 0
+    assert ended.out.startswith(RECEIPT)
+    assert steady(ended.err) == ("2 runs due: $0.05, about 3 min 00 s\n0 of 2 runs, $0.00\n2 of 2 runs, $0.05\n")
+    assert sorted(path.name for path in folder.iterdir()) == [
+        ".enrich",
+        "places.csv",
+        "places.enriched.csv",
+        "places.report.html",
+        "places.review.csv",
+        "places.run.json",
+        "places.yaml",
+    ]
+    for name in ("places.enriched.csv", "places.report.html", "places.review.csv", "places.run.json"):
+        assert f"  {name}" in ended.out
+    rows = rows_of(folder / "places.enriched.csv")
+    assert [(row["name"], row["note"], row["enrich_status"]) for row in rows] == [
+        ("Basel", "a", "complete"),
+        ("Cologne", "", "complete"),
+        ("Basel", "b", "complete"),
+        ("", "nothing", "skipped"),
+    ]
+    assert rows[0]["river"] == rows[2]["river"] != ""
+
+
+def test_a_second_run_sends_nothing_and_writes_the_same(enrich: Enrich, folder: Path, service: str) -> None:
+    sure(folder)
+    enrich("run", "places.yaml", "places.csv")
+    before = (folder / "places.enriched.csv").read_bytes()
+    again = enrich("run", "places.yaml", "places.csv")
+    assert again.code == 0
+    assert "runs paid  0  $0.00" in again.out
+    assert again.err == ""
+    assert (folder / "places.enriched.csv").read_bytes() == before
+
+
+def test_the_sandbox_needs_no_key_and_has_a_ledger_of_its_own(enrich: Enrich, folder: Path) -> None:
+    ended = enrich("run", "places.yaml", "places.csv", "--sandbox", "--limit", "1")
+    assert ended.code == 0
+    assert sorted(path.name for path in (folder / ".enrich").glob("*.db")) == ["sandbox.db"]
+    assert json.loads((folder / "places.run.json").read_text())["sandbox"] is True
+
+
+@pytest.mark.parametrize(
+    ("options", "asked"),
+    [
+        pytest.param(["--limit", "1"], ["Basel", "Basel"], id="limit"),
+        pytest.param(["--where", "note = 'b'"], ["Basel", "Basel"], id="where"),
+        pytest.param(["--where", "name LIKE 'C%'"], ["Cologne"], id="where-like"),
+        pytest.param(["--sample", "3"], ["Basel", "Cologne", "Basel"], id="sample-of-all"),
+    ],
+)
+def test_what_is_not_chosen_is_not_asked_and_still_comes_out(
+    enrich: Enrich, folder: Path, service: str, options: list[str], asked: list[str]
+) -> None:
+    sure(folder)
+    assert enrich("run", "places.yaml", "places.csv", *options).code == 0
+    rows = rows_of(folder / "places.enriched.csv")
+    assert len(rows) == 4
+    assert [row["name"] for row in rows if row["river"]] == asked
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".csv.gz", ".tsv", ".ndjson", ".parquet"])
+def test_the_suffix_of_o_is_the_format(enrich: Enrich, folder: Path, service: str, suffix: str) -> None:
+    from enrich.dataset import open_table
+
+    ended = enrich("run", "places.yaml", "places.csv", "-o", f"out{suffix}")
+    assert ended.code == 0
+    table = open_table(folder / f"out{suffix}")
+    assert (table.height, table.columns[:3]) == (4, ("name", "note", "river"))
+
+
+def test_quiet_prints_nothing(enrich: Enrich, folder: Path, service: str) -> None:
+    assert enrich("run", "places.yaml", "places.csv", "--quiet") == Ended(0, "", "")
+    assert (folder / "places.enriched.csv").exists()
+
+
+def test_quiet_still_says_why_it_stopped(enrich: Enrich, service: str) -> None:
+    ended = enrich("run", "places.yaml", "places.csv", "--quiet", "--budget", "0.03")
+    assert (ended.code, ended.out) == (4, "")
+    assert ended.err == (
+        "stopped: the budget of $0.03 is reached: $0.025 spent, and the next run costs $0.025\n"
+        "the same command goes on with 1 pending row; nothing is paid for twice\n"
+    )
+
+
+def test_json_prints_the_manifest_in_place_of_the_receipt(enrich: Enrich, folder: Path, service: str) -> None:
+    ended = enrich("run", "places.yaml", "places.csv", "--json", "--quiet")
+    assert (ended.code, ended.err) == (0, "")
+    assert json.loads(ended.out) == json.loads((folder / "places.run.json").read_text())
+
+
+def test_json_logs_are_json_lines(enrich: Enrich, service: str) -> None:
+    ended = enrich("run", "places.yaml", "places.csv", "--log-format", "json")
+    events = [json.loads(line) for line in ended.err.splitlines()]
+    assert [event["event"] for event in events] == ["note", "progress", "progress"]
+    assert {key: events[-1][key] for key in ("done", "total", "failed", "usd")} == {
+        "done": 2,
+        "total": 2,
+        "failed": 0,
+        "usd": 0.05,
+    }
+
+
+def test_json_logs_say_why_a_command_ended(enrich: Enrich) -> None:
+    ended = enrich("run", "places.yaml", "nope.csv", "--log-format", "json")
+    (event,) = [json.loads(line) for line in ended.err.splitlines()]
+    assert (event["event"], event["text"], event["exit_code"]) == ("error", "nope.csv: there is no such file", 2)
+
+
+def test_a_refused_key_ends_with_5_and_is_shown_nowhere(
+    enrich: Enrich, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from enrich.sandbox import SandboxSettings, running
+
+    key = "pk-hush-0123456789-hush"
+    with running(SandboxSettings(latency_s=(0, 0), faults=("key-echo=401",))) as base_url:
+        monkeypatch.setenv("PARALLEL_BASE_URL", base_url)
+        monkeypatch.setenv("PARALLEL_API_KEY", key)
+        ended = enrich("run", "places.yaml", "places.csv")
+    assert ended.code == 5
+    written = [path.read_bytes() for path in folder.rglob("*") if path.is_file()]
+    assert all(key not in text for text in (ended.out, ended.err))
+    assert all(key.encode() not in content for content in written)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "message"),
+    [
+        pytest.param("PARALLEL_API_KEY", "two words", "one word of printable ASCII", id="key"),
+        pytest.param("PARALLEL_BASE_URL", "http://example.com", "unencrypted", id="plain-http"),
+    ],
+)
+def test_a_wrong_environment_ends_with_2(
+    enrich: Enrich, service: str, monkeypatch: pytest.MonkeyPatch, variable: str, value: str, message: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+    ended = enrich("run", "places.yaml", "places.csv")
+    assert ended.code == 2
+    assert f"Error: {variable}: " in ended.err
+    assert message in ended.err
+    assert "two words" not in ended.err
+
+
+def test_an_ill_ledger_is_named(enrich: Enrich, folder: Path, service: str) -> None:
+    (folder / "some.db").write_bytes(b"this is no database, " * 100)
+    ended = enrich("run", "places.yaml", "places.csv", "--ledger", "some.db")
+    assert ended.code == 2
+    assert "some.db: the ledger is damaged" in ended.err
+
+
+def test_a_held_ledger_ends_with_75(enrich: Enrich, folder: Path, service: str) -> None:
+    from enrich.ledger import InstanceLock
+
+    (folder / ".enrich").mkdir()
+    with InstanceLock(folder / ".enrich" / "ledger.db"):
+        ended = enrich("run", "places.yaml", "places.csv")
+    assert ended.code == 75
+    assert "in use by pid" in ended.err

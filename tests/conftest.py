@@ -1,0 +1,15 @@
+"""What holds for every test: asyncio as the event loop, no key and no address of a real service."""
+
+import pytest
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(autouse=True)
+def _no_real_service(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A test that forgets to name its service fails for want of a key; it never spends one from the environment."""
+    monkeypatch.delenv("PARALLEL_API_KEY", raising=False)
+    monkeypatch.delenv("PARALLEL_BASE_URL", raising=False)
