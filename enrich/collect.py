@@ -213,7 +213,7 @@ def _keep(
             continue
         waiting.open.discard(n)
         waiting.ended.discard(run.run_id)
-        outcomes.append(Outcome(n, run.run_id, run.status == "completed", run.raw, run.error))
+        outcomes.append(Outcome(n, run.run_id, run.status == "completed", run.raw, run.error, run.at))
     if outcomes:
         yield RecordOutcomes(submission.submission_id, submission.processor, outcomes, cursor)
         paid = sum(outcome.completed for outcome in outcomes)

@@ -7,6 +7,8 @@ a request to stop, which ends every wait, and the counts that progress shows.
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
+from dataclasses import replace
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Final, TypeVar
 
@@ -47,6 +49,7 @@ from enrich.effects import (
 )
 from enrich.keys import TASK, input_key
 from enrich.ledger import Recorder, ServiceKind
+from enrich.listing import list_group
 from enrich.submit import Protocol
 from enrich.till import Stop, Till
 
@@ -231,15 +234,9 @@ class Driver:
         return group.taskgroup_id
 
     async def _list(self, group_id: str) -> Listing:
-        before = (await self.client.group(group_id)).status.num_task_runs
-        runs: dict[str, ListedRun] = {}
-        async with self.client.open_runs(group_id) as stream:
-            async for events in stream:
-                for event in events:
-                    if isinstance(event, RunEvent):
-                        runs[event.run.run_id] = ListedRun(event.run.run_id, _task_key(event.run))
-        after = (await self.client.group(group_id)).status.num_task_runs
-        return Listing(before, after, tuple(runs.values()))
+        found = await list_group(self.client, group_id)
+        runs = tuple(ListedRun(run_id, _task_key(run)) for run_id, run in found.runs.items())
+        return Listing(found.before, found.after, runs)
 
     async def _follow(self, effect: FollowEvents) -> Followed:
         ended: set[str] = set()
@@ -318,10 +315,7 @@ class Driver:
         except (ApiError, msgspec.MsgspecError):
             return read
         document = msgspec.json.encode(asked.input, order="sorted")
-        return ReadRun(
-            read.run_id, asked.metadata.get(TASK), read.status, read.raw, read.has_output, read.error,
-            input_key(document),
-        )  # fmt: skip
+        return replace(read, task=asked.metadata.get(TASK), input_key=input_key(document))
 
 
 class _Asked(msgspec.Struct):
@@ -376,7 +370,17 @@ def _as_read(run: RunState, output: bytes, raw: bytes) -> ReadRun:
         raw=raw if run.status in ENDED else b"",
         has_output=output != b"null",
         error=_words(run),
+        at=_ended_at(run),
     )
+
+
+def _ended_at(run: RunState) -> int | None:
+    """When a run ended, by the service's clock: the age of an answer must not depend on when it was collected."""
+    try:
+        moment = datetime.fromisoformat(run.modified_at or "")
+        return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())
+    except (ValueError, OverflowError):
+        return None
 
 
 def _words(run: RunState) -> str | None:

@@ -180,6 +180,7 @@ class ReadRun:
     has_output: bool
     error: str | None
     input_key: bytes | None = None  # told by FetchRun where the run carries no metadata of ours
+    at: int | None = None  # when it ended, in Unix seconds, where the service says so
 
 
 @dataclass(frozen=True, slots=True)

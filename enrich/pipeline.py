@@ -19,7 +19,8 @@ from enrich.outputs import write_report, write_table
 from enrich.planning import Rules
 from enrich.progress import Progress, QuietProgress
 from enrich.report import Receipt
-from enrich.spend import Outcome, ask, check_key
+from enrich.service import check_key
+from enrich.spend import Outcome, ask
 from enrich.summing import make_manifest, make_receipt
 
 
@@ -74,7 +75,7 @@ async def run(
         outcome = Outcome()
         if summary.due or ledger.open_submissions():
             if not options.sandbox:
-                check_key(job)
+                check_key(options.environ)
             await run_sync(ledger.check_whole)
             agreed = not summary.due or await consent(job, summary)
             stop.check()

@@ -1,30 +1,22 @@
-"""Opens the service, or the sandbox in its place, and asks what is due. The only step that can spend money."""
+"""Asks the service what is due, and brings in what was paid for. The only step that can spend money."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Final
 
 import anyio
 
-from enrich.api.address import base_url_from
-from enrich.api.client import Client
-from enrich.api.limits import limiter_from
-from enrich.api.secret import Secret, key_from
 from enrich.drive import Driver
 from enrich.due import Comparison, Summary, micro
-from enrich.errors import MissingKeyError, UsageError
 from enrich.job import Interruption, Job
 from enrich.ledger import Ledger, Worklist, open_recorder
 from enrich.progress import Progress
 from enrich.rounds import Rounds
+from enrich.service import facts_beside, open_service
 from enrich.submit import SETTLE_S
 from enrich.till import Till
 
 SANDBOX_SETTLE_S: Final = 2.0
 GRACE_S: Final = 8.0  # asked to end, a command lets what is on the wire end for so long
-_SANDBOX_KEY: Final = "sandbox"
 
 
 @dataclass(slots=True)
@@ -46,17 +38,6 @@ class Outcome:
     commits: int = 0
 
 
-def check_key(job: Job) -> Secret:
-    """The API key of a real run. Raises MissingKeyError, or UsageError for what can't be a key."""
-    try:
-        key = key_from(job.options.environ)
-    except ValueError as error:
-        raise UsageError(f"{error}; nothing was sent") from None
-    if key is None:
-        raise MissingKeyError
-    return key
-
-
 async def ask(
     job: Job,
     ledger: Ledger,
@@ -76,43 +57,18 @@ async def ask(
         in_flight=totals.usd_micro_in_flight + totals.usd_micro_unresolved,
     )
     settle_s = options.settle_s if options.settle_s is not None else SANDBOX_SETTLE_S if options.sandbox else SETTLE_S
-    with _service(job) as (base_url, key):
-        async with (
-            Client(base_url=base_url, api_key=key, limiter=limiter_from(options.environ)) as client,
-            open_recorder(ledger) as recorder,
-        ):
-            driver = Driver(client, recorder, till)
-            rounds = Rounds(driver, ledger, progress, job_id=job_id, job=job.config.name, settle_s=settle_s)
-            with anyio.CancelScope() as scope:
-                interruption.then(driver.stop.set)
-                interruption.then(lambda: _cancel_later(scope))
-                await rounds.ask_all(comparison, worklist, summary)
-            return _outcome(driver, job_id)
-
-
-@contextmanager
-def _service(job: Job) -> Iterator[tuple[str, Secret]]:
-    """Address and key of the service; with --sandbox, of one that lives in this process as long as the block."""
-    if not job.options.sandbox:
-        yield base_url_from(job.options.environ), check_key(job)
-        return
-    from enrich.sandbox import SandboxSettings, running
-
-    settings = SandboxSettings(facts=job.options.facts or facts_beside(job.table.path), state=_state(job.ledger_path))
-    with running(settings) as base_url:
-        yield base_url, Secret(_SANDBOX_KEY)
-
-
-def facts_beside(table: Path) -> Path | None:
-    """The facts file of a table, if there is one: `companies.facts.ndjson` (or .parquet) beside `companies.csv`."""
-    stem = table.name.split(".", 1)[0]
-    found = (table.with_name(f"{stem}.facts{suffix}") for suffix in (".ndjson", ".parquet"))
-    return next((path for path in found if path.exists()), None)
-
-
-def _state(ledger: Path) -> Path:
-    """What the sandbox remembers between commands, so that an interrupted run finds its groups again."""
-    return ledger.with_name(ledger.stem + "-service.ndjson")
+    facts = options.facts or facts_beside(job.table.path)
+    async with (
+        open_service(options.environ, ledger=job.ledger_path, sandbox=options.sandbox, facts=facts) as client,
+        open_recorder(ledger) as recorder,
+    ):
+        driver = Driver(client, recorder, till)
+        rounds = Rounds(driver, ledger, progress, job_id=job_id, job=job.config.name, settle_s=settle_s)
+        with anyio.CancelScope() as scope:
+            interruption.then(driver.stop.set)
+            interruption.then(lambda: _cancel_later(scope))
+            await rounds.ask_all(comparison, worklist, summary)
+        return _outcome(driver, job_id)
 
 
 def _cancel_later(scope: anyio.CancelScope) -> None:

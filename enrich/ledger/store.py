@@ -59,13 +59,17 @@ class Intent:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How run `n` of a submission ended. `raw` is the event as it came, `error` the service's words."""
+    """How run `n` of a submission ended. `raw` is the event as it came, `error` the service's words.
+
+    `at` is when, in Unix seconds; without it, or when it lies ahead, the moment of recording counts.
+    """
 
     n: int
     run_id: str
     completed: bool
     raw: bytes
     error: str | None = None
+    at: int | None = None
 
 
 @dataclass(slots=True)
@@ -471,8 +475,9 @@ class Ledger:
             for slot, i in enumerate(part):
                 outcome = outcomes[i]
                 state = RunState.COMPLETED if outcome.completed else RunState.FAILED
+                at = now if outcome.at is None else min(outcome.at, now)
                 rows.append(
-                    (state, outcome.run_id, now, block_id, slot, outcome.error, submission_id, outcome.n)
+                    (state, outcome.run_id, at, block_id, slot, outcome.error, submission_id, outcome.n)
                 )
         self._db.executemany(
             "UPDATE run SET state = ?, run_id = ?, at = ?, block_id = ?, slot = ?, error = ?"

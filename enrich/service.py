@@ -1,0 +1,60 @@
+"""Opens the service, or the sandbox in its place, for the length of a block. Sends nothing by itself."""
+
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Final
+
+from enrich.api.address import base_url_from
+from enrich.api.client import Client
+from enrich.api.limits import limiter_from
+from enrich.api.secret import Secret, key_from
+from enrich.errors import MissingKeyError, UsageError
+
+_SANDBOX_KEY: Final = "sandbox"
+
+
+def check_key(environ: Mapping[str, str]) -> Secret:
+    """The API key for the real service. Raises MissingKeyError, or UsageError for what can't be a key."""
+    try:
+        key = key_from(environ)
+    except ValueError as error:
+        raise UsageError(f"{error}; nothing was sent") from None
+    if key is None:
+        raise MissingKeyError
+    return key
+
+
+@asynccontextmanager
+async def open_service(
+    environ: Mapping[str, str], *, ledger: Path, sandbox: bool = False, facts: Path | None = None
+) -> AsyncIterator[Client]:
+    """A client of the service; with `sandbox`, of one that lives in this process as long as the block.
+
+    Such a sandbox remembers its groups in a file beside the ledger, so that they outlive the command.
+    """
+    with _place(environ, ledger, sandbox=sandbox, facts=facts) as (base_url, key):
+        async with Client(base_url=base_url, api_key=key, limiter=limiter_from(environ)) as client:
+            yield client
+
+
+def facts_beside(table: Path) -> Path | None:
+    """The facts file of a table, if there is one: `companies.facts.ndjson` (or .parquet) beside `companies.csv`."""
+    stem = table.name.split(".", 1)[0]
+    found = (table.with_name(f"{stem}.facts{suffix}") for suffix in (".ndjson", ".parquet"))
+    return next((path for path in found if path.exists()), None)
+
+
+@contextmanager
+def _place(
+    environ: Mapping[str, str], ledger: Path, *, sandbox: bool, facts: Path | None
+) -> Iterator[tuple[str, Secret]]:
+    """The address of the service and the key to it."""
+    if not sandbox:
+        yield base_url_from(environ), check_key(environ)
+        return
+    from enrich.sandbox import SandboxSettings, running
+
+    state = ledger.with_name(ledger.stem + "-service.ndjson")
+    with running(SandboxSettings(facts=facts, state=state)) as base_url:
+        yield base_url, Secret(_SANDBOX_KEY)
