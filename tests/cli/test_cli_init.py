@@ -1,0 +1,145 @@
+"""`enrich init` and `enrich check`: the config it writes loads, whatever the table; nothing is ever overwritten."""
+
+from pathlib import Path
+
+import polars as pl
+import pytest
+from command_line import CONFIG, Enrich
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from enrich.config import check_columns, load, warnings
+from enrich.errors import UsageError
+from enrich.starter import starter_config
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.parametrize(
+    ("table", "inputs"),
+    [
+        pytest.param("companies.csv", {"name": "name", "domain": "domain"}, id="companies"),
+        pytest.param("airports.parquet", {"name": "name"}, id="airports"),
+    ],
+)
+def test_the_starter_config_of_a_sample_passes_check_without_a_warning(
+    enrich: Enrich, folder: Path, table: str, inputs: dict[str, str]
+) -> None:
+    source = str(ROOT / "sample_data" / table)
+    made = enrich("init", source, "-o", "new.yaml")
+    assert (made.code, made.out) == (0, "new.yaml\n")
+    checked = enrich("check", "new.yaml", source)
+    assert (checked.code, checked.err) == (0, "")
+    assert checked.out.startswith(f"new.yaml is sound: 2 answers from core; {source} fits it, ")
+    assert load(folder / "new.yaml").inputs == inputs
+
+
+def test_a_starter_config_runs(enrich: Enrich, folder: Path, service: str) -> None:
+    (folder / "places.yaml").unlink()
+    assert enrich("init", "places.csv").out == "places.yaml\n"
+    ended = enrich("run", "places.yaml", "places.csv")
+    assert ended.code == 0
+    assert "rows in      4" in ended.out or "rows in     4" in ended.out
+
+
+def test_init_never_overwrites(enrich: Enrich, folder: Path) -> None:
+    ended = enrich("init", "places.csv")
+    assert (ended.code, ended.out) == (2, "")
+    assert ended.err == "Error: places.yaml: is there already, and is left as it is; give another name with -o\n"
+    assert (folder / "places.yaml").read_text() == CONFIG
+
+
+def test_init_reads_another_encoding_and_says_so_in_the_config(enrich: Enrich, folder: Path) -> None:
+    (folder / "orte.csv").write_bytes("Firma;Straße\nMüller;Gasse\n".encode("cp1252"))
+    assert enrich("init", "orte.csv").code == 2
+    assert enrich("init", "orte.csv", "--encoding", "windows-1252").code == 0
+    assert enrich("check", "orte.yaml", "orte.csv").code == 0
+    assert load(folder / "orte.yaml").inputs == {"firma": "Firma"}
+
+
+@pytest.mark.parametrize(
+    ("columns", "inputs"),
+    [
+        pytest.param(
+            ["id", "Company Name", "Web-Site"], {"company_name": "Company Name", "web_site": "Web-Site"}, id="crm"
+        ),
+        pytest.param(
+            ["companyName", "companyDomain"],
+            {"company_name": "companyName", "company_domain": "companyDomain"},
+            id="camel",
+        ),
+        pytest.param(["Kundennr", "Firma", "Webseite"], {"firma": "Firma", "webseite": "Webseite"}, id="german"),
+        pytest.param(["id", "notes"], {"notes": "notes"}, id="no-name"),
+        pytest.param(["id"], {"id": "id"}, id="nothing-but-an-id"),
+        pytest.param(["会社", "网站"], {"subject": "会社"}, id="chinese"),
+        pytest.param(["{name}", "title"], {"title": "title"}, id="braces"),
+        pytest.param(["true", "no"], {"true": "true"}, id="words-of-yaml"),
+        pytest.param(["summary", "since_year_status", "x"], {"summary": "summary"}, id="taken-names"),
+    ],
+)
+def test_what_is_guessed(tmp_path: Path, columns: list[str], inputs: dict[str, str]) -> None:
+    path = tmp_path / "new.yaml"
+    path.write_text(starter_config(columns, config="new.yaml", table="t.csv"))
+    config = load(path)
+    assert config.inputs == inputs
+    assert check_columns(config, columns) == []
+
+
+def test_a_table_that_came_out_of_a_run_is_refused() -> None:
+    with pytest.raises(UsageError, match="has a column enrich_status: it came out of an earlier run"):
+        starter_config(["name", "enrich_status"], config="c.yaml", table="t.csv")
+
+
+def test_a_table_without_a_usable_column_is_refused() -> None:
+    with pytest.raises(UsageError, match="no column can be an input"):
+        starter_config(["{a}", "b {c}"], config="c.yaml", table="t.csv")
+
+
+@settings(max_examples=150, deadline=None)
+@example(["a\u2028b", "\x00", "\u0085", "'", '"', "# x", "a: b", "\U0001f600", "- x"])
+@example(["null", "~", "1e3", "0x1f", "*a", "&a", "!a", "%a", "@a", "`a", "|", ">", "? x", "[", "{", "}", "\ufeff"])
+@given(st.lists(st.text(min_size=1, max_size=40).filter(str.strip), min_size=1, max_size=12, unique=True))
+def test_the_starter_config_loads_whatever_the_columns(columns: list[str]) -> None:
+    import tempfile
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "new.yaml"
+        try:
+            path.write_text(starter_config(columns, config=str(path), table="t.csv"))
+        except UsageError:
+            return
+        config = load(path)
+        assert check_columns(config, columns) == []
+        assert warnings(config) == []
+
+
+def test_check_prints_every_fault_of_a_config_with_its_line(enrich: Enrich, folder: Path) -> None:
+    (folder / "places.yaml").write_text(CONFIG.replace("processor: core", "procesor: core\nbudget: -1"))
+    ended = enrich("check", "places.yaml", "places.csv")
+    assert (ended.code, ended.out) == (2, "")
+    lines = ended.err.splitlines()
+    assert all(line.startswith("places.yaml") for line in lines)
+    assert len(lines) == 3
+    assert any(line.startswith("places.yaml:8: procesor: ") and 'did you mean "processor"?' in line for line in lines)
+
+
+def test_check_holds_the_config_against_the_table(enrich: Enrich, folder: Path) -> None:
+    pl.DataFrame({"nam": ["x"], "river": ["y"]}).write_csv(folder / "other.csv")
+    ended = enrich("check", "places.yaml", "other.csv")
+    assert (ended.code, ended.out) == (2, "")
+    assert ended.err == (
+        'places.yaml:2: inputs.place: the table has no column "name"; did you mean "nam"?\n'
+        'places.yaml:5: outputs.river: the table already has a column "river"; existing: fill asks for its empty cells '
+        "only, existing: replace for all\n"
+    )
+
+
+def test_check_of_a_sound_config(enrich: Enrich) -> None:
+    ended = enrich("check", "places.yaml")
+    assert (ended.code, ended.out, ended.err) == (0, "places.yaml is sound: 1 answer from core\n", "")
+
+
+def test_schema_prints_what_is_checked_in(enrich: Enrich) -> None:
+    ended = enrich("schema")
+    assert (ended.code, ended.err) == (0, "")
+    assert ended.out == (ROOT / "configs" / "enrich.schema.json").read_text(encoding="utf-8")
