@@ -20,7 +20,9 @@ def check(
         Path | None, typer.Argument(metavar="TABLE", help="A table to hold the config against.", show_default=False)
     ] = None,
 ) -> None:
-    """Check a config, and whether a table fits it: all faults at once, each with its line.
+    """Check a config, and whether a table fits it.
+
+    Prints all faults at once, each with its file and line, and what is allowed but seldom meant.
 
     \b
       enrich check configs/companies.yaml

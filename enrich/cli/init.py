@@ -21,7 +21,9 @@ def init(
         str | None, typer.Option("--encoding", metavar="NAME", help="Of a text table, if it is not UTF-8 or UTF-16.")
     ] = None,
 ) -> None:
-    """Write a starter config for a table: its columns as inputs, two answers to change, comments that explain.
+    """Write a starter config for a table.
+
+    It has the table's columns as inputs, two answers to change, and comments that explain. Nothing is overwritten.
 
     \b
       enrich init companies.csv

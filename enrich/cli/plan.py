@@ -47,7 +47,9 @@ def plan(
     ] = 0,
     json: JsonOption = False,
 ) -> None:
-    """Print what `enrich run` would ask now, why, and what that costs; nothing is sent or written.
+    """Print what a run would ask now, and what that costs.
+
+    Says why each answer is due. Nothing is sent, nothing is written.
 
     \b
       enrich plan configs/companies.yaml companies.csv

@@ -53,9 +53,10 @@ def run(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only, and what --json asks for.")] = False,
     log_format: LogFormatOption = "text",
 ) -> None:
-    """Ask what is due about a table's rows, and write the table again with the answers beside it.
+    """Ask what is due, and write the table with its answers.
 
-    The same command goes on where it was ended, and asks nothing twice. The key comes from PARALLEL_API_KEY.
+    Every row and column comes out as it came in, in order, with the answers and their evidence beside it. The same
+    command goes on where it was ended, and asks nothing twice. The key comes from PARALLEL_API_KEY.
 
     \b
       enrich run configs/companies.yaml companies.csv --limit 20

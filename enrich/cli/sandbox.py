@@ -40,9 +40,9 @@ def sandbox(
     ] = None,
     list_faults: Annotated[bool, typer.Option("--list-faults", help="Print the faults it can have, and end.")] = False,
 ) -> None:
-    """Serve the service's API on this machine: free, strict, and able to be slow, to fail and to lie.
+    """Serve the service's API on this machine, free of charge.
 
-    Prints its address; Ctrl-C ends it. docs/sandbox.md says what it does, and what it bills.
+    It is strict, and able to be slow, to fail and to lie as networks do. Prints its address; Ctrl-C ends it. docs/sandbox.md says what it does, and what it bills.
 
     \b
       enrich sandbox --facts sample_data/companies.facts.ndjson --latency 1:5

@@ -6,7 +6,9 @@ from enrich.cli.options import console_of
 
 
 def schema(context: typer.Context) -> None:
-    """Print the config's JSON Schema, for completion and checks while writing.
+    """Print the config's JSON Schema, for editors.
+
+    It gives completion, descriptions and a first check while writing.
 
     \b
       enrich schema > configs/enrich.schema.json

@@ -25,7 +25,9 @@ def status(
     sandbox: SandboxOption = False,
     json: JsonOption = False,
 ) -> None:
-    """Print what the ledger holds: jobs, groups, runs by state, dollars, and what is not known yet.
+    """Print what the ledger holds: jobs, runs, dollars.
+
+    Also what is in flight, what is not known yet, and what was charged twice. Reads only, also while a run goes on.
 
     \b
       enrich status configs/companies.yaml
