@@ -38,7 +38,6 @@ from enrich.effects import (
     ReadRuns,
     RecordAccepted,
     RecordAdopted,
-    RecordExtra,
     RecordOutcomes,
     RecordService,
     RunsRead,
@@ -75,7 +74,6 @@ class Driver:
         self.submitted = 0
         self.bytes_read = 0
         self.result_bytes = 0
-        self.extras: list[str] = []  # ids of double charges found
         self.groups: list[str] = []
         self._told: set[str] = set()  # runs that have ended, and are not in the ledger yet
         self._settled = anyio.Event()
@@ -219,8 +217,6 @@ class Driver:
                 self.submitted += len(run_ids)
             case RecordAdopted(runs=runs):
                 self.submitted += len(runs)
-            case RecordExtra(run_id=run_id):
-                self.extras.append(run_id)
             case _:
                 pass
 

@@ -73,7 +73,7 @@ async def run(
         ledger, worklist = _open(job, held)
         comparison, summary = await run_sync(compare, job, ledger, worklist, stop.check)
         outcome = Outcome()
-        if summary.due or ledger.open_submissions():
+        if summary.due or ledger.open_submissions() or ledger.has_unreported_extras():
             if not options.sandbox:
                 check_key(options.environ)
             await run_sync(ledger.check_whole)

@@ -30,7 +30,6 @@ class Outcome:
     usd_micro: int = 0
     paid_by_processor: dict[str, int] = field(default_factory=dict)
     groups: tuple[str, ...] = ()
-    extra_run_ids: tuple[str, ...] = ()
     stopped: str = ""
     refused: bool = False
     bytes_read: int = 0
@@ -85,7 +84,6 @@ def _outcome(driver: Driver, job_id: int) -> Outcome:
         usd_micro=driver.paid_micro,
         paid_by_processor=dict(driver.paid),
         groups=tuple(driver.groups),
-        extra_run_ids=tuple(driver.extras),
         stopped="" if stop is None else stop.text,
         refused=stop is not None and stop.why == "refused",
         bytes_read=driver.bytes_read,

@@ -10,7 +10,7 @@ from enrich.due import Summary, dollars, ladder_of
 from enrich.errors import ExitCode
 from enrich.job import Interruption, Job
 from enrich.join import Tally
-from enrich.ledger import Ledger
+from enrich.ledger import Ledger, RunState
 from enrich.report import DoubleCharge, Manifest, Receipt
 from enrich.spend import Outcome
 
@@ -76,10 +76,10 @@ def exit_code(receipt: Receipt, outcome: Outcome, stop: Interruption) -> ExitCod
 
 
 def _double_charges(ledger: Ledger, outcome: Outcome) -> tuple[DoubleCharge, ...]:
-    """The double charges that this command found; earlier ones were reported by the commands that found them."""
+    """The double charges that this command found, or that were found by one that did not live to report them."""
     found = []
     for extra in ledger.extra_runs():
-        if extra.run_id in outcome.extra_run_ids:
+        if extra.job_id == outcome.job_id and extra.state is not RunState.FAILED:
             ids = tuple(run_id for run_id in (extra.first_run_id, extra.run_id) if run_id)
             found.append(DoubleCharge(task_key=extra.task_key, run_ids=ids, usd=Decimal(dollars(extra.usd_micro))))
     return tuple(found)

@@ -141,6 +141,8 @@ class ExtraRun:
     task_key: str
     usd_micro: int
     found_at: int
+    state: RunState  # FAILED: it was no charge in the end
+    job_id: int  # the command that found it, or that has to report it
 
 
 class Ledger:
@@ -348,7 +350,12 @@ class Ledger:
             "INSERT INTO job (name, config, source, started_at) VALUES (?, ?, ?, ?)",
             (name, config, source, int(time.time())),
         )
-        return _rowid(cursor)
+        job_id = _rowid(cursor)
+        # What commands found that did not live to report it, this one reports.
+        self._db.execute(
+            "UPDATE extra_run SET job_id = ? WHERE job_id IN (SELECT job_id FROM job WHERE ended_at IS NULL)", (job_id,)
+        )
+        return job_id
 
     def end_job(self, job_id: int, ending: str) -> None:
         """A command ends, `ending` says how."""
@@ -592,6 +599,13 @@ class Ledger:
         rows = self._db.execute("SELECT group_id FROM submission GROUP BY group_id ORDER BY min(submission_id)")
         return [group_id for (group_id,) in rows]
 
+    def submissions_of(self, group_id: str) -> list[OpenSubmission]:
+        """All submissions of a group, oldest first."""
+        rows = self._db.execute(
+            "SELECT submission_id FROM submission WHERE group_id = ? ORDER BY submission_id", (group_id,)
+        ).fetchall()
+        return [self.submission(row[0]) for row in rows]
+
     def open_submissions(self) -> list[OpenSubmission]:
         """Submissions with something left to learn: unresolved, with runs under way, or under watch."""
         rows = self._db.execute(
@@ -651,6 +665,25 @@ class Ledger:
         ).fetchone()
         return None if row is None else LiveRun(row[0], row[1], row[2], RunState(row[3]))
 
+    def run_of_task(
+        self, input_key: bytes, field_ids: Iterable[str], processor: str, generation: int
+    ) -> "LiveRun | None":
+        """The run that stands for a task, in whichever group; None where the task is free, or was never asked."""
+        row = self._db.execute(
+            "SELECT submission_id, n, run_id, run.state FROM run JOIN submission USING (submission_id)"
+            " JOIN fieldset USING (fieldset_id)"
+            " WHERE input_key = ? AND generation = ? AND processor = ? AND field_ids = ? AND run.state NOT IN (?, ?)",
+            (
+                input_key,
+                generation,
+                processor,
+                msgspec.json.encode(sorted(field_ids)).decode(),
+                RunState.RELEASED,
+                RunState.REFUSED,
+            ),
+        ).fetchone()
+        return None if row is None else LiveRun(row[0], row[1], row[2], RunState(row[3]))
+
     def field_names(self) -> dict[str, str]:
         """The name of every field that was ever asked, by its id."""
         return dict(self._db.execute("SELECT field_id, name FROM field"))
@@ -697,10 +730,16 @@ class Ledger:
         rows = self._db.execute("SELECT run_id FROM extra_run WHERE state = ? ORDER BY run_id", (RunState.ACCEPTED,))
         return [run_id for (run_id,) in rows]
 
+    def has_unreported_extras(self) -> bool:
+        """Whether a command found double charges and did not live to report them."""
+        row = self._db.execute("SELECT 1 FROM extra_run JOIN job USING (job_id) WHERE ended_at IS NULL").fetchone()
+        return row is not None
+
     def extra_runs(self) -> list[ExtraRun]:
         """All double charges ever found, oldest first."""
         rows = self._db.execute(
-            "SELECT extra_run.run_id, run.run_id, field_ids, input_key, processor, generation, usd_micro, found_at"
+            "SELECT extra_run.run_id, run.run_id, field_ids, input_key, processor, generation, usd_micro, found_at,"
+            " extra_run.state, extra_run.job_id"
             " FROM extra_run JOIN submission USING (submission_id) JOIN fieldset USING (fieldset_id)"
             " JOIN run USING (submission_id, n) ORDER BY found_at, extra_run.run_id"
         ).fetchall()
@@ -711,8 +750,10 @@ class Ledger:
                 task_key(key, fieldset_key(msgspec.json.decode(field_ids)), processor, generation),
                 usd,
                 at,
+                RunState(state),
+                job_id,
             )
-            for run_id, first, field_ids, key, processor, generation, usd, at in rows
+            for run_id, first, field_ids, key, processor, generation, usd, at, state, job_id in rows
         ]
 
 
