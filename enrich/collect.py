@@ -131,6 +131,13 @@ def collect_extra(run_id: str) -> Protocol[None]:
         poll_s = min(poll_s * 2, POLL_S[1])
 
 
+def read_ended(submission: OpenSubmission, ended: Iterable[str]) -> Protocol[None]:
+    """Bring in the outcomes of runs that have `ended`, and wait for nothing else."""
+    waiting = Waiting.of(submission)
+    waiting.ended.update(ended)
+    yield from _read(waiting, None)
+
+
 def _worth_reading(waiting: Waiting, news: Followed, *, quiet: bool) -> bool:
     """Whether to read outputs now: all has ended, or more than half has and the rest is slow.
 
@@ -213,7 +220,9 @@ def _keep(
             continue
         waiting.open.discard(n)
         waiting.ended.discard(run.run_id)
-        outcomes.append(Outcome(n, run.run_id, run.status == "completed", run.raw, run.error, run.at))
+        # An answer's age begins here, by our own clock: by a service's clock that is far off it would be stale at
+        # once, and asked, and paid for, again and again.
+        outcomes.append(Outcome(n, run.run_id, run.status == "completed", run.raw, run.error))
     if outcomes:
         yield RecordOutcomes(submission.submission_id, submission.processor, outcomes, cursor)
         paid = sum(outcome.completed for outcome in outcomes)
