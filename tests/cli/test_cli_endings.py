@@ -1,0 +1,134 @@
+"""How an error becomes an ending: one error out of task groups, SQLite's errors in words, an exit code for each."""
+
+import sqlite3
+from pathlib import Path
+
+import anyio
+import pytest
+from command_line import CONFIG, SURE, Enrich
+
+from enrich.api.errors import BaseUrlError, CreditError, ForbiddenError, UnauthorizedError, UnavailableError
+from enrich.cli.entry import _known
+from enrich.errors import EnrichError, ExitCode, LedgerError, ReceiptError, UsageError, sole_error, ungrouped
+from enrich.ledger import Ledger, ledger_refusals
+from enrich.sandbox import SandboxError
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        pytest.param(UsageError("x"), 2, id="UsageError"),
+        pytest.param(LedgerError("x"), 2, id="LedgerError"),
+        pytest.param(BaseUrlError("x"), 2, id="BaseUrlError"),
+        pytest.param(SandboxError("x"), 2, id="SandboxError"),
+        pytest.param(PermissionError(13, "Permission denied", "/x"), 2, id="OSError"),
+        pytest.param(UnauthorizedError("x", status=401), 5, id="401"),
+        pytest.param(ForbiddenError("x", status=403), 5, id="403"),
+        pytest.param(CreditError("x", status=402), 4, id="402"),
+        pytest.param(UnavailableError("x"), 4, id="unavailable"),
+        pytest.param(ReceiptError("x"), None, id="ReceiptError"),
+        pytest.param(ValueError("x"), None, id="ValueError"),
+        pytest.param(sqlite3.ProgrammingError("x"), None, id="misuse-of-SQLite"),
+    ],
+)
+def test_the_exit_code_of_an_error(error: Exception, code: int | None) -> None:
+    known = _known(error)
+    assert (None if known is None else known[1]) == code
+
+
+def group(*errors: BaseException) -> BaseExceptionGroup:
+    return BaseExceptionGroup("of a task group", errors)
+
+
+def test_one_error_comes_out_of_a_task_group_as_it_was_raised() -> None:
+    async def work() -> None:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(anyio.sleep, 60)
+            raise UsageError("the one")
+
+    with pytest.raises(UsageError, match="the one"), ungrouped():
+        anyio.run(work)
+
+
+def test_of_several_errors_the_one_for_people_comes_out() -> None:
+    one = UsageError("x")
+    assert sole_error(group(ValueError(), group(one), OSError())) is one
+    disk = OSError(28, "No space left on device")
+    assert sole_error(group(ValueError(), group(disk))) is disk
+
+
+def test_several_errors_of_one_kind_are_one() -> None:
+    first = sqlite3.OperationalError("x")
+    assert sole_error(group(first, sqlite3.OperationalError("y"))) is first
+
+
+def test_several_faults_of_ours_stay_together() -> None:
+    both = group(ValueError(), KeyError())
+    assert sole_error(both) is both
+
+
+def full_disk(path: Path) -> sqlite3.Connection:
+    """A database that may not grow any more, as on a full disk."""
+    connection = sqlite3.connect(path, isolation_level=None)
+    connection.execute("CREATE TABLE t (x BLOB)")
+    connection.execute("PRAGMA max_page_count = 3")
+    return connection
+
+
+def test_a_full_disk_in_words(tmp_path: Path) -> None:
+    connection = full_disk(tmp_path / "some.db")
+    with pytest.raises(LedgerError) as raised, ledger_refusals(tmp_path / "some.db"):
+        connection.execute("INSERT INTO t VALUES (zeroblob(100000))")
+    connection.close()
+    assert str(raised.value) == (
+        f"{tmp_path}/some.db: the ledger can't be used: the disk is full (the ledger's, or that of temporary files) "
+        "(database or disk is full). Nothing more was sent; what was paid for is in the ledger or at the service, and "
+        "the same command goes on when this is mended"
+    )
+
+
+def test_a_read_only_ledger_in_words(tmp_path: Path) -> None:
+    Ledger.open(tmp_path / "some.db").close()
+    connection = sqlite3.connect(f"file:{tmp_path / 'some.db'}?mode=ro", uri=True, isolation_level=None)
+    with pytest.raises(LedgerError, match="the ledger can't be used: it can't be written"), ledger_refusals(tmp_path):
+        connection.execute("DELETE FROM meta")
+    connection.close()
+
+
+def test_a_misuse_of_sqlite_is_a_fault_of_ours(tmp_path: Path) -> None:
+    connection = sqlite3.connect(":memory:")
+    with pytest.raises(sqlite3.OperationalError), ledger_refusals(tmp_path):
+        connection.execute("SELEKT")
+    connection.close()
+
+
+def test_a_disk_that_fills_up_in_the_middle_ends_with_2_and_the_command_goes_on(
+    enrich: Enrich, folder: Path, service: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "places.yaml").write_text(CONFIG + SURE)
+    (folder / "places.csv").write_text("name\n" + "".join(f"Town {number}\n" for number in range(400)))
+    prepare = Ledger._prepare
+
+    def prepare_on_a_full_disk(ledger: Ledger) -> None:
+        prepare(ledger)
+        (pages,) = ledger._db.execute("PRAGMA page_count").fetchone()
+        ledger._db.execute(f"PRAGMA max_page_count = {pages}")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Ledger, "_prepare", prepare_on_a_full_disk)
+        ended = enrich("run", "places.yaml", "places.csv")
+    assert (ended.code, ended.out) == (2, "")
+    assert "the disk is full" in ended.err
+    assert "the same command goes on" in ended.err
+    assert "Traceback" not in ended.err
+    assert not (folder / "places.enriched.csv").exists()
+    again = enrich("run", "places.yaml", "places.csv", "--settle", "1s")
+    assert again.code == 0
+    assert "runs paid  400  $10.00" in again.out
+
+
+def test_every_exit_code_of_an_error_is_documented() -> None:
+    kinds = [EnrichError]
+    for kind in kinds:
+        kinds += kind.__subclasses__()
+    assert {kind.exit_code for kind in kinds} <= set(ExitCode)
