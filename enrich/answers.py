@@ -14,7 +14,7 @@ import jsonschema_rs
 import msgspec
 
 from enrich.config import Gate, Refresh, score
-from enrich.ledger import Held, RunState
+from enrich.ledger import Held, Ruled, RunState
 from enrich.spec import Field, Json
 
 Verdict = Literal["accept", "review", "withhold", "not_found", "invalid"]
@@ -117,6 +117,15 @@ class Reader:
         ranges: Mapping[str, tuple[int, int]] = MappingProxyType({}),
     ) -> None:
         self._judges = {field.id: _Judge(field, gates[field.name], ranges.get(field.name)) for field in fields}
+
+    def ruled(self, decisions: Mapping[str, Ruled]) -> dict[str, Choice]:
+        """The choices that people made, by field id, of those fields that this config wants."""
+        made = {
+            field_id: by_a_person(ruled, self._fields[field_id][1])
+            for field_id, ruled in decisions.items()
+            if field_id in self._fields
+        }
+        return {field_id: choice for field_id, choice in made.items() if choice is not None}
 
     def read(self, raw: bytes, field_ids: Iterable[str]) -> dict[str, Answer]:
         """The answers of a result by field id, of those fields that this config wants."""
@@ -255,6 +264,18 @@ def choose(
     if too_long is not None:
         return Choice("failed", too_long)
     return Choice("pending", "not asked yet")
+
+
+def by_a_person(ruled: Ruled, validator: Any) -> Choice | None:
+    """A person's decision as the choice of a field: it outranks every verdict, and later runs.
+
+    None where it no longer fits the field's schema.
+    """
+    value = msgspec.json.decode(ruled.value)
+    if value is not None and not validator.is_valid(value):
+        return None
+    answer = Answer(value, None, ruled.note, NO_CITATIONS, "accept", "", strong=True)
+    return Choice("human", f"decided by a person: {ruled.ruling}", answer, None)
 
 
 def is_stale(answer: Answer, at: int, refresh: Refresh, now: int) -> bool:

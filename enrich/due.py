@@ -138,11 +138,15 @@ class Comparison:
         fields = self._config.fields
         for chunk in worklist.chunks():
             on_chunk()
-            held = self._ledger.held([wanted.key for wanted in chunk])
+            keys = [wanted.key for wanted in chunk]
+            held, decided = self._ledger.held(keys), self._ledger.decisions(keys)
             due = []
             for wanted in chunk:
                 mine = held.get(wanted.key, [])
                 asked = [one for i, one in enumerate(fields) if wanted.mask >> i & 1]
+                if wanted.key in decided:
+                    settled = self._reader.ruled(decided[wanted.key])
+                    asked = [one for one in asked if one.id not in settled]
                 ask = ask_for(asked, mine, self._answers, self._rules)
                 if ask is None:
                     continue

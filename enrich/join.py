@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Any, Final
 
 import msgspec
@@ -16,7 +17,7 @@ import polars as pl
 from enrich.answers import NO_CITATIONS, Answer, Choice, Reader, Status, choose, citations_of
 from enrich.config import ROW_COLUMNS, Config, answer_columns
 from enrich.dataset import AnswerColumn
-from enrich.ledger import Held
+from enrich.ledger import Held, Ruled
 from enrich.planning import FAILED, IN_FLIGHT
 from enrich.selection import Row
 from enrich.spec import Field, column_type
@@ -90,11 +91,17 @@ class Joiner:
         return columns
 
     def join(
-        self, start: int, rows: Sequence[Row], held: Mapping[bytes, Sequence[Held]], result: ReadResult
+        self,
+        start: int,
+        rows: Sequence[Row],
+        held: Mapping[bytes, Sequence[Held]],
+        result: ReadResult,
+        decided: Mapping[bytes, Mapping[str, Ruled]] = MappingProxyType({}),
     ) -> tuple[pl.DataFrame, list[Doubt], list[tuple[Row, list[Choice]]]]:
         """The answer columns of some rows, what in them is doubtful, and each row with its choices.
 
-        `start` is the index of the first row; `held` are the ledger's runs by input key.
+        `start` is the index of the first row; `held` are the ledger's runs, `decided` people's decisions by field, both
+        by input key.
         """
         chosen: dict[bytes, list[Choice]] = {}
         doubts: list[Doubt] = []
@@ -107,6 +114,9 @@ class Joiner:
             if choices is None:
                 assert row.document is not None
                 choices = self._choices(row.document, held.get(row.key, ()), result)
+                if row.key in decided:
+                    ruled = self._reader.ruled(decided[row.key])
+                    choices = [ruled.get(one.id, choice) for one, choice in zip(self._fields, choices, strict=True)]
                 chosen[row.key] = choices
                 first = start + len(joined) + 1
                 doubts.extend(

@@ -68,7 +68,7 @@ def write_table(
         for batch, questions in rows.batches():
             keys = sorted({row.key for row in questions if row.key is not None})
             held = ledger.held(keys)
-            frame, doubts, joined = joiner.join(batch.start, questions, held, results)
+            frame, doubts, joined = joiner.join(batch.start, questions, held, results, ledger.decisions(keys))
             writer.write(batch, frame)
             new = reviewed.first_time([doubt.key for doubt in doubts])
             for doubt in doubts:
@@ -110,7 +110,7 @@ def _show(report: ReportCollector, config: Config, start: int, joined: list[tupl
         for number, (row, choices) in enumerate(joined, start + 1):
             choice = choices[i]
             confidence = None if choice.answer is None else choice.answer.confidence
-            sample = partial(_sample, number, row, choice) if choice.answer is not None else None
+            sample = partial(_sample, number, row, choice) if choice.held is not None and choice.answer is not None else None
             report.add(one.name, choice.status, confidence, choice.reason, sample=sample)
 
 

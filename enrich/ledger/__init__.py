@@ -4,6 +4,7 @@
 a second instance out, `Worklist` is the scratch table of a plan.
 """
 
+from enrich.ledger.groups import groups_file, known_groups, replace_groups, set_aside
 from enrich.ledger.lock import InstanceLock
 from enrich.ledger.overview import JobLine, Overview, Unresolved, read_overview
 from enrich.ledger.recorder import Recorder, open_recorder
@@ -17,6 +18,7 @@ from enrich.ledger.store import (
     LiveRun,
     OpenSubmission,
     Outcome,
+    Ruled,
     RunState,
     ServiceKind,
 )
@@ -36,13 +38,18 @@ __all__ = [
     "Outcome",
     "Overview",
     "Recorder",
+    "Ruled",
     "RunState",
     "ServiceKind",
     "Unresolved",
     "Wanted",
     "Worklist",
     "damaged",
+    "groups_file",
+    "known_groups",
     "ledger_refusals",
     "open_recorder",
     "read_overview",
+    "replace_groups",
+    "set_aside",
 ]

@@ -88,6 +88,17 @@ CREATE TABLE extra_run (
     slot          INTEGER
 ) WITHOUT ROWID;
 
+CREATE TABLE decision (
+    input_key BLOB NOT NULL CHECK (length(input_key) = 16),
+    field_id  TEXT NOT NULL,
+    ruling    TEXT NOT NULL CHECK (ruling IN ('accept', 'correct', 'reject')),
+    value     TEXT NOT NULL,
+    run_id    TEXT NOT NULL,
+    note      TEXT NOT NULL,
+    at        INTEGER NOT NULL,
+    PRIMARY KEY (input_key, field_id)
+) WITHOUT ROWID;
+
 CREATE TABLE block (
     block_id INTEGER PRIMARY KEY,
     size     INTEGER NOT NULL,

@@ -8,7 +8,7 @@ own at any time. All times are Unix seconds, money is in millionths of a dollar.
 import os
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import IntEnum
@@ -143,6 +143,19 @@ class ExtraRun:
     found_at: int
     state: RunState  # FAILED: it was no charge in the end
     job_id: int  # the command that found it, or that has to report it
+
+
+@dataclass(frozen=True, slots=True)
+class Ruled:
+    """What a person said of an answer; `value` is JSON: what stands in the cell, null for a rejected answer."""
+
+    input_key: bytes
+    field_id: str
+    ruling: Literal["accept", "correct", "reject"]
+    value: bytes
+    run_id: str
+    note: str
+    at: int
 
 
 class Ledger:
@@ -523,6 +536,17 @@ class Ledger:
             (RunState.COMPLETED if completed else RunState.FAILED, self._add_block([raw]), run_id),
         )
 
+    def record_decisions(self, decisions: Sequence[Ruled]) -> None:
+        """A person decided on answers; a later decision on the same answer takes the place of an earlier one."""
+        self._db.executemany(
+            "INSERT OR REPLACE INTO decision (input_key, field_id, ruling, value, run_id, note, at)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?)",
+            [
+                (one.input_key, one.field_id, one.ruling, one.value.decode(), one.run_id, one.note, one.at)
+                for one in decisions
+            ],
+        )
+
     def end_watch(self, submission_id: int) -> None:
         """Nothing more is expected of a submission that once was unknown."""
         self._db.execute("UPDATE submission SET watched = 0 WHERE submission_id = ?", (submission_id,))
@@ -683,6 +707,29 @@ class Ledger:
             ),
         ).fetchone()
         return None if row is None else LiveRun(row[0], row[1], row[2], RunState(row[3]))
+
+    def decisions(self, input_keys: Sequence[bytes]) -> dict[bytes, dict[str, Ruled]]:
+        """What people decided on answers of these inputs, by field id."""
+        found: dict[bytes, dict[str, Ruled]] = {}
+        if self._db.execute("SELECT 1 FROM decision LIMIT 1").fetchone() is None:
+            return found
+        for start in range(0, len(input_keys), _IN_CHUNK):
+            chunk = input_keys[start : start + _IN_CHUNK]
+            marks = ",".join("?" * len(chunk))
+            for key, field_id, ruling, value, run_id, note, at in self._db.execute(
+                "SELECT input_key, field_id, ruling, value, run_id, note, at FROM decision"
+                f" WHERE input_key IN ({marks})",
+                chunk,
+            ):
+                ruled = Ruled(key, field_id, ruling, value.encode(), run_id, note, at)
+                found.setdefault(key, {})[field_id] = ruled
+        return found
+
+    def inputs_of(self, run_ids: Collection[str]) -> dict[str, bytes]:
+        """Input keys of runs by their ids; absent for runs that the ledger does not hold. Reads all runs."""
+        wanted = frozenset(run_ids)
+        rows = self._db.execute("SELECT run_id, input_key FROM run WHERE run_id IS NOT NULL")
+        return {run_id: key for run_id, key in rows if run_id in wanted}
 
     def field_names(self) -> dict[str, str]:
         """The name of every field that was ever asked, by its id."""

@@ -1,0 +1,106 @@
+"""Decisions of people on doubtful answers: from the review file into the ledger.
+
+A decision names its answer by run and field. It is kept by input and field, so that it holds for every row with that
+input, outranks every verdict and every later run, and the question is not asked again. Costs nothing.
+"""
+
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import jsonschema_rs
+import msgspec
+
+from enrich.answers import Answer, Reader
+from enrich.config import Config
+from enrich.due import Results
+from enrich.errors import Fault, TableError
+from enrich.ledger import Ledger, Ruled, RunState
+from enrich.phrases import did_you_mean
+from enrich.review import Decision, read_decisions
+from enrich.spec import Field
+
+
+def read_rulings(path: Path, config: Config, ledger: Ledger) -> list[Ruled]:
+    """The decisions in a review file, held against the config and the ledger.
+
+    Raises TableError with every fault and its line; then nothing is to be recorded.
+    """
+    decisions = read_decisions(path)
+    judge = _Judge(config, ledger, decisions)
+    faults: list[Fault] = []
+    rulings: list[Ruled] = []
+    for decision in decisions:
+        found = list(judge.faults(decision))
+        faults.extend(found)
+        if not found:
+            rulings.append(judge.ruling(decision))
+    if faults:
+        raise TableError(str(path), faults)
+    return rulings
+
+
+class _Judge:
+    """Holds single decisions against what was asked and answered."""
+
+    def __init__(self, config: Config, ledger: Ledger, decisions: list[Decision]) -> None:
+        self._fields: Mapping[str, Field] = {one.name: one for one in config.fields}
+        self._validators = {one.name: jsonschema_rs.validator_for(dict(one.schema)) for one in config.fields}
+        self._reader = Reader(config.fields, {one.name: config.gate_for(one.name) for one in config.fields})
+        self._ledger = ledger
+        self._results = Results(ledger)
+        self._inputs = ledger.inputs_of({decision.run_id for decision in decisions})
+
+    def faults(self, decision: Decision) -> Iterator[Fault]:
+        """What keeps a decision from being recorded."""
+        if decision.field not in self._fields:
+            hint = did_you_mean(decision.field, self._fields) or "give the config that the review file came from"
+            yield Fault(f"the config has no answer {decision.field!r}", decision.line, "field", hint)
+            return
+        if decision.run_id not in self._inputs:
+            hint = "give the ledger that the review file came from"
+            yield Fault(f"the ledger holds no run {decision.run_id!r}", decision.line, "run_id", hint)
+            return
+        if decision.ruling == "accept" and self._answer(decision) is None:
+            hint = "the question was changed since: correct the value instead, or run again"
+            yield Fault("the run has no such answer to accept", decision.line, "decision", hint)
+            return
+        if decision.ruling != "reject" and not self._validators[decision.field].is_valid(value := self._value(decision)):
+            error = next(self._validators[decision.field].iter_errors(value))
+            column = "correction" if decision.ruling == "correct" else "decision"
+            hint = "write a value that fits, as JSON where it is not text"
+            yield Fault(f"does not fit the schema of the answer: {error.message}"[:300], decision.line, column, hint)
+
+    def ruling(self, decision: Decision) -> Ruled:
+        """A decision that was found sound, as the ledger keeps it."""
+        value = None if decision.ruling == "reject" else self._value(decision)
+        return Ruled(
+            input_key=self._inputs[decision.run_id],
+            field_id=self._fields[decision.field].id,
+            ruling=decision.ruling,
+            value=msgspec.json.encode(value),
+            run_id=decision.run_id,
+            note=decision.note,
+            at=int(time.time()),
+        )
+
+    def _value(self, decision: Decision) -> object:
+        if decision.ruling == "accept":
+            answer = self._answer(decision)
+            return None if answer is None else answer.value
+        text, validator = decision.correction, self._validators[decision.field]
+        if validator.is_valid(text):
+            return text
+        try:
+            return msgspec.json.decode(text)
+        except msgspec.MsgspecError:
+            return text
+
+    def _answer(self, decision: Decision) -> Answer | None:
+        """The answer that the decision is about, as the run gave it."""
+        field_id = self._fields[decision.field].id
+        held = self._ledger.held([self._inputs[decision.run_id]])
+        for run in held.get(self._inputs[decision.run_id], ()):
+            if run.run_id == decision.run_id and run.state is RunState.COMPLETED:
+                return self._reader.read(self._results(run), run.field_ids).get(field_id)
+        return None
