@@ -1,0 +1,186 @@
+"""Who may import what. Each outside thing has one owner, and what decides does no I/O."""
+
+import ast
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "enrich"
+
+# The outside thing, and the only files or folders of `enrich` that may import it. The sandbox stands apart.
+OWNERS = {
+    "httpx": ("api",),
+    "sqlite3": ("ledger",),
+    "tqdm": ("progress.py",),
+    "ruamel": ("config",),
+    "pydantic": ("config",),
+    "typer": ("cli",),
+    "jsonschema_rs": ("answers.py", "decisions.py"),
+    "fcntl": ("dataset", "ledger"),
+    "polars": ("dataset", "join.py", "spec/columns.py", "frames.py", "frames"),
+    "starlette": (),
+    "uvicorn": (),
+    "requests": (),
+    "unittest": (),
+}
+
+# What stands at the bottom: the files or folders of `enrich` that each of them may import.
+MAY_IMPORT = {
+    "text.py": set(),
+    "figures.py": set(),
+    "phrases.py": set(),
+    "durations.py": set(),
+    "templates.py": set(),
+    "clock.py": set(),
+    "keys.py": set(),
+    "errors.py": set(),
+    "atomic.py": {"errors"},
+    "spec": {"errors", "phrases"},
+    "api": {"errors", "text"},
+    "config": {"api", "durations", "errors", "phrases", "spec", "templates"},
+    "dataset": {"atomic", "errors", "phrases", "templates", "text"},
+    "ledger": {"atomic", "clock", "errors", "keys"},
+    "report": {"api", "atomic", "errors", "figures", "spec", "text"},
+    "review.py": {"atomic", "errors", "spec", "text"},
+    "progress.py": {"figures", "spec", "text"},
+    "sandbox": set(),
+}
+
+# They decide; nothing they import can reach a disk, a socket or a clock, and they open nothing.
+PURE = (
+    *("answers.py", "collect.py", "effects.py", "figures.py", "join.py", "keys.py", "phrases.py", "planning.py"),
+    *("selection.py", "spec", "starter.py", "submit.py", "templates.py", "text.py", "till.py", "api/sse.py"),
+    "api/retry.py",
+)
+REACHING_OUT = {
+    *("anyio", "asyncio", "fcntl", "httpx", "io", "logging", "multiprocessing", "os", "pathlib", "shutil", "signal"),
+    *("socket", "sqlite3", "subprocess", "sys", "tempfile", "threading", "time", "urllib"),
+}
+
+
+@cache
+def tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"), str(path))
+
+
+def files(*names: str) -> list[Path]:
+    """The Python files of these files and folders of `enrich`; all of them without a name."""
+    chosen = [PACKAGE / name for name in names] if names else [PACKAGE]
+    return [file for path in chosen for file in (sorted(path.rglob("*.py")) if path.is_dir() else [path])]
+
+
+def imports(path: Path) -> Iterator[str]:
+    """The modules that a file imports, at its top or anywhere else."""
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0 or PACKAGE not in path.parents, f"{path}: imports are absolute"
+            if node.module == "enrich":
+                yield from (f"enrich.{alias.name}" for alias in node.names)
+            else:
+                yield node.module or ""
+
+
+def tops(path: Path) -> set[str]:
+    return {name.partition(".")[0] for name in imports(path)}
+
+
+def units(path: Path) -> set[str]:
+    """The files and folders of `enrich` that a file imports from."""
+    return {name.split(".")[1] for name in imports(path) if name.startswith("enrich.")}
+
+
+def shown(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+@pytest.mark.parametrize("thing", OWNERS)
+def test_each_outside_thing_has_its_owner(thing: str) -> None:
+    owners = {file for name in OWNERS[thing] if (PACKAGE / name).exists() for file in files(name)}
+    users = {file for file in files() if thing in tops(file)} - set(files("sandbox"))
+    assert sorted(map(shown, users - owners)) == []
+
+
+@pytest.mark.parametrize("part", MAY_IMPORT)
+def test_what_stands_below_imports_nothing_from_above(part: str) -> None:
+    own = {part.removesuffix(".py"), "__version__"}
+    wrong = {shown(file): units(file) - MAY_IMPORT[part] - own for file in files(part)}
+    assert {file: above for file, above in wrong.items() if above} == {}
+
+
+def test_only_the_command_and_the_service_know_the_sandbox() -> None:
+    users = {shown(file) for file in files() if "sandbox" in units(file)}
+    users -= {shown(file) for file in files("sandbox")}
+    assert users <= {"enrich/cli/entry.py", "enrich/cli/sandbox.py", "enrich/service.py"}
+
+
+@pytest.mark.parametrize("part", PURE)
+def test_what_decides_reaches_nothing_outside(part: str) -> None:
+    for file in files(part):
+        assert tops(file) & REACHING_OUT == set(), shown(file)
+        calls = [node.func.id for node in ast.walk(tree(file)) if isinstance(node, ast.Call) and is_name(node.func)]
+        assert not {"open", "print", "input"} & set(calls), shown(file)
+
+
+def is_name(node: ast.expr) -> bool:
+    return isinstance(node, ast.Name)
+
+
+def test_nobody_but_the_command_prints() -> None:
+    printing = [
+        shown(file)
+        for file in files()
+        for node in ast.walk(tree(file))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print"
+    ]
+    assert printing == []
+
+
+def test_every_exception_is_caught_once_and_in_the_outermost_frame() -> None:
+    catching = [
+        shown(file)
+        for file in files()
+        for node in ast.walk(tree(file))
+        if isinstance(node, ast.ExceptHandler) and (node.type is None or names(node.type) & {"Exception"})
+    ]
+    assert catching == ["enrich/cli/entry.py"]
+
+
+def names(node: ast.expr) -> set[str]:
+    return {inner.id for inner in ast.walk(node) if isinstance(inner, ast.Name)}
+
+
+def test_whoever_catches_everything_passes_it_on() -> None:
+    """`except BaseException` cleans up and raises again, or hands the error to whoever waits for it."""
+    for file in files():
+        for node in ast.walk(tree(file)):
+            if isinstance(node, ast.ExceptHandler) and node.type is not None and "BaseException" in names(node.type):
+                raises = any(isinstance(inner, ast.Raise) for inner in ast.walk(node))
+                hands_on = node.name is not None and node.name in {
+                    inner.id for part in node.body for inner in ast.walk(part) if isinstance(inner, ast.Name)
+                }
+                assert raises or hands_on, f"{shown(file)}:{node.lineno}"
+
+
+def test_tests_use_no_mocks() -> None:
+    for file in sorted((ROOT / "tests").rglob("*.py")):
+        assert "unittest" not in tops(file), shown(file)
+        assert "mock" not in tops(file), shown(file)
+
+
+def test_modules_have_no_names_that_say_nothing() -> None:
+    vague = {"utils", "util", "helpers", "helper", "common", "core", "base", "misc", "manager", "managers", "lib"}
+    assert [shown(file) for file in files() if file.stem in vague] == []
+
+
+def test_every_module_says_what_it_is() -> None:
+    assert [shown(file) for file in files() if not ast.get_docstring(tree(file))] == []
+
+
+def test_nothing_is_left_to_do() -> None:
+    marks = tuple(f"# {word}" for word in ("TODO", "FIXME", "XXX", "HACK"))
+    assert [shown(file) for file in files() if any(mark in file.read_text() for mark in marks)] == []
