@@ -121,9 +121,9 @@ class Reader:
     def ruled(self, decisions: Mapping[str, Ruled]) -> dict[str, Choice]:
         """The choices that people made, by field id, of those fields that this config wants."""
         made = {
-            field_id: by_a_person(ruled, self._fields[field_id][1])
+            field_id: by_a_person(ruled, self._judges[field_id].validator)
             for field_id, ruled in decisions.items()
-            if field_id in self._fields
+            if field_id in self._judges
         }
         return {field_id: choice for field_id, choice in made.items() if choice is not None}
 
@@ -142,7 +142,7 @@ class _Judge:
     def __init__(self, field: Field, gate: Gate, bounds: tuple[int, int] | None) -> None:
         self._name = field.name
         self._fits = _types_that_fit(field.schema) if bounds is None else frozenset[type]()
-        self._validator = _validator(field, bounds)
+        self.validator = _validator(field, bounds)
         self._gate = gate
         self._levels: dict[str | float | None, tuple[Verdict, str]] = {}
 
@@ -166,8 +166,8 @@ class _Judge:
         strong = level == "accept"
         if value is None or (type(value) is str and not value.strip()):
             return Answer(None, confidence, reasoning, citations, "not_found", "no source says so", strong)
-        if type(value) not in self._fits and not self._validator.is_valid(value):
-            error = next(self._validator.iter_errors(value))
+        if type(value) not in self._fits and not self.validator.is_valid(value):
+            error = next(self.validator.iter_errors(value))
             reason = f"does not fit its schema: {error.message}"[:300]
             return Answer(value, confidence, reasoning, citations, "invalid", reason, strong=False)
         return Answer(value, confidence, reasoning, citations, level, reason, strong)
