@@ -8,6 +8,7 @@ order mark at the start of a block, and it names no lines; such a file is read b
 
 import csv
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -17,7 +18,7 @@ import polars as pl
 
 from enrich.dataset.dialect import Dialect, find_delimiter, find_newline, find_quote
 from enrich.dataset.formats import TableFormat
-from enrich.dataset.records import MAX_RECORD_BYTES, RecordReader, count_rows, read_header
+from enrich.dataset.records import MAX_RECORD_BYTES, count_rows, read_header, read_records
 from enrich.dataset.streams import CHUNK_BYTES, find_encoding, open_bytes, open_utf8, reading
 from enrich.dataset.tables import BATCH_ROWS, Batch, FileState, Table, changed, rereading
 from enrich.errors import Fault, TableError
@@ -97,11 +98,10 @@ class DelimitedTable(Table):
             yield from _read_plain(block, self.schema, self._dialect).iter_slices(rows)
 
     def _strict_frames(self, rows: int) -> Iterator[pl.DataFrame]:
-        stream = open_utf8(self.path, self.format)
-        with RecordReader(stream, self._dialect, self.format.newline) as records:
+        records = read_records(open_utf8(self.path, self.format), self._dialect)
+        with closing(records):
             next(records)
-            single = len(self.columns) == 1
-            sound = (cells or [""] for cells in records if cells or single)
+            sound = (cells or [""] for cells in records if cells or len(self.columns) == 1)
             while batch := list(_up_to(sound, rows)):
                 columns = zip(self.columns, zip(*batch, strict=True), strict=True)
                 cells = {name: [cell or None for cell in column] for name, column in columns}

@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from enrich.dataset.cells import json_lines, safe_cells, text_cells
+from enrich.dataset.delimited import TextBatch
 from enrich.dataset.files import Outlet
 from enrich.dataset.formats import KNOWN_SUFFIXES, TableFormat, named_format
 from enrich.dataset.layout import Layout
@@ -27,7 +28,7 @@ from enrich.errors import OutputError
 
 _GZIP_LEVEL: Final = 4  # half the time of level 6, for a few percent more bytes
 _ROW_GROUP_ROWS: Final = 128 << 10
-_ROW_GROUP_BYTES: Final = 32 << 20
+_ROW_GROUP_BYTES: Final = 16 << 20
 _NULL: Final = msgspec.Raw(b"null")
 _RAW_VALUES: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
@@ -51,7 +52,9 @@ def output_format(path: Path, like: Table) -> TableFormat:
     if named.kind not in text_kinds or like.format.kind not in text_kinds:
         return named
     kept = replace(like.format, kind=named.kind, compression=named.compression)
-    return kept if named.kind == like.format.kind else replace(kept, delimiter=named.delimiter)
+    if named.kind == like.format.kind:
+        return kept
+    return replace(kept, delimiter=named.delimiter, quote=kept.quote or named.quote)
 
 
 def make_encoder(file: Outlet, form: TableFormat, layout: Layout, *, neutralise: bool) -> Encoder:
@@ -104,14 +107,20 @@ class DelimitedEncoder:
 
     def _cells(self, name: str, batch: Batch, answers: pl.DataFrame) -> pl.Series:
         if name not in answers.columns:
-            return text_cells(batch.frame[name])
+            return self._original(name, batch)
         kept = self._layout.kept(name, answers)
         safe = text_cells(answers[name])
         if not (answers.schema[name].is_numeric() or answers.schema[name] == pl.Boolean):
             safe = safe_cells(safe, neutralise=self._neutralise)
         if not self._format.quote:
             safe = safe.str.replace_all(f"[\r\n{re.escape(self._format.delimiter)}]+", " ")
-        return safe if kept is None else text_cells(batch.frame[name]).zip_with(kept, safe)
+        return safe if kept is None else self._original(name, batch).zip_with(kept, safe)
+
+    def _original(self, name: str, batch: Batch) -> pl.Series:
+        cells = text_cells(batch.column(name))
+        if isinstance(batch, TextBatch):
+            return cells
+        return cells.str.replace_all("\0", "\u2400", literal=True)  # no CSV keeps a NUL
 
     def _encode(self, cells: pl.DataFrame) -> bytes:
         # polars writes null as nothing and an empty text as two quotes, which a line of one cell needs.

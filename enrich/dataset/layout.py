@@ -64,9 +64,9 @@ class Layout:
     def joined(self, name: str, batch: Batch, answers: pl.DataFrame) -> pl.Series:
         """A column of the output, as polars has it."""
         if name not in answers.columns:
-            return batch.frame[name]
+            return batch.column(name)
         kept = self.kept(name, answers)
-        return answers[name] if kept is None else batch.frame[name].zip_with(kept, self._typed(answers[name]))
+        return answers[name] if kept is None else batch.column(name).zip_with(kept, self._typed(answers[name]))
 
     def _typed(self, column: pl.Series) -> pl.Series:
         dtype = self.dtype(column.name)

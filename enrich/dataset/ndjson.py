@@ -16,6 +16,7 @@ import msgspec
 import polars as pl
 
 from enrich.dataset.formats import TableFormat
+from enrich.dataset.records import MAX_RECORD_BYTES
 from enrich.dataset.streams import CHUNK_BYTES, find_encoding, open_bytes, open_utf8, reading
 from enrich.dataset.tables import BATCH_ROWS, Batch, FileState, Table, changed, rereading, table_error
 from enrich.errors import Fault
@@ -24,6 +25,7 @@ _DECODER: Final = msgspec.json.Decoder(dict[str, Any])
 _EXACT_FLOAT: Final = 2**53
 _INT64: Final = 2**63
 _BATCH_BYTES: Final = 4 << 20
+_ONE_OBJECT: Final = "each line must be one JSON object, in UTF-8"
 
 
 class NdjsonBatch(Batch):
@@ -109,8 +111,7 @@ class _Scan:
         try:
             document = _DECODER.decode(line)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            hint = "each line must be one JSON object, in UTF-8"
-            self.faults.append(Fault(f"not a JSON object: {error}", number, hint=hint))
+            self.faults.append(Fault(f"not a JSON object: {error}", number, hint=_ONE_OBJECT))
             return
         self.rows += 1
         for key, value in document.items():
@@ -123,6 +124,8 @@ class _Scan:
                 self.kinds[key] = {kind}
                 if not key.strip():
                     self.faults.append(Fault("a key has no name", number, hint="give it one"))
+                elif "\0" in key or key.startswith("\ufeff"):
+                    self.faults.append(Fault(f"the key {key!r} has a character that no CSV keeps", number))
 
 
 def _dtype(kinds: set[object]) -> pl.DataType:
@@ -157,6 +160,8 @@ def _lines(stream: IO[bytes]) -> Iterator[tuple[int, bytes]]:
             if line := rest.strip():
                 yield number, line
             rest = following
+        if len(rest) > MAX_RECORD_BYTES:
+            break  # it is found to be no JSON object
     if line := rest.strip():
         yield number + 1, line
 

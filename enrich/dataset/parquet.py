@@ -46,6 +46,9 @@ class ParquetBatch(Batch):
     def frame(self) -> pl.DataFrame:
         return self._frame
 
+    def column(self, name: str) -> pl.Series:
+        return _series(name, self.arrow.column(name))
+
     @property
     def height(self) -> int:
         return int(self.arrow.num_rows)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from enrich.dataset.files import Files, NewFile
+from enrich.dataset.files import Files, NewFile, writing
 from enrich.dataset.formats import KNOWN_SUFFIXES, named_format
 from enrich.dataset.layout import AnswerColumn, Layout
 from enrich.dataset.tables import Table
@@ -22,10 +22,14 @@ def check_output_path(
 
     Whether the disk lets it is tried with an empty file beside it.
     """
-    files = files or Files()
     Layout(table, columns)
     if named_format(path) is None:
         raise OutputError(f"{path}: unknown kind of table; give an output named {KNOWN_SUFFIXES}")
+    with writing(path):
+        _check_place(path, table, files or Files())
+
+
+def _check_place(path: Path, table: Table, files: Files) -> None:
     if path.is_symlink() and not path.exists():
         raise OutputError(f"{path}: is a link to {path.readlink()}, which is not there; mend it or remove it")
     target = path.resolve()
@@ -41,7 +45,7 @@ def check_output_path(
 def refuse_input(path: Path, table: Table) -> None:
     """Raise OutputError when `path` names the table's own file, by whatever name or link."""
     target = path.resolve()
-    if target.exists() and target.samefile(table.path):
+    if target.exists() and table.path.exists() and target.samefile(table.path):
         raise OutputError(f"{path}: is the input itself, which is never overwritten; give another output")
 
 

@@ -7,7 +7,7 @@ the record, and for each kind of fault a sentence that says where it is and what
 import csv
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Final, Self
@@ -16,7 +16,7 @@ from enrich.dataset.dialect import Dialect
 from enrich.dataset.tables import name_faults, table_error
 from enrich.errors import Fault, TableError
 
-MAX_RECORD_BYTES: Final = 32 << 20
+MAX_RECORD_BYTES: Final = 64 << 20
 _QUOTE_HINT: Final = "inside a quoted cell a quote is written twice: is one missing, or left open?"
 _NOT_UTF8: Final = re.compile("[\udc80-\udcff]")
 
@@ -30,7 +30,6 @@ class RecordReader:
     """
 
     def __init__(self, stream: IO[bytes], dialect: Dialect, newline: str = "\n") -> None:
-        csv.field_size_limit(MAX_RECORD_BYTES)  # holds for the process; its default of 128 KB is too small
         self.dialect = dialect
         self.newline = newline
         self.line = 1
@@ -39,13 +38,7 @@ class RecordReader:
         """The current record as it stands in the file, cut at every kind of line break."""
         self._text = io.TextIOWrapper(stream, "utf-8", "surrogateescape", newline="")
         self._size = 0
-        self._reader = csv.reader(
-            self._lines(),
-            delimiter=dialect.delimiter,
-            quotechar=dialect.quote or None,
-            quoting=csv.QUOTE_MINIMAL if dialect.quote else csv.QUOTE_NONE,
-            strict=True,
-        )
+        self._reader = _parse(self._lines(), dialect)
 
     def __enter__(self) -> Self:
         return self
@@ -69,6 +62,23 @@ class RecordReader:
             if self._size > MAX_RECORD_BYTES:
                 raise csv.Error(f"the record is longer than {MAX_RECORD_BYTES >> 20} MB")
             yield line
+
+
+def read_records(stream: IO[bytes], dialect: Dialect) -> Generator[list[str], None, None]:
+    """The records of a UTF-8 stream that was found sound, the header among them. Closes the stream."""
+    with io.TextIOWrapper(stream, "utf-8", newline="") as text:
+        yield from _parse(text, dialect)
+
+
+def _parse(lines: Iterable[str], dialect: Dialect) -> Iterator[list[str]]:
+    csv.field_size_limit(MAX_RECORD_BYTES)  # holds for the process; its default of 128 KB is too small
+    return csv.reader(
+        lines,
+        delimiter=dialect.delimiter,
+        quotechar=dialect.quote or None,
+        quoting=csv.QUOTE_MINIMAL if dialect.quote else csv.QUOTE_NONE,
+        strict=True,
+    )
 
 
 def line_breaks(raw: list[str], newline: str) -> int:

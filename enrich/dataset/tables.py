@@ -42,9 +42,13 @@ class Batch(ABC):
     def height(self) -> int:
         """How many rows."""
 
+    def column(self, name: str) -> pl.Series:
+        """One column of the frame."""
+        return self.frame.get_column(name)
+
     def values(self, column: str) -> list[Any]:
         """The cells of one column as JSON values (text where JSON lacks the type), None for an empty one."""
-        cells = self.frame.get_column(column)
+        cells = self.column(column)
         is_json = is_json_type(cells.dtype) or cells.dtype.is_nested()
         return (cells if is_json else text_cells(cells)).to_list()
 
@@ -134,5 +138,7 @@ def name_faults(names: list[str], line: int | None) -> list[Fault]:
         elif name in first:
             message = f"columns {first[name]} and {number} have the same name {name!r}"
             faults.append(Fault(message, line, hint="rename one of them"))
+        elif "\0" in name or name.startswith("\ufeff"):
+            faults.append(Fault(f"the name of column {number}, {name!r}, has a character that no file keeps", line))
         first.setdefault(name, number)
     return faults

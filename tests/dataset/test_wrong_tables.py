@@ -171,6 +171,12 @@ def complaint(path: Path, **options: Any) -> str:
             "t.ndjson", b'{"a":1}\n{" ":2}\n', "t.ndjson:2: a key has no name; give it one", id="ndjson-empty-key"
         ),
         pytest.param(
+            "t.ndjson",
+            b'{"a\\u0000":1}\n',
+            "t.ndjson:1: the key 'a\\x00' has a character that no CSV keeps",
+            id="ndjson-nul",
+        ),
+        pytest.param(
             "t.jsonl",
             b"\n",
             "t.jsonl: the file has no rows with keys; the columns are the keys of its rows",
@@ -260,9 +266,9 @@ def test_parquet_columns_of_one_name_are_refused(tmp_path: Path) -> None:
 
 def test_a_record_without_end_is_refused_before_it_fills_the_memory(tmp_path: Path) -> None:
     path = tmp_path / "t.csv"
-    path.write_bytes(b'a,b\n1,2\n3,"' + 40_000_000 * b"x" + b"\n")
+    path.write_bytes(b'a,b\n1,2\n3,"' + 70_000_000 * b"x" + b"\n")
 
-    assert complaint(path) == f"t.csv:3: the record is longer than 32 MB, from this line on; {QUOTES}"
+    assert complaint(path) == f"t.csv:3: the record is longer than 64 MB, from this line on; {QUOTES}"
 
 
 @pytest.mark.parametrize("name", ["t.csv", "t.ndjson", "t.parquet"])
