@@ -167,9 +167,11 @@ def record_blocks(stream: IO[bytes], dialect: Dialect, *, blank_rows: bool) -> I
 
 
 def _read_plain(block: bytes, schema: pl.Schema, dialect: Dialect) -> pl.DataFrame:
+    # polars takes a block that starts with `x^` for zlib-compressed: an empty line goes first, and is skipped.
     frame = pl.read_csv(
-        block,
+        b"\n" + block,
         has_header=False,
+        skip_lines=1,
         schema=schema,
         separator=dialect.delimiter,
         quote_char=dialect.quote or None,
