@@ -38,6 +38,7 @@ class Report:
     doubtful: int
     ledger: LedgerTotals
     outcome: Outcome
+    sandbox: bool  # the answers come from a sandbox: nothing was paid, and they may be invented
 
 
 Consent = Callable[[Job, Summary], Awaitable[bool]]
@@ -86,7 +87,8 @@ async def run(
                 outcome = await ask(
                     job, ledger, comparison, worklist, summary, job_id=job_id, progress=shown, interruption=stop
                 )
-        report = await run_sync(_write, job, ledger, summary, outcome, stop, shown)
+        shown.close()
+        report = await run_sync(_write, job, ledger, summary, outcome, stop)
         _end(ledger, outcome, report)
         return report
 
@@ -143,11 +145,8 @@ def _end(ledger: Ledger, outcome: Outcome, report: Report) -> None:
             ledger.end_job(outcome.job_id, report.stopped or report.exit_code.name.lower())
 
 
-def _write(
-    job: Job, ledger: Ledger, summary: Summary, outcome: Outcome, stop: Interruption, shown: Progress
-) -> Report:
+def _write(job: Job, ledger: Ledger, summary: Summary, outcome: Outcome, stop: Interruption) -> Report:
     """The outputs and the books, from what the ledger holds now."""
-    shown.close()
     tally, page, doubtful = write_table(job.config, job.table, job.rows, ledger, job.files)
     receipt = make_receipt(job, ledger, summary, outcome, tally)
     receipt.check()
@@ -164,4 +163,5 @@ def _write(
         doubtful=doubtful,
         ledger=ledger.totals(),
         outcome=outcome,
+        sandbox=manifest.sandbox,
     )

@@ -25,7 +25,7 @@ class Consent:
 
     async def __call__(self, job: Job, summary: Summary) -> bool:
         if not self._quiet:
-            self._console.note(due_text(summary))
+            self._console.note(due_text(summary, sandbox=job.options.sandbox))
         if not self._must_ask(job, summary):
             return True
         expected, most = usd_text(summary.usd_expected()), usd_text(summary.usd_most())
@@ -46,8 +46,10 @@ class Consent:
         return ""
 
 
-def due_text(summary: Summary) -> str:
+def due_text(summary: Summary, *, sandbox: bool) -> str:
     """What is due and what it costs, in a line."""
+    if sandbox:
+        return f"{counted(summary.due, 'run')} due, at the sandbox: free of charge"
     least, most = summary.usd_least(), summary.usd_most()
     cost = usd_text(least) if least == most else f"{usd_text(least)} to {usd_text(most)}"
     return f"{counted(summary.due, 'run')} due: {cost}, about {span_text(summary.seconds())}"

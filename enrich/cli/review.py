@@ -11,7 +11,9 @@ from enrich.cli.options import ConfigArgument, LedgerOption, SandboxOption, cons
 def review(
     context: typer.Context,
     config: ConfigArgument,
-    file: Annotated[Path, typer.Argument(metavar="REVIEW", help="The review file, with its decision column filled in.")],
+    file: Annotated[
+        Path, typer.Argument(metavar="REVIEW", help="The review file, with its decision column filled in.")
+    ],
     ledger: LedgerOption = None,
     sandbox: SandboxOption = False,
 ) -> None:

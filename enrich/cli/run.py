@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from enrich.job import Options
     from enrich.pipeline import Report
 
+SANDBOX_TITLE = "from the sandbox: free of charge, and what it has no facts for is invented"
+
 
 def run(
     context: typer.Context,
@@ -122,7 +124,8 @@ def _print(report: "Report", console: Console, *, as_json: bool, quiet: bool) ->
             str(report.report): "what happened, for people",
             str(report.manifest): "what happened, for scripts",
         }
-        console.show(report.receipt.to_text(console.width, files=files, steps=steps))
+        title = SANDBOX_TITLE if report.sandbox else ""
+        console.show(report.receipt.to_text(console.width, title=title, files=files, steps=steps))
     if quiet and report.exit_code:
         for step in steps:
             console.note(step)

@@ -42,7 +42,8 @@ def sandbox(
 ) -> None:
     """Serve the service's API on this machine, free of charge.
 
-    It is strict, and able to be slow, to fail and to lie as networks do. Prints its address; Ctrl-C ends it. docs/sandbox.md says what it does, and what it bills.
+    It is strict, and able to be slow, to fail and to lie as networks do. Prints its address; Ctrl-C ends it.
+    docs/sandbox.md says what it does, and what it bills.
 
     \b
       enrich sandbox --facts sample_data/companies.facts.ndjson --latency 1:5

@@ -13,6 +13,8 @@ NO_KEY = (
 )
 
 RECEIPT = """\
+from the sandbox: free of charge, and what it has no facts for is invented
+
 rows in     4    answers wanted  4    runs paid  2  $0.05
   complete  3      accepted      3      core     2  $0.05
   skipped   1      skipped       1
