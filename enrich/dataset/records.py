@@ -24,7 +24,7 @@ _NOT_UTF8: Final = re.compile("[\udc80-\udcff]")
 class RecordReader:
     """Iterates over the records of a UTF-8 stream. A blank line is a record without cells.
 
-    Bytes that are not UTF-8 arrive as lone surrogates, for `text_faults` to find. `newline` is the line break
+    Bytes that are not UTF-8 arrive as lone surrogates, to be told as faults. `newline` is the line break
     of the file (lines are counted by it). Raises csv.Error where quotes are wrong; nothing follows then.
     A context manager that closes the stream.
     """
