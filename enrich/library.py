@@ -1,5 +1,6 @@
 """The pipeline as functions: `enrich.run`, `enrich.run_async`, `enrich.plan`. Same errors as the command's, raised."""
 
+import asyncio
 import threading
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -9,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import anyio
-import sniffio
 
 from enrich import pipeline
 from enrich.due import Summary, reasons
@@ -99,8 +99,8 @@ def _options(output: str | Path | None, options: dict[str, Any]) -> Options:
 
 def _in_own_loop(call: Callable[[], Awaitable[Report]]) -> Report:
     try:
-        sniffio.current_async_library()
-    except sniffio.AsyncLibraryNotFoundError:
+        asyncio.get_running_loop()
+    except RuntimeError:  # there is none
         return anyio.run(call)
     results: list[Report] = []
     errors: list[BaseException] = []
