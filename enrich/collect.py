@@ -50,6 +50,7 @@ class Waiting:
     unknown: Counter[str] = field(default_factory=Counter)  # how often the service did not know a run
     cursor: str | None = None  # behind the last run that was read
     read_once: bool = False
+    arrived: bool = True  # now, for the first time: when else is for the service to say
 
     @classmethod
     def of(cls, submission: OpenSubmission) -> "Waiting":
@@ -132,10 +133,14 @@ def collect_extra(run_id: str) -> Protocol[None]:
 
 
 def read_ended(submission: OpenSubmission, ended: Iterable[str]) -> Protocol[None]:
-    """Bring in the outcomes of runs that have `ended`, and wait for nothing else."""
+    """Bring in the outcomes of runs that have `ended`, and wait for nothing else.
+
+    They were received before, by a ledger that is lost: their age is counted from when the service says they ended.
+    """
     waiting = Waiting.of(submission)
     waiting.ended.update(ended)
     yield from _read(waiting, None)
+    waiting.arrived = False
 
 
 def _worth_reading(waiting: Waiting, news: Followed, *, quiet: bool) -> bool:
@@ -222,7 +227,8 @@ def _keep(
         waiting.ended.discard(run.run_id)
         # An answer's age begins here, by our own clock: by a service's clock that is far off it would be stale at
         # once, and asked, and paid for, again and again.
-        outcomes.append(Outcome(n, run.run_id, run.status == "completed", run.raw, run.error))
+        at = None if waiting.arrived else run.at
+        outcomes.append(Outcome(n, run.run_id, run.status == "completed", run.raw, run.error, at))
     if outcomes:
         yield RecordOutcomes(submission.submission_id, submission.processor, outcomes, cursor)
         paid = sum(outcome.completed for outcome in outcomes)

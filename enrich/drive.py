@@ -371,7 +371,7 @@ def _as_read(run: RunState, output: bytes, raw: bytes) -> ReadRun:
 
 
 def _ended_at(run: RunState) -> int | None:
-    """When a run ended, by the service's clock: the age of an answer must not depend on when it was collected."""
+    """When a run ended, by the service's clock."""
     try:
         moment = datetime.fromisoformat(run.modified_at or "")
         return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())

@@ -223,7 +223,7 @@ class Joiner:
             status.append(word)
             detail.append(None if word == "complete" else _detail(row, names, choices))
             runs = {choice.held.run_id or "": choice.held for choice in choices if choice.held is not None}
-            newest = sorted(runs.values(), key=lambda run: -(run.at or 0))
+            newest = sorted(runs.values(), key=lambda run: (run.at or 0, run.submission_id), reverse=True)
             run_ids.append(", ".join(run.run_id for run in newest if run.run_id) or None)
             processors.append(", ".join(dict.fromkeys(run.processor for run in newest)) or None)
             at.append(_moment(newest[0].at) if newest else None)

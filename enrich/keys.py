@@ -4,7 +4,8 @@ All are BLAKE2b hashes of canonical bytes, 128 bits long: with a billion inputs 
 is below 10^-20. A key never depends on a run of the program, a machine or the order of a table.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from hashlib import blake2b
 
 KEY_BYTES = 16
@@ -51,6 +52,31 @@ def fields_in_metadata(metadata: dict[str, str]) -> tuple[str, ...]:
     while (more := metadata.get(f"{FIELDS}{len(parts)}")) is not None:
         parts.append(more)
     return tuple(" ".join(parts).split())
+
+
+@dataclass(frozen=True, slots=True)
+class TaskIdentity:
+    """What a run's metadata says of its task."""
+
+    task: str
+    input_key: bytes
+    field_ids: tuple[str, ...]
+    processor: str
+    generation: int
+
+
+def identity_in_metadata(metadata: Mapping[str, object], processor: str) -> TaskIdentity | None:
+    """The task of a run, None where its metadata is not ours, or its parts do not give the task key it names."""
+    texts = {name: value for name, value in metadata.items() if isinstance(value, str)}
+    try:
+        key, generation = bytes.fromhex(texts.get(INPUT, "")), int(texts.get(GENERATION, ""))
+    except ValueError:
+        return None
+    field_ids = fields_in_metadata(texts)
+    task = task_key(key, fieldset_key(field_ids), processor, generation)
+    if not field_ids or texts.get(TASK) != task:
+        return None
+    return TaskIdentity(task, key, field_ids, processor, generation)
 
 
 def _packed(words: Sequence[str]) -> list[str]:

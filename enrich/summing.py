@@ -11,7 +11,7 @@ from enrich.errors import ExitCode
 from enrich.job import Interruption, Job
 from enrich.join import Tally
 from enrich.ledger import Ledger, RunState
-from enrich.report import DoubleCharge, Manifest, Receipt
+from enrich.report import DoubleCharge, Manifest, Receipt, Selection
 from enrich.spend import Outcome
 
 
@@ -46,6 +46,8 @@ def make_manifest(job: Job, ledger: Ledger, receipt: Receipt, outcome: Outcome, 
         config=str(job.config.path),
         config_sha256=sha256(job.config.path.read_bytes()).hexdigest(),
         table=str(job.table.path),
+        ledger=str(job.ledger_path),
+        selection=Selection(options.where, options.limit, options.sample),
         sandbox=options.sandbox or ledger.service() == "sandbox",
         started_at=job.started_at,
         finished_at=datetime.now(UTC),

@@ -29,6 +29,7 @@ SubmissionState = Literal["sending", "unknown", "open", "done", "refused"]
 ServiceKind = Literal["service", "sandbox"]
 
 _IN_CHUNK: Final = 500  # bound variables of one SELECT … IN (…)
+_CLOCKS_DIFFER_S: Final = 300  # at most, between the service and this machine
 _WAL_PAGES: Final = 8_000  # checkpoint every 32 MB of log: two fsyncs more for thousands of results
 
 
@@ -61,7 +62,7 @@ class Intent:
 class Outcome:
     """How run `n` of a submission ended. `raw` is the event as it came, `error` the service's words.
 
-    `at` is when, in Unix seconds; without it, or when it lies ahead, the moment of recording counts.
+    `at` is when, in Unix seconds; without it, or when it lies far ahead, the moment of recording counts.
     """
 
     n: int
@@ -495,7 +496,7 @@ class Ledger:
             for slot, i in enumerate(part):
                 outcome = outcomes[i]
                 state = RunState.COMPLETED if outcome.completed else RunState.FAILED
-                at = now if outcome.at is None else min(outcome.at, now)
+                at = now if outcome.at is None or outcome.at > now + _CLOCKS_DIFFER_S else outcome.at
                 rows.append(
                     (state, outcome.run_id, at, block_id, slot, outcome.error, submission_id, outcome.n)
                 )

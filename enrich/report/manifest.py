@@ -16,14 +16,26 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from enrich.atomic import write_whole
+from enrich.errors import UsageError
 from enrich.report.receipt import Receipt
 
 if TYPE_CHECKING:
     from enrich.spec import Json
 
-__all__ = ["SCHEMA", "Manifest", "write_manifest"]
+__all__ = ["SCHEMA", "Manifest", "PastRun", "Selection", "read_manifest", "write_manifest"]
 
 SCHEMA: Final = "enrich.run/1"
+
+
+class Selection(msgspec.Struct, frozen=True):
+    """Which rows might be asked about; all of them where nothing is said."""
+
+    where: str | None = None
+    limit: int | None = None
+    sample: int | None = None
+
+
+EVERY_ROW: Final = Selection()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +47,9 @@ class Manifest:
     config: str
     config_sha256: str
     table: str
+    ledger: str = ""
     sandbox: bool
+    selection: Selection = EVERY_ROW
     started_at: datetime  # aware
     finished_at: datetime
     exit_code: int
@@ -68,6 +82,8 @@ class Manifest:
             "stopped": _text(self.stopped) or None,
             "config": {"path": _text(self.config), "sha256": self.config_sha256},
             "table": {"path": _text(self.table)},
+            "ledger": {"path": _text(self.ledger)},
+            "selection": msgspec.to_builtins(self.selection),
             "files": {
                 "output": _text(self.output) or None,
                 "review": _text(self.review) or None,
@@ -84,6 +100,41 @@ class Manifest:
 def write_manifest(path: Path, manifest: Manifest) -> None:
     """Write the manifest, whole or not at all; raises OutputError."""
     write_whole(path, msgspec.json.format(msgspec.json.encode(manifest.to_json()), indent=2) + b"\n")
+
+
+class _Place(msgspec.Struct, frozen=True):
+    path: str = ""
+    sha256: str = ""
+
+
+class _Files(msgspec.Struct, frozen=True):
+    output: str | None = None
+
+
+class PastRun(msgspec.Struct, frozen=True):
+    """What a later command needs to know of a run, read from its manifest."""
+
+    schema: str
+    config: _Place = _Place()
+    table: _Place = _Place()
+    ledger: _Place = _Place()
+    files: _Files = _Files()
+    sandbox: bool = False
+    selection: Selection = Selection()
+    groups: tuple[str, ...] = ()
+
+
+def read_manifest(path: Path) -> PastRun:
+    """The manifest at `path`. Raises UsageError when there is none that can be read."""
+    try:
+        run = msgspec.json.decode(path.read_bytes(), type=PastRun)
+    except OSError as error:
+        raise UsageError(f"{path}: the manifest can't be read ({error.strerror})") from None
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path}: this is no manifest of a run ({error})") from None
+    if run.schema != SCHEMA:
+        raise UsageError(f"{path}: expected a manifest of form {SCHEMA!r}, got {run.schema!r}")
+    return run
 
 
 def _moment(moment: datetime) -> str:

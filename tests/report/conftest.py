@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import pytest
 
-from enrich.report import ANSWER_STATUSES, Manifest, Receipt, ReportCollector, Sample
+from enrich.report import ANSWER_STATUSES, Manifest, Receipt, ReportCollector, Sample, Selection
 
 ASKED = {"failed": 12, "skipped": 10, "pending": 10}
 STATUSES: Mapping[str, Mapping[str, int]] = {
@@ -59,6 +59,8 @@ def manifest(receipt: Receipt) -> Manifest:
         config="configs/companies.yaml",
         config_sha256="9f" * 32,
         table="companies.csv",
+        ledger="configs/.enrich/ledger.db",
+        selection=Selection(where="country = 'DE'"),
         output="companies.enriched.csv",
         review="companies.enriched.review.csv",
         report="companies.enriched.report.html",

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from enrich.errors import OutputError
-from enrich.report import Manifest, write_manifest
+from enrich.errors import OutputError, UsageError
+from enrich.report import Manifest, PastRun, read_manifest, write_manifest
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "manifest.md"
 
@@ -27,6 +27,8 @@ def test_the_stored_manifest(manifest: Manifest, tmp_path: Path) -> None:
         "stopped": "the budget of $45.65 is reached",
         "config": {"path": "configs/companies.yaml", "sha256": "9f" * 32},
         "table": {"path": "companies.csv"},
+        "ledger": {"path": "configs/.enrich/ledger.db"},
+        "selection": {"where": "country = 'DE'", "limit": None, "sample": None},
         "files": {
             "output": "companies.enriched.csv",
             "review": "companies.enriched.review.csv",
@@ -60,6 +62,40 @@ def test_what_is_absent_is_null(manifest: Manifest) -> None:
 def test_a_file_name_that_is_not_utf8_can_be_stored(manifest: Manifest, tmp_path: Path) -> None:
     write_manifest(tmp_path / "run.json", replace(manifest, table="caf\udce9.csv"))
     assert json.loads((tmp_path / "run.json").read_bytes())["table"] == {"path": "caf?.csv"}
+
+
+def test_a_later_command_reads_what_it_needs(manifest: Manifest, tmp_path: Path) -> None:
+    write_manifest(tmp_path / "run.json", manifest)
+    run = read_manifest(tmp_path / "run.json")
+    assert (run.config.path, run.table.path, run.ledger.path, run.files.output) == (
+        manifest.config,
+        manifest.table,
+        manifest.ledger,
+        manifest.output,
+    )
+    assert (run.config.sha256, run.groups, run.selection) == ("9f" * 32, manifest.groups, manifest.selection)
+
+
+def test_a_manifest_of_the_first_version_without_later_keys_is_read(tmp_path: Path) -> None:
+    (tmp_path / "run.json").write_text('{"schema": "enrich.run/1", "groups": ["tgrp_1"], "new": 1}')
+    assert read_manifest(tmp_path / "run.json") == PastRun(schema="enrich.run/1", groups=("tgrp_1",))
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        pytest.param(None, "the manifest can't be read (No such file or directory)", id="absent"),
+        pytest.param(b"", "this is no manifest of a run (Input data was truncated)", id="empty"),
+        pytest.param(b"id,name\n", "this is no manifest of a run (JSON is malformed: ", id="a table"),
+        pytest.param(b'{"groups": []}', "this is no manifest of a run (Object missing required", id="other JSON"),
+        pytest.param(b'{"schema": "x/2"}', "expected a manifest of form 'enrich.run/1', got 'x/2'", id="other form"),
+    ],
+)
+def test_what_is_no_manifest_is_said(tmp_path: Path, content: bytes | None, message: str) -> None:
+    if content is not None:
+        (tmp_path / "run.json").write_bytes(content)
+    with pytest.raises(UsageError, match=re.escape(f"run.json: {message}")):
+        read_manifest(tmp_path / "run.json")
 
 
 def test_a_place_that_refuses_is_an_output_error(manifest: Manifest, tmp_path: Path) -> None:

@@ -1,0 +1,125 @@
+"""`enrich recover`: rebuild a lost or damaged ledger from the service's own records."""
+
+import os
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from enrich.cli.options import FactsOption, JsonOption, LedgerOption, SandboxOption, console_of
+
+if TYPE_CHECKING:
+    from enrich.recovery import Recovery
+
+
+def recover(
+    context: typer.Context,
+    config: Annotated[
+        Path | None,
+        typer.Argument(metavar="CONFIG", help="Whose ledger; without it, .enrich/ in this folder.", show_default=False),
+    ] = None,
+    *,
+    group: Annotated[
+        list[str] | None,
+        typer.Option("--group", metavar="ID", help="A group to read; may be given several times."),
+    ] = None,
+    manifest: Annotated[
+        list[Path] | None,
+        typer.Option("--manifest", metavar="FILE", help="Read the groups of this NAME.run.json; may be repeated."),
+    ] = None,
+    ledger: LedgerOption = None,
+    replace: Annotated[
+        bool,
+        typer.Option("--replace", help="Rename the ledger that is there (nothing is deleted) and make a new one."),
+    ] = False,
+    sandbox: SandboxOption = False,
+    facts: FactsOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Rebuild a lost or damaged ledger, for free.
+
+    All of it is in the service's own records. Without --group and --manifest, the groups are those that are listed
+    beside the ledger (ledger.db.groups), or that a damaged ledger still names. What the ledger knows already is
+    left as it is.
+
+    \b
+      enrich recover configs/companies.yaml
+      enrich recover configs/companies.yaml --replace
+      enrich recover configs/companies.yaml --group tgrp_0123 --group tgrp_4567
+      enrich recover --manifest companies.run.json
+    """
+    import anyio
+
+    from enrich.config import load
+    from enrich.job import Options, ledger_path
+    from enrich.progress import open_progress
+    from enrich.recovery import Request, recover
+    from enrich.report import read_manifest
+    from enrich.service import facts_beside
+
+    console = console_of(context)
+    runs = [read_manifest(path) for path in manifest or ()]
+    path = ledger_path(None if config is None else load(config), Options(ledger=ledger, sandbox=sandbox))
+    if runs and config is None and ledger is None:
+        path = Path(runs[0].ledger.path)
+    if runs and sandbox and facts is None:
+        facts = facts_beside(Path(runs[0].table.path))
+    request = Request(
+        ledger=path,
+        environ=os.environ,
+        groups=[*(group or ()), *(group_id for run in runs for group_id in run.groups)],
+        replace=replace,
+        sandbox=sandbox,
+        facts=facts,
+    )
+    recovery = anyio.run(partial(recover, request, progress=open_progress(console.stderr)))
+    if json:
+        console.show_json(_as_json(recovery))
+    else:
+        console.show("\n".join(_lines(recovery)) + "\n")
+    raise typer.Exit(recovery.exit_code)
+
+
+def _lines(found: "Recovery") -> Iterator[str]:
+    from enrich.figures import count_text, counted, usd_text
+
+    if found.aside is not None:
+        yield f"set aside   the ledger that was there is now {found.aside.name}"
+    yield f"ledger      {found.ledger}"
+    yield f"groups      {count_text(found.groups)}, {counted(found.listed, 'run')} of ours"
+    yield f"known       {count_text(found.known)}, left as they were"
+    yield f"recovered   {count_text(found.completed)} completed, {count_text(found.failed)} failed"
+    yield f"paid        {usd_text(found.usd)} for what is recovered"
+    if found.to_collect:
+        yield f"to collect  {counted(found.to_collect, 'run')}: the next `enrich run` brings in the answers"
+    if found.foreign:
+        yield f"foreign     {counted(found.foreign, 'run')} made by another program: `enrich adopt` joins the answers"
+    for charge in found.double_charges:
+        yield f"DOUBLE      {usd_text(charge.usd)} too much for task {charge.task_key}: {', '.join(charge.run_ids)}"
+    for group_id in found.unknown_groups:
+        yield f"unknown     {group_id}: the service does not know it, or not for this API key"
+    for why in found.incomplete:
+        yield f"incomplete  {why}"
+
+
+def _as_json(found: "Recovery") -> dict[str, Any]:
+    return {
+        "ledger": str(found.ledger),
+        "set_aside": None if found.aside is None else str(found.aside),
+        "groups": found.groups,
+        "runs": found.listed,
+        "known": found.known,
+        "completed": found.completed,
+        "failed": found.failed,
+        "to_collect": found.to_collect,
+        "foreign": found.foreign,
+        "usd": float(found.usd),
+        "double_charges": [
+            {"task_key": charge.task_key, "run_ids": list(charge.run_ids), "usd": float(charge.usd)}
+            for charge in found.double_charges
+        ],
+        "unknown_groups": found.unknown_groups,
+        "incomplete": found.incomplete,
+    }

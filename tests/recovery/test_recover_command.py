@@ -1,0 +1,88 @@
+"""`enrich recover` as it is typed: what it prints, and how it ends."""
+
+import json
+import re
+
+import pytest
+from recovery_desk import Desk
+
+from enrich.cli import main
+
+
+@pytest.fixture
+def desk(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> Desk:
+    """The desk as the working folder, with the service in the environment."""
+    monkeypatch.chdir(desk.folder)
+    for name, value in desk.service.environ.items():
+        monkeypatch.setenv(name, value)
+    return desk
+
+
+def test_a_deleted_ledger_comes_back_by_its_list(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
+    desk.run()
+    desk.ledger.unlink()
+
+    code = main(["recover", "test.yaml"])
+
+    out = capsys.readouterr().out
+    assert code == 0
+    assert out == (
+        f"ledger      {desk.ledger}\n"
+        "groups      1, 12 runs of ours\n"
+        "known       0, left as they were\n"
+        "recovered   12 completed, 0 failed\n"
+        "paid        $0.06 for what is recovered\n"
+    )
+
+
+def test_the_manifest_is_enough(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
+    report = desk.run()
+    for path in desk.ledger.parent.iterdir():
+        path.unlink()
+
+    code = main(["recover", "--manifest", str(report.manifest), "--json"])
+
+    assert code == 0
+    assert json.loads(capsys.readouterr().out) == {
+        "ledger": str(desk.ledger),
+        "set_aside": None,
+        "groups": 1,
+        "runs": 12,
+        "known": 0,
+        "completed": 12,
+        "failed": 0,
+        "to_collect": 0,
+        "foreign": 0,
+        "usd": 0.06,
+        "double_charges": [],
+        "unknown_groups": [],
+        "incomplete": [],
+    }
+
+
+def test_a_damaged_ledger_is_refused_by_every_command_that_names_the_way_out(
+    desk: Desk, capsys: pytest.CaptureFixture[str]
+) -> None:
+    desk.run()
+    desk.ledger.write_bytes(bytes(8192))
+
+    assert main(["run", "test.yaml", "table.csv", "--quiet"]) == 2
+    assert "`enrich recover --replace`" in capsys.readouterr().err
+    assert main(["recover", "test.yaml"]) == 2
+    assert "`enrich recover --replace`" in capsys.readouterr().err
+
+    assert main(["recover", "test.yaml", "--replace"]) == 0
+    assert re.match(
+        r"set aside   the ledger that was there is now ledger\.db\.damaged-\d{8}T\d{6}\.\d{6}Z\n",
+        capsys.readouterr().out,
+    )
+
+
+def test_what_is_missing_is_said(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["recover", "test.yaml"]) == 2
+    assert capsys.readouterr().err == (
+        f"Error: {desk.ledger}: nothing here names a group; give them with --group ID, or --manifest NAME.run.json. "
+        "The service's console lists them too\n"
+    )
+    assert main(["recover", "test.yaml", "--group", "tgrp_0"]) == 2
+    assert "unknown     tgrp_0: the service does not know it, or not for this API key\n" in capsys.readouterr().out
