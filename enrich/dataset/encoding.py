@@ -96,7 +96,9 @@ class DelimitedEncoder:
         self._neutralise = neutralise
         start = "\ufeff" if form.bom else ""
         header = pl.DataFrame({name: [name] for name in layout.names})
-        self._emit(self._encode(header), start)
+        # Unquoted, such a name would be taken for the byte order mark of the file.
+        like_a_mark = layout.names[0].startswith("\ufeff")
+        self._emit(self._encode(header, quote_all=like_a_mark), start)
 
     def write(self, batch: Batch, answers: pl.DataFrame) -> None:
         cells = [self._cells(name, batch, answers) for name in self._layout.names]
@@ -122,7 +124,7 @@ class DelimitedEncoder:
             return cells
         return cells.str.replace_all("\0", "\u2400", literal=True)  # no CSV keeps a NUL
 
-    def _encode(self, cells: pl.DataFrame) -> bytes:
+    def _encode(self, cells: pl.DataFrame, *, quote_all: bool = False) -> bytes:
         # polars writes null as nothing and an empty text as two quotes, which a line of one cell needs.
         empty = pl.lit("") if cells.width == 1 else None
         cells = cells.select(pl.when(pl.all() != "").then(pl.all()).otherwise(empty))
@@ -133,7 +135,7 @@ class DelimitedEncoder:
             separator=self._format.delimiter,
             line_terminator=self._format.newline,
             quote_char=self._format.quote or '"',
-            quote_style="necessary" if self._format.quote else "never",
+            quote_style="never" if not self._format.quote else "always" if quote_all else "necessary",
         )
         return out.getvalue()
 

@@ -124,8 +124,8 @@ class _Scan:
                 self.kinds[key] = {kind}
                 if not key.strip():
                     self.faults.append(Fault("a key has no name", number, hint="give it one"))
-                elif "\0" in key or key.startswith("\ufeff"):
-                    self.faults.append(Fault(f"the key {key!r} has a character that no CSV keeps", number))
+                elif "\0" in key:
+                    self.faults.append(Fault(f"the key {key!r} has a NUL character, which no CSV keeps", number))
 
 
 def _dtype(kinds: set[object]) -> pl.DataType:

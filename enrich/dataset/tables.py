@@ -138,7 +138,7 @@ def name_faults(names: list[str], line: int | None) -> list[Fault]:
         elif name in first:
             message = f"columns {first[name]} and {number} have the same name {name!r}"
             faults.append(Fault(message, line, hint="rename one of them"))
-        elif "\0" in name or name.startswith("\ufeff"):
-            faults.append(Fault(f"the name of column {number}, {name!r}, has a character that no file keeps", line))
+        elif "\0" in name and line is None:  # in text it is found with its line
+            faults.append(Fault(f"the name of column {number}, {name!r}, has a NUL character, which no CSV keeps"))
         first.setdefault(name, number)
     return faults

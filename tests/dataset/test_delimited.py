@@ -24,6 +24,7 @@ from enrich.dataset.dialect import find_delimiter, find_quote
         pytest.param("t.csv", b"a\tb\n1\t2\n", b"a\tb\tx\n1\t2\tnew\n", id="tab-in-csv"),
         pytest.param("t.tsv", b"a,b\tc\n1\t2\n", b"a,b\tc\tx\n1\t2\tnew\n", id="tsv"),
         pytest.param("t.csv", b"a\n\n", b"a,x\n,new\n", id="one-column-blank-row"),
+        pytest.param("t.csv", b'"\xef\xbb\xbfa",b\n1,2\n', b'"\xef\xbb\xbfa","b","x"\n1,2,new\n', id="mark-in-a-name"),
         pytest.param("t.csv", b"a,b\nx^2,1\n", b"a,b,x\nx^2,1,new\n", id="like-zlib"),
         pytest.param("t.csv", b"a,b\nx\x01,1\n", b"a,b,x\nx\x01,1,new\n", id="like-zlib-too"),
         pytest.param("t.csv", b"a,b\n#x,1\n", b"a,b,x\n#x,1,new\n", id="like-a-comment"),

@@ -173,7 +173,7 @@ def complaint(path: Path, **options: Any) -> str:
         pytest.param(
             "t.ndjson",
             b'{"a\\u0000":1}\n',
-            "t.ndjson:1: the key 'a\\x00' has a character that no CSV keeps",
+            "t.ndjson:1: the key 'a\\x00' has a NUL character, which no CSV keeps",
             id="ndjson-nul",
         ),
         pytest.param(
