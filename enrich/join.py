@@ -5,9 +5,10 @@ For each answer `x`: `x`, its chosen evidence, `x_status`; for each row `enrich_
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -27,6 +28,7 @@ CITATIONS: Final = pl.List(pl.Struct({"url": pl.String, "title": pl.String, "exc
 DETAIL_CHARS: Final = 500
 SHOWN: Final = frozenset({"accepted", "review", "kept", "human"})  # statuses whose value stands in the cell
 DOUBTFUL: Final = frozenset({"review", "withheld", "invalid"})
+TOLD: Final = DOUBTFUL | {"failed", "pending"}  # statuses whose reason a row's detail tells
 _ROW_STATUS: Final[tuple[tuple[frozenset[str], str], ...]] = (  # the first that has one of its answers' statuses
     (frozenset({"pending"}), "pending"),
     (frozenset({"failed"}), "failed"),
@@ -60,7 +62,8 @@ class Tally:
 class Joiner:
     """Makes the answer columns of one config, batch by batch.
 
-    `schema` are the table's columns. `typed` asks for lists and structs where the schema has them (Parquet); else they are JSON text (CSV).
+    `schema` are the table's columns. `typed` asks for lists and structs where the schema has them (Parquet); else they
+    are JSON text (CSV).
     """
 
     def __init__(
@@ -141,9 +144,7 @@ class Joiner:
                     answers.setdefault(field_id, []).append((run, answer))
         too_long = self._too_long(document) if not held else None
         return [
-            choose(
-                answers.get(one.id, ()), pending=one.id in flying, failed=failed.get(one.id), too_long=too_long
-            )
+            choose(answers.get(one.id, ()), pending=one.id in flying, failed=failed.get(one.id), too_long=too_long)
             for one in self._fields
         ]
 
@@ -172,22 +173,25 @@ class Joiner:
 
     def _frame(self, joined: list[tuple[Row, list[Choice]]]) -> pl.DataFrame:
         series: list[pl.Series] = []
-        for i, one in enumerate(self._fields):
-            choices = [choices[i] for _, choices in joined]
-            self.tally.answers.update(choice.status for choice in choices)
-            series.append(self._values(one, choices))
+        by_field = list(zip(*(choices for _, choices in joined), strict=True)) or [()] * len(self._fields)
+        statuses: list[list[Status]] = []
+        for one, choices in zip(self._fields, by_field, strict=True):
+            said = [choice.status for choice in choices]
             answers = [choice.answer for choice in choices]
-            for name in answer_columns(one.name, self._basis)[1:-1]:
-                series.append(self._evidence(name, name.removeprefix(one.name), answers))
-            series.append(pl.Series(one.name + "_status", [choice.status for choice in choices], pl.String))
-        series.extend(self._row_columns(joined))
+            statuses.append(said)
+            self.tally.answers.update(said)
+            series.append(self._values(one, said, answers))
+            evidence = answer_columns(one.name, self._basis)[1:-1]
+            series.extend(self._evidence(name, name.removeprefix(one.name), answers) for name in evidence)
+            series.append(pl.Series(one.name + "_status", said, pl.String))
+        series.extend(self._row_columns(joined, statuses))
         return pl.DataFrame(series)
 
-    def _values(self, one: Field, choices: Iterable[Choice]) -> pl.Series:
+    def _values(self, one: Field, statuses: list[Status], answers: list[Answer | None]) -> pl.Series:
         dtype = self._dtype(one, "")
         values = [
-            choice.answer.value if choice.status in SHOWN and choice.answer is not None else None
-            for choice in choices
+            answer.value if answer is not None and status in SHOWN else None
+            for answer, status in zip(answers, statuses, strict=True)
         ]
         if isinstance(dtype, pl.List | pl.Struct):
             return _from_json(one.name, [_json(value) for value in values], dtype)
@@ -198,7 +202,8 @@ class Joiner:
     def _evidence(self, name: str, suffix: str, answers: list[Answer | None]) -> pl.Series:
         match suffix:
             case "_confidence":
-                words = [None if answer is None else _confidence(answer.confidence) for answer in answers]
+                said = [None if answer is None else answer.confidence for answer in answers]
+                words = [word if word is None or isinstance(word, str) else repr(word) for word in said]
                 return pl.Series(name, words, pl.String)
             case "_reasoning":
                 texts = [None if answer is None else answer.reasoning or None for answer in answers]
@@ -215,29 +220,46 @@ class Joiner:
             return msgspec.json.encode(citations_of(raw)).decode()
         return raw.decode()
 
-    def _row_columns(self, joined: list[tuple[Row, list[Choice]]]) -> list[pl.Series]:
-        status, detail, run_ids, processors, at = [], [], [], [], []
+    def _row_columns(
+        self, joined: list[tuple[Row, list[Choice]]], by_field: Sequence[Sequence[Status]]
+    ) -> list[pl.Series]:
+        status: list[str] = []
+        detail, run_ids, processors, at = [], [], [], []
         names = [one.name for one in self._fields]
-        for row, choices in joined:
-            word = row_status(row, [choice.status for choice in choices])
+        words = dict.fromkeys(zip(*by_field, strict=True), "")  # the different combinations, of which there are few
+        for statuses in words:
+            words[statuses] = row_status(statuses)
+        for (row, choices), statuses in zip(joined, zip(*by_field, strict=True), strict=True):
+            word = "skipped" if row.left_out and statuses.count("skipped") == len(statuses) else words[statuses]
             status.append(word)
             detail.append(None if word == "complete" else _detail(row, names, choices))
-            runs = {choice.held.run_id or "": choice.held for choice in choices if choice.held is not None}
-            newest = sorted(runs.values(), key=lambda run: (run.at or 0, run.submission_id), reverse=True)
-            run_ids.append(", ".join(run.run_id for run in newest if run.run_id) or None)
-            processors.append(", ".join(dict.fromkeys(run.processor for run in newest)) or None)
-            at.append(_moment(newest[0].at) if newest else None)
+            run_id, processor, moment = _provenance(choices)
+            run_ids.append(run_id)
+            processors.append(processor)
+            at.append(moment)
         self.tally.rows.update(status)
         columns: list[list[Any]] = [status, detail, run_ids, processors, at]
         return [pl.Series(name, cells, pl.String) for name, cells in zip(ROW_COLUMNS, columns, strict=True)]
 
 
-def row_status(row: Row, statuses: Sequence[Status]) -> str:
-    """The status of a row: that of its most unfinished answer."""
-    if all(status == "skipped" for status in statuses) and row.left_out:
-        return "skipped"
+def row_status(statuses: Sequence[Status]) -> str:
+    """The status of a row that is not left out: that of its most unfinished answer."""
     found = set(statuses)
     return next((word for among, word in _ROW_STATUS if found & among), "complete")
+
+
+def _provenance(choices: Sequence[Choice]) -> tuple[str | None, str | None, str | None]:
+    """Run ids, processors and the time of a row's answers, the newest first."""
+    helds = [choice.held for choice in choices]
+    first = helds[0]
+    if first is not None and helds.count(first) == len(helds):
+        return first.run_id, first.processor, _moment(first.at)
+    runs = {held.run_id or "": held for held in helds if held is not None}
+    if not runs:
+        return None, None, None
+    newest = sorted(runs.values(), key=lambda run: (run.at or 0, run.submission_id), reverse=True)
+    run_ids = ", ".join(run.run_id for run in newest if run.run_id) or None
+    return run_ids, ", ".join(dict.fromkeys(run.processor for run in newest)), _moment(newest[0].at)
 
 
 def _detail(row: Row, names: Sequence[str], choices: Sequence[Choice]) -> str:
@@ -245,13 +267,13 @@ def _detail(row: Row, names: Sequence[str], choices: Sequence[Choice]) -> str:
         return clean(row.left_out, DETAIL_CHARS)
     by_reason: dict[tuple[str, str], list[str]] = {}
     for name, choice in zip(names, choices, strict=True):
-        if choice.status in DOUBTFUL or choice.status in ("failed", "pending"):
+        if choice.status in TOLD:
             by_reason.setdefault((choice.status, choice.reason), []).append(name)
-    whole = len(by_reason) == 1 and len(next(iter(by_reason.values()))) == len(names)
-    parts = [
-        reason if whole else f"{', '.join(found)}: {reason or status}"
-        for (status, reason), found in by_reason.items()
-    ]
+    if len(by_reason) == 1:
+        (((_, reason), found),) = by_reason.items()
+        if len(found) == len(names):
+            return clean(reason, DETAIL_CHARS)
+    parts = [f"{', '.join(found)}: {reason or status}" for (status, reason), found in by_reason.items()]
     return clean("; ".join(parts), DETAIL_CHARS)
 
 
@@ -266,10 +288,6 @@ def _ranges(fields: Sequence[Field], schema: Mapping[str, pl.DataType]) -> dict[
     return ranges
 
 
-def _confidence(confidence: str | float | None) -> str | None:
-    return confidence if confidence is None or isinstance(confidence, str) else repr(confidence)
-
-
 def _json(value: Any) -> str | None:
     return None if value is None else msgspec.json.encode(value).decode()
 
@@ -278,5 +296,6 @@ def _from_json(name: str, texts: list[str | None], dtype: pl.DataType | Any) -> 
     return pl.Series(name, texts, pl.String).str.json_decode(dtype)
 
 
+@lru_cache(maxsize=4096)
 def _moment(at: int | None) -> str | None:
     return None if at is None else datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -4,9 +4,12 @@ The table is read once more and comes out row by row with the answers that the l
 done again from the ledger, for free.
 """
 
+from collections import Counter
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Final
 
 import msgspec
 
@@ -21,6 +24,8 @@ from enrich.ledger import Ledger
 from enrich.report import Manifest, ReportCollector, Sample, write_manifest
 from enrich.review import ReviewLine, ReviewWriter
 from enrich.selection import Row, Rows
+
+JOINED_ROWS: Final = 2048  # held at once with all that was said of them, some 4 KB a row, in three shapes
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,17 +69,21 @@ def write_table(
         ReviewWriter(files.review, input_fields=sorted(config.inputs)) as review,
         TableWriter(files.table, table, joiner.columns(), neutralise=neutralise) as writer,
         ledger.distinct() as reviewed,
+        ThreadPoolExecutor(1, "enrich-table") as hand,
     ):
-        for batch, questions in rows.batches():
+        written: Future[None] = hand.submit(lambda: None)
+        for batch, questions in rows.batches(JOINED_ROWS):
             keys = sorted({row.key for row in questions if row.key is not None})
             held = ledger.held(keys)
             frame, doubts, joined = joiner.join(batch.start, questions, held, results, ledger.decisions(keys))
-            writer.write(batch, frame)
+            written.result()  # one batch is written while the next is joined, and no more are held
+            written = hand.submit(writer.write, batch, frame)
             new = reviewed.first_time([doubt.key for doubt in doubts])
             for doubt in doubts:
                 if doubt.key in new:
                     review.add(_review_line(doubt))
             _show(report, config, batch.start, joined)
+        written.result()
         doubtful = review.lines
     return joiner.tally, report, doubtful
 
@@ -105,13 +114,20 @@ def _review_line(doubt: Doubt) -> ReviewLine:
 
 
 def _show(report: ReportCollector, config: Config, start: int, joined: list[tuple[Row, list[Choice]]]) -> None:
-    """Feed the report: every answer is counted, a few are shown."""
+    """Feed the report: answers that are alike are counted together, a few are shown."""
     for i, one in enumerate(config.fields):
-        for number, (row, choices) in enumerate(joined, start + 1):
+        kinds = [
+            (choice.status, None if choice.answer is None else choice.answer.confidence, choice.reason)
+            for choice in (choices[i] for _, choices in joined)
+        ]
+        first = dict(zip(reversed(kinds), range(len(kinds) - 1, -1, -1), strict=True))
+        for kind, count in Counter(kinds).items():
+            at = first[kind]
+            row, choices = joined[at]
             choice = choices[i]
-            confidence = None if choice.answer is None else choice.answer.confidence
-            sample = partial(_sample, number, row, choice) if choice.held is not None and choice.answer is not None else None
-            report.add(one.name, choice.status, confidence, choice.reason, sample=sample)
+            shown = choice.held is not None and choice.answer is not None
+            sample = partial(_sample, start + at + 1, row, choice) if shown else None
+            report.add(one.name, *kind, sample=sample, count=count)
 
 
 def _sample(number: int, row: Row, choice: Choice) -> Sample:

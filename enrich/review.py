@@ -16,6 +16,7 @@ import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Literal, Self, cast
@@ -92,22 +93,20 @@ class ReviewWriter:
     def add(self, line: ReviewLine) -> None:
         """Append one answer."""
         cells: list[Json] = [
-            line.row,
-            line.field,
-            line.status,
             line.value,
-            line.confidence,
-            line.reason,
             line.reasoning,
-            "\n".join(
-                address for citation in line.citations if isinstance(address := citation.get("url"), str)
-            ),
+            "\n".join(address for citation in line.citations if isinstance(address := citation.get("url"), str)),
             *(line.inputs.get(field) for field in self._input_fields),
             line.run_id,
-            line.processor,
         ]
+        value, reasoning, citations, *rest = map(_cell, cells)
+        field, status, confidence, reason, processor = map(
+            _word, (line.field, line.status, line.confidence, line.reason, line.processor)
+        )
         with disk_refusals(self._path):
-            self._csv.writerow([*map(_cell, cells), "", "", ""])
+            self._csv.writerow(
+                [line.row, field, status, value, confidence, reason, reasoning, citations, *rest, processor, "", "", ""]
+            )
         self.lines += 1
 
     def __exit__(
@@ -183,12 +182,19 @@ def _read(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
         raise TableError(str(path), [Fault(f"can't be read: {error}")]) from error
 
 
+@lru_cache(maxsize=1024, typed=True)
+def _word(value: str | float | None) -> str:
+    """A cell that says the same in many lines."""
+    return _cell(value)
+
+
 def _cell(value: Json) -> str:
     if value is None:
         return ""
     if isinstance(value, int | float):
         return json.dumps(value)
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    shown = "\n".join(clean(line) for line in text.splitlines())
-    cell = neutralise_formula(shown)
+    if not (text.isascii() and text.isprintable()):
+        text = "\n".join(clean(line) for line in text.splitlines())
+    cell = neutralise_formula(text)
     return cell if len(cell) <= _LONGEST_CELL else cell[: _LONGEST_CELL - 1] + ELLIPSIS

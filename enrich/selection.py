@@ -5,12 +5,14 @@ the answers that the ledger holds for it.
 """
 
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+import msgspec
+
 from enrich.config import Config
-from enrich.dataset import Batch, InputBuilder, Table, is_empty
+from enrich.dataset import BATCH_ROWS, Batch, InputBuilder, Table, is_empty
 from enrich.keys import input_key
 
 _SAMPLE_SEED: Final = 20_000_101  # the same sample of the same table, every time
@@ -30,8 +32,7 @@ class Chosen:
         return ", ".join(name for name, value in named if value is not None)
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(msgspec.Struct, frozen=True, gc=False):
     """One row: its input (None where there is nothing to ask) and the answers wanted, bit i for field i.
 
     `left_out` says why nothing is asked for it; it may have an input all the same.
@@ -59,10 +60,10 @@ class Rows:
         )
         self._sampled = self._draw() if chosen.sample is not None else None
 
-    def batches(self) -> Iterator[tuple[Batch, list[Row]]]:
-        """Every row of the table, in order."""
+    def batches(self, size: int = BATCH_ROWS) -> Iterator[tuple[Batch, list[Row]]]:
+        """Every row of the table, in order, at most `size` at a time."""
         eligible = 0
-        for batch in self._table.batches():
+        for batch in self._table.batches(size):
             rows = self._questions(batch)
             for i, row in enumerate(rows):
                 if row.key is None or row.left_out:
@@ -116,4 +117,3 @@ class Rows:
                 if not is_empty(value):
                     masks[row] &= ~(1 << i)
         return masks
-

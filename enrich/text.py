@@ -49,14 +49,14 @@ _SKIPPED: Final = (  # blanks, controls, invisible characters, quotes; the apost
 )
 _SIGNS: Final = "=+-@＝＋－＠﹦﹢﹣﹫"  # noqa: RUF001 (look-alikes are the point)
 
-FORMULA_PATTERN: Final = (
-    rf"^[\t\n\r]|(?:^|[{_SEPARATORS}])[{_SEPARATORS}{_SKIPPED}]*[{_SIGNS.replace('-', '')}\-]"
-)
+FORMULA_PATTERN: Final = rf"^[\t\n\r]|(?:^|[{_SEPARATORS}])[{_SEPARATORS}{_SKIPPED}]*[{_SIGNS.replace('-', '')}\-]"
 """Finds every cell that `neutralise_formula` may change (and some plain numbers that it keeps).
 
 For `polars` `str.contains`: a pre-filter, so that `neutralise_formula` gets only the few cells that match.
 Rust's engine searches in linear time; Python's does not, and has no need of it."""
 
+# Where neutralise_formula may have something to do: a sign after nothing, a separator, or what it skips.
+_SIGNED: Final = re.compile(rf"[{_SIGNS.replace('-', '')}\-](?<![^{_SEPARATORS}{_SKIPPED}].)", re.DOTALL)
 _CELL_START: Final = re.compile(rf"(?:\A|[{_SEPARATORS}])[{_SEPARATORS}{_SKIPPED}]*+")
 _HAS_SEPARATOR: Final = re.compile(rf"[{_SEPARATORS}]")
 _NUMBER: Final = r"[+\-]?(?:[0-9][0-9.]*+|\.[0-9]+)(?:[eE][+\-]?[0-9]+)?%?"
@@ -79,7 +79,7 @@ def clean(text: str, limit: int | None = None) -> str:
 
 def neutralise_formula(text: str) -> str:
     """`text` as a CSV cell that spreadsheets take as text (see above); doing it twice changes nothing."""
-    if not text:
+    if not text or (text[0] not in "\t\n\r" and not _SIGNED.search(text)):
         return text
     if text[0] in "[{" and _is_json(text):
         return _JSON_STRING.sub(lambda match: f'"{_spell_signs(match[1])}"', text)

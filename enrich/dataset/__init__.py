@@ -11,10 +11,11 @@ from enrich.dataset.inputs import InputBuilder
 from enrich.dataset.layout import AnswerColumn, Layout, is_empty
 from enrich.dataset.paths import check_output_path
 from enrich.dataset.reading import open_table
-from enrich.dataset.tables import Batch, Table
+from enrich.dataset.tables import BATCH_ROWS, Batch, Table
 from enrich.dataset.writing import TableWriter
 
 __all__ = [
+    "BATCH_ROWS",
     "AnswerColumn",
     "Batch",
     "Files",

@@ -12,23 +12,18 @@ from typing import Final, Self
 
 import polars as pl
 
-from enrich.dataset.delimited import DelimitedTable
 from enrich.dataset.encoding import Encoder, make_encoder, output_format
 from enrich.dataset.files import Files, NewFile, Outlet, writing
 from enrich.dataset.layout import AnswerColumn, Layout
 from enrich.dataset.ndjson import NdjsonTable
 from enrich.dataset.parquet import ParquetTable
 from enrich.dataset.paths import refuse_input
+from enrich.dataset.rereading import reread
 from enrich.dataset.streams import reading
 from enrich.dataset.tables import Batch, Table
 from enrich.errors import OutputError, TableError
 
-_TABLES: Final[dict[str, type[DelimitedTable | NdjsonTable | ParquetTable]]] = {
-    "csv": DelimitedTable,
-    "tsv": DelimitedTable,
-    "ndjson": NdjsonTable,
-    "parquet": ParquetTable,
-}
+_TABLES: Final[dict[str, type[NdjsonTable | ParquetTable]]] = {"ndjson": NdjsonTable, "parquet": ParquetTable}
 
 
 class TableWriter:
@@ -112,18 +107,22 @@ class TableWriter:
     def _verify(self) -> None:
         try:
             with reading(self._new.temporary):
-                written = _TABLES[self.format.kind](self._new.temporary, self.format)
+                columns, height = self._reread()
         except TableError as error:
             raise self._unreadable(str(error)) from error
-        if written.height != self._rows:
-            raise self._unreadable(f"{written.height} rows instead of {self._rows}")
+        if height != self._rows:
+            raise self._unreadable(f"{height} rows instead of {self._rows}")
         names = self._layout.names
         if self.format.kind == "ndjson":  # its columns are the keys of the rows that are there
-            same = not self._rows or set(written.columns) == set(names)
-        else:
-            same = written.columns == names
-        if not same:
-            raise self._unreadable(f"columns {', '.join(written.columns)}")
+            columns = names if set(columns) == set(names) or not self._rows else columns
+        if columns != names:
+            raise self._unreadable(f"columns {', '.join(columns)}")
+
+    def _reread(self) -> tuple[tuple[str, ...], int]:
+        if self.format.kind in ("csv", "tsv"):
+            return reread(self._new.temporary, self.format)
+        written = _TABLES[self.format.kind](self._new.temporary, self.format)
+        return written.columns, written.height
 
     def _unreadable(self, found: str) -> OutputError:
         return OutputError(

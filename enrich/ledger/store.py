@@ -44,6 +44,9 @@ class RunState(IntEnum):
     REFUSED = 5  # refused as invalid: will not be sent again as it is
 
 
+_STATES: Final = tuple(RunState)  # by their number, from 0 on
+
+
 @dataclass(frozen=True, slots=True)
 class Intent:
     """One POST about to be sent: written down, synced, before a socket is opened."""
@@ -93,8 +96,7 @@ class OpenSubmission:
     states: list[RunState] = field(default_factory=list)  # by n
 
 
-@dataclass(frozen=True, slots=True)
-class Held:
+class Held(msgspec.Struct, frozen=True, gc=False):
     """One run the ledger holds for an input."""
 
     submission_id: int
@@ -355,10 +357,7 @@ class Ledger:
         """A command begins; `fields` maps field ids to (name, schema). Gives the job's id."""
         self._db.executemany(
             "INSERT OR IGNORE INTO field (field_id, name, schema) VALUES (?, ?, ?)",
-            [
-                (field_id, name, msgspec.json.encode(schema).decode())
-                for field_id, (name, schema) in fields.items()
-            ],
+            [(field_id, name, msgspec.json.encode(schema).decode()) for field_id, (name, schema) in fields.items()],
         )
         cursor = self._db.execute(
             "INSERT INTO job (name, config, source, started_at) VALUES (?, ?, ?, ?)",
@@ -373,9 +372,7 @@ class Ledger:
 
     def end_job(self, job_id: int, ending: str) -> None:
         """A command ends, `ending` says how."""
-        self._db.execute(
-            "UPDATE job SET ended_at = ?, ending = ? WHERE job_id = ?", (int(time.time()), ending, job_id)
-        )
+        self._db.execute("UPDATE job SET ended_at = ?, ending = ? WHERE job_id = ?", (int(time.time()), ending, job_id))
 
     def record_service(self, kind: ServiceKind) -> None:
         """Results come from this kind of service; a ledger never holds both.
@@ -423,8 +420,7 @@ class Ledger:
     def record_accepted(self, submission_id: int, run_ids: Sequence[str], runs_cursor: str | None) -> None:
         """The service said that it made these runs; which run is whose is told by their metadata."""
         self._db.execute(
-            "UPDATE submission SET state = 'open', accepted = ?, run_ids = ?, runs_cursor = ?"
-            " WHERE submission_id = ?",
+            "UPDATE submission SET state = 'open', accepted = ?, run_ids = ?, runs_cursor = ? WHERE submission_id = ?",
             (len(run_ids), " ".join(run_ids), runs_cursor, submission_id),
         )
         self._db.execute(
@@ -572,7 +568,7 @@ class Ledger:
             marks = ",".join("?" * len(chunk))
             rows = self._db.execute(
                 "SELECT input_key, submission_id, n, generation, state, run_id, at, block_id, slot, error"
-                f" FROM run WHERE input_key IN ({marks}) ORDER BY submission_id, n",
+                f" FROM run WHERE input_key IN ({marks})",
                 chunk,
             )
             for key, submission_id, n, generation, state, run_id, at, block_id, slot, error in rows:
@@ -581,7 +577,7 @@ class Ledger:
                     submission_id,
                     n,
                     generation,
-                    RunState(state),
+                    _STATES[state],
                     field_ids,
                     processor,
                     run_id,
@@ -591,14 +587,16 @@ class Ledger:
                     error,
                 )
                 found.setdefault(key, []).append(held)
+        for several in found.values():
+            if len(several) > 1:
+                several.sort(key=lambda run: (run.submission_id, run.n))
         return found
 
     def _submission(self, submission_id: int) -> tuple[frozenset[str], str]:
         known = self._submissions.get(submission_id)
         if known is None:
             field_ids, processor = self._db.execute(
-                "SELECT field_ids, processor FROM submission JOIN fieldset USING (fieldset_id)"
-                " WHERE submission_id = ?",
+                "SELECT field_ids, processor FROM submission JOIN fieldset USING (fieldset_id) WHERE submission_id = ?",
                 (submission_id,),
             ).fetchone()
             known = (frozenset(msgspec.json.decode(field_ids)), processor)
@@ -641,14 +639,12 @@ class Ledger:
 
     def submission(self, submission_id: int) -> OpenSubmission:
         """One submission with its tasks, as the ledger has it now."""
-        (group_id, state, watched, processor, field_json, usd, wall, mono, boot, cursor, run_ids) = (
-            self._db.execute(
-                "SELECT group_id, state, watched, processor, field_ids, usd_micro, since_wall, since_mono,"
-                " since_boot, runs_cursor, run_ids FROM submission JOIN fieldset USING (fieldset_id)"
-                " WHERE submission_id = ?",
-                (submission_id,),
-            ).fetchone()
-        )
+        (group_id, state, watched, processor, field_json, usd, wall, mono, boot, cursor, run_ids) = self._db.execute(
+            "SELECT group_id, state, watched, processor, field_ids, usd_micro, since_wall, since_mono,"
+            " since_boot, runs_cursor, run_ids FROM submission JOIN fieldset USING (fieldset_id)"
+            " WHERE submission_id = ?",
+            (submission_id,),
+        ).fetchone()
         field_ids = tuple(msgspec.json.decode(field_json))
         fieldset = fieldset_key(field_ids)
         found = OpenSubmission(
@@ -815,11 +811,17 @@ class Distinct:
 
     def first_time(self, keys: Iterable[bytes]) -> set[bytes]:
         """Those of these keys that were never given before."""
-        return {
-            key
-            for key in set(keys)
-            if self._db.execute("INSERT OR IGNORE INTO seen (key) VALUES (?)", (key,)).rowcount
-        }
+        new = set(keys)
+        given = list(new)
+        for start in range(0, len(given), _IN_CHUNK):
+            chunk = given[start : start + _IN_CHUNK]
+            marks = ",".join("?" * len(chunk))
+            seen = self._db.execute(f"SELECT key FROM seen WHERE key IN ({marks})", chunk)  # noqa: S608
+            new.difference_update(key for (key,) in seen)
+        self._db.execute("BEGIN")
+        self._db.executemany("INSERT INTO seen (key) VALUES (?)", ((key,) for key in new))
+        self._db.execute("COMMIT")
+        return new
 
 
 def _rowid(cursor: sqlite3.Cursor) -> int:

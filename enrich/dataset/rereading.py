@@ -1,0 +1,53 @@
+"""Delimited text just written, read back by another reader than polars, which wrote it: its columns and its rows.
+
+Fast, and strict about the number of cells in each record. What it can't read is left to the strict reader, which names
+the line of a fault; a record longer than a block, which is none, is read by it too.
+"""
+
+from pathlib import Path
+from typing import Final
+
+import pyarrow as pa
+import pyarrow.csv as pc
+
+from enrich.dataset.delimited import DelimitedTable
+from enrich.dataset.dialect import Dialect
+from enrich.dataset.formats import TableFormat
+from enrich.dataset.records import read_header
+from enrich.dataset.streams import open_utf8
+
+_BLOCK_BYTES: Final = 1 << 20
+
+
+def reread(path: Path, form: TableFormat) -> tuple[tuple[str, ...], int]:
+    """The names of the columns and the number of rows. Raises TableError."""
+    dialect = Dialect(form.delimiter, form.quote)
+    with open_utf8(path, form) as stream:
+        header = read_header(path, stream, dialect, form.newline)
+    with open_utf8(path, form) as stream:
+        stream.read(header.size)
+        if not stream.peek(1):  # type: ignore[attr-defined]
+            return header.names, 0
+        try:
+            return header.names, _rows(pa.PythonFile(stream, "r"), form, len(header.names))
+        except pa.ArrowInvalid:
+            pass
+    strict = DelimitedTable(path, form)
+    return strict.columns, strict.height
+
+
+def _rows(stream: pa.PythonFile, form: TableFormat, columns: int) -> int:
+    names = [str(number) for number in range(columns)]
+    batches = pc.open_csv(
+        stream,
+        read_options=pc.ReadOptions(block_size=_BLOCK_BYTES, column_names=names, use_threads=False),
+        parse_options=pc.ParseOptions(
+            delimiter=form.delimiter,
+            quote_char=form.quote or False,
+            newlines_in_values=True,
+            ignore_empty_lines=columns > 1,
+        ),
+        # One column is enough: all of them are cut and counted, and a cell of it is all that is kept.
+        convert_options=pc.ConvertOptions(include_columns=names[:1], column_types={names[0]: pa.string()}),
+    )
+    return sum(batch.num_rows for batch in batches)
