@@ -123,7 +123,7 @@ def _enrich(
     folder: Path, stub: Stub, config: Path, table: Path, output: Path, ledger: Path
 ) -> tuple[Measured, dict[str, Any]]:
     environ = {
-        "PARALLEL_API_KEY": "benchmark-key-1",
+        "PARALLEL_API_KEY": "sk-bench-4fQz7WkX2mV9tJ0cYbRrD8uHnE3sLpGa",
         "PARALLEL_BASE_URL": stub.url,
         "ENRICH_REQUESTS_PER_MINUTE": "1000000",
     }

@@ -31,7 +31,7 @@ def run(cli: Path, table: Path, folder: Path, base_url: str) -> Measured:
     command += ["--source-columns", json.dumps(given), "--enriched-columns", json.dumps(asked), "--processor", "lite"]
     environ = {
         **os.environ,
-        "PARALLEL_API_KEY": "benchmark-key-1",
+        "PARALLEL_API_KEY": "sk-bench-4fQz7WkX2mV9tJ0cYbRrD8uHnE3sLpGa",
         "PARALLEL_API_URL": base_url,
         "PARALLEL_BASE_URL": base_url,
         "HOME": str(folder),
