@@ -30,13 +30,16 @@ from enrich.ledger import (
     Ledger,
     LiveRun,
     OpenSubmission,
+    Ruled,
     RunState,
     ServiceKind,
     groups_file,
     known_groups,
     ledger_refusals,
     open_recorder,
+    read_groups,
     replace_groups,
+    salvaged_decisions,
     set_aside,
 )
 from enrich.listing import GroupListing, IncompleteListingError, list_whole_group
@@ -66,6 +69,7 @@ class Recovery:
 
     ledger: Path
     aside: Path | None = None  # where the ledger that was there is now
+    decisions: int = 0  # of people, taken over from it
     groups: int = 0
     listed: int = 0  # runs of ours in these groups
     known: int = 0  # of them, in the ledger already
@@ -125,9 +129,14 @@ async def recover(request: Request, *, progress: Progress | None = None) -> Reco
     recovery = Recovery(request.ledger)
     Ledger.make_folder(request.ledger)
     with ledger_refusals(request.ledger), InstanceLock(request.ledger), ungrouped():
+        decisions: list[Ruled] = []
         if request.replace:
+            decisions = await run_sync(salvaged_decisions, request.ledger)
             recovery.aside = await run_sync(set_aside, request.ledger)
         with closing(await run_sync(_open, request.ledger)) as ledger:
+            with ledger.transaction():
+                ledger.record_decisions(decisions)
+            recovery.decisions = len(decisions)
             async with (
                 open_service(
                     request.environ, ledger=request.ledger, sandbox=request.sandbox, facts=request.facts
@@ -153,8 +162,9 @@ def _open(path: Path) -> Ledger:
 def _relist(path: Path, ledger: Ledger, done: Iterable[str]) -> None:
     """A group that was read to the end and has no run of ours need not be looked for again."""
     held = ledger.group_ids()
-    left = [group_id for group_id in known_groups(path) if group_id not in set(done).union(held)]
-    replace_groups(groups_file(path), [*held, *left])
+    listed = groups_file(path)
+    left = [group_id for group_id in read_groups(listed) if group_id not in set(done).union(held)]
+    replace_groups(listed, [*held, *left])
 
 
 class _Work:

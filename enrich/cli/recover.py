@@ -92,6 +92,8 @@ def _lines(found: "Recovery") -> Iterator[str]:
     yield f"known       {count_text(found.known)}, left as they were"
     yield f"recovered   {count_text(found.completed)} completed, {count_text(found.failed)} failed"
     yield f"paid        {usd_text(found.usd)} for what is recovered"
+    if found.decisions:
+        yield f"decisions   {count_text(found.decisions)} of people, taken over from what was there"
     if found.to_collect:
         yield f"to collect  {counted(found.to_collect, 'run')}: the next `enrich run` brings in the answers"
     if found.foreign:
@@ -108,6 +110,7 @@ def _as_json(found: "Recovery") -> dict[str, Any]:
     return {
         "ledger": str(found.ledger),
         "set_aside": None if found.aside is None else str(found.aside),
+        "decisions": found.decisions,
         "groups": found.groups,
         "runs": found.listed,
         "known": found.known,

@@ -4,11 +4,12 @@
 a second instance out, `Worklist` is the scratch table of a plan.
 """
 
-from enrich.ledger.groups import groups_file, known_groups, replace_groups, set_aside
+from enrich.ledger.groups import groups_file, read_groups, replace_groups
 from enrich.ledger.lock import InstanceLock
 from enrich.ledger.overview import JobLine, Overview, Unresolved, read_overview
 from enrich.ledger.recorder import Recorder, open_recorder
 from enrich.ledger.refusals import damaged, ledger_refusals
+from enrich.ledger.salvage import known_groups, salvaged_decisions, set_aside
 from enrich.ledger.store import (
     ExtraRun,
     Held,
@@ -49,7 +50,9 @@ __all__ = [
     "known_groups",
     "ledger_refusals",
     "open_recorder",
+    "read_groups",
     "read_overview",
     "replace_groups",
+    "salvaged_decisions",
     "set_aside",
 ]

@@ -7,14 +7,12 @@ a second memory and never the first: the ledger's own transaction is what makes 
 
 import os
 import re
-import sqlite3
 from collections.abc import Collection, Iterable
-from contextlib import closing, suppress
-from datetime import UTC, datetime
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from enrich.atomic import disk_refusals, write_whole
+from enrich.atomic import write_whole
 from enrich.errors import OutputError
 
 _LINE: Final = re.compile(rb"^([\x21-\x7e]{1,200})\n", re.MULTILINE)  # a line cut short is none
@@ -29,6 +27,11 @@ def groups_file(ledger: Path) -> Path:
 def read_groups(path: Path) -> tuple[str, ...]:
     """The ids in a list of groups, oldest first; none where there is no list."""
     return tuple(dict.fromkeys(line.decode() for line in _LINE.findall(_content(path))))
+
+
+def is_group_id(text: str) -> bool:
+    """Whether a text can be a line of a list of groups."""
+    return _LINE.fullmatch(f"{text}\n".encode("utf-8", "replace")) is not None
 
 
 def complete_groups(path: Path, held: Collection[str]) -> tuple[str, ...]:
@@ -58,37 +61,6 @@ def add_groups(path: Path, group_ids: Iterable[str]) -> None:
 def replace_groups(path: Path, group_ids: Iterable[str]) -> None:
     """Write the list anew, whole or not at all. Raises OutputError."""
     write_whole(path, "".join(f"{group_id}\n" for group_id in group_ids).encode("ascii", "replace"))
-
-
-def known_groups(ledger: Path) -> tuple[str, ...]:
-    """Every group that what is left of a ledger still names: its list, and itself as far as it reads."""
-    groups = list(read_groups(groups_file(ledger)))
-    if ledger.exists():
-        with (
-            suppress(sqlite3.Error, UnicodeDecodeError),
-            closing(sqlite3.connect(ledger.resolve().as_uri() + "?mode=ro", uri=True)) as database,
-        ):
-            for (group_id,) in database.execute("SELECT DISTINCT group_id FROM submission"):
-                if _LINE.fullmatch(f"{group_id}\n".encode("utf-8", "replace")):
-                    groups.append(group_id)
-    return tuple(dict.fromkeys(groups))
-
-
-def set_aside(ledger: Path) -> Path | None:
-    """Rename a ledger, with the files that SQLite keeps beside it, so that a new one can be made in its place.
-
-    Gives its new name, None where there was nothing. Nothing is ever deleted.
-    """
-    ledger = ledger.resolve()
-    aside = ledger.with_name(f"{ledger.name}.damaged-{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}")
-    moved = False
-    with disk_refusals(ledger):
-        for suffix in ("-wal", "-shm", ""):
-            old = ledger.with_name(ledger.name + suffix)
-            if old.exists():
-                old.rename(aside.with_name(aside.name + suffix))
-                moved = True
-    return aside if moved else None
 
 
 def _content(path: Path) -> bytes:

@@ -46,6 +46,7 @@ def test_the_manifest_is_enough(desk: Desk, capsys: pytest.CaptureFixture[str]) 
     assert json.loads(capsys.readouterr().out) == {
         "ledger": str(desk.ledger),
         "set_aside": None,
+        "decisions": 0,
         "groups": 1,
         "runs": 12,
         "known": 0,

@@ -13,7 +13,7 @@ from recovery_desk import Desk
 
 from enrich.errors import ExitCode, LedgerBusyError, LedgerError, UsageError
 from enrich.keys import fieldset_key, input_key, run_metadata, task_key
-from enrich.ledger import InstanceLock, Ledger
+from enrich.ledger import InstanceLock, Ledger, Ruled
 from enrich.ledger.groups import groups_file, read_groups
 from enrich.recovery import Recovery, Request, recover
 
@@ -312,6 +312,22 @@ def test_what_is_replaced_is_renamed_and_never_deleted(desk) -> None:
     assert found.aside.name.startswith("ledger.db.damaged-")
     assert found.aside.read_bytes() == before
     assert found.completed == 12
+
+
+def test_decisions_of_people_are_taken_over(desk) -> None:
+    desk.run()
+    ruled = Ruled(b"k" * 16, FIELD, "correct", b'"Paris"', "trun_1", "asked them", 1_700_000_000)
+    ledger = Ledger.open(desk.ledger)
+    with ledger.transaction():
+        ledger.record_decisions([ruled])
+    ledger.close()
+    flip_a_result(desk.ledger)
+
+    found = rebuild(desk, replace=True)
+
+    ledger = Ledger.reader(desk.ledger)
+    assert (found.decisions, ledger.decisions([b"k" * 16])) == (1, {b"k" * 16: {FIELD: ruled}})
+    ledger.close()
 
 
 def test_without_any_group_it_says_where_to_find_them(desk) -> None:

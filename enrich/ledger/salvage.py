@@ -1,0 +1,68 @@
+"""What can still be read of a ledger that can't be trusted, and the way to set it aside."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+from enrich.atomic import disk_refusals
+from enrich.keys import KEY_BYTES
+from enrich.ledger.groups import groups_file, is_group_id, read_groups
+from enrich.ledger.store import Ruled
+
+_Key = Annotated[bytes, msgspec.Meta(min_length=KEY_BYTES, max_length=KEY_BYTES)]
+_Decision = tuple[_Key, str, Literal["accept", "correct", "reject"], str, str, str, int]
+
+
+def known_groups(ledger: Path) -> tuple[str, ...]:
+    """Every group that what is left of a ledger still names: its list, and itself as far as it reads."""
+    groups = list(read_groups(groups_file(ledger)))
+    groups += [text for (text,) in _rows(ledger, "SELECT DISTINCT group_id FROM submission") if is_group_id(str(text))]
+    return tuple(dict.fromkeys(groups))
+
+
+def salvaged_decisions(ledger: Path) -> list[Ruled]:
+    """People's decisions that a ledger still holds: they are nowhere else but in review files."""
+    rows = _rows(ledger, "SELECT input_key, field_id, ruling, value, run_id, note, at FROM decision")
+    return [ruled for row in rows if (ruled := _ruled(row)) is not None]
+
+
+def set_aside(ledger: Path) -> Path | None:
+    """Rename a ledger, with the files that SQLite keeps beside it, so that a new one can be made in its place.
+
+    Gives its new name, None where there was nothing. Nothing is ever deleted.
+    """
+    ledger = ledger.resolve()
+    aside = ledger.with_name(f"{ledger.name}.damaged-{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}")
+    moved = False
+    with disk_refusals(ledger):
+        for suffix in ("-wal", "-shm", ""):
+            old = ledger.with_name(ledger.name + suffix)
+            if old.exists():
+                old.rename(aside.with_name(aside.name + suffix))
+                moved = True
+    return aside if moved else None
+
+
+def _rows(ledger: Path, query: str) -> Iterator[tuple[Any, ...]]:
+    """The rows that can be read; none of those behind the first that can't."""
+    if not ledger.exists():
+        return
+    with (
+        suppress(sqlite3.Error, UnicodeDecodeError),
+        closing(sqlite3.connect(ledger.resolve().as_uri() + "?mode=ro", uri=True)) as database,
+    ):
+        yield from database.execute(query)
+
+
+def _ruled(row: tuple[Any, ...]) -> Ruled | None:
+    try:
+        key, field_id, ruling, value, run_id, note, at = msgspec.convert(row, _Decision)
+        msgspec.json.decode(value)
+    except msgspec.MsgspecError:
+        return None
+    return Ruled(key, field_id, ruling, value.encode(), run_id, note, at)
