@@ -237,10 +237,12 @@ class Driver:
     async def _follow(self, effect: FollowEvents) -> Followed:
         ended: set[str] = set()
         cursor, active, counted, broken = effect.cursor, None, None, False
+        told = False
         with anyio.move_on_after(effect.seconds) as patience:
             try:
                 async with self.client.open_events(effect.group_id, after=effect.cursor) as stream:
                     async for events in stream:
+                        told = True
                         for event in events:
                             cursor = event.event_id or cursor
                             if isinstance(event, GroupStatusEvent):
@@ -255,8 +257,8 @@ class Driver:
                             break
             except StreamBreakError:
                 broken = True
-        if not patience.cancelled_caught and not ended and active is not False:
-            broken = True  # it ended by itself and told nothing new
+        if not told or (not patience.cancelled_caught and not ended and active is not False):
+            broken = True  # refused, silent or too slow all the time; or it ended by itself and told nothing new
         return Followed(frozenset(ended), active, counted, cursor, broken)
 
     async def _read(self, effect: ReadRuns, opened: list[int]) -> RunsRead:

@@ -1,0 +1,148 @@
+"""A service that refuses, or is not there: nothing was created, so it is sent again soon, or the command stops."""
+
+import threading
+import time
+from contextlib import ExitStack
+from decimal import Decimal
+
+import pytest
+
+from enrich.errors import ExitCode
+from tests.faults.door import Door
+from tests.faults.promises import BATCH, Scene, check, read_table, serving
+
+GROUP = b"POST /v1/tasks/groups HTTP"
+
+
+def batches(scene: Scene) -> int:
+    """POSTs that a run without faults sends."""
+    return -(-scene.rows // BATCH)
+
+
+def test_a_connection_that_is_refused_is_made_again_soon(tmp_path) -> None:
+    """Case 5: the door shuts behind each group that is made, so that no POST of its runs finds anybody."""
+    with serving() as service, Door(service.base_url) as door:
+        scene = Scene(tmp_path, service, speed=20)
+        service.environ["PARALLEL_BASE_URL"] = door.base_url
+        door.shut_after(GROUP, times=3, seconds=0.05)
+        scene.finish()
+        assert door.shut == 3
+        assert service.posts() == batches(scene)
+        check(scene)
+
+
+def test_a_service_that_cannot_be_reached_stops_the_command_and_the_next_one_goes_on(tmp_path) -> None:
+    with serving() as service, Door(service.base_url) as door:
+        scene = Scene(tmp_path, service, speed=200)
+        service.environ["PARALLEL_BASE_URL"] = door.base_url
+        door.close()
+        report = scene.run()
+        assert report.exit_code is ExitCode.STOPPED
+        assert report.stopped == "the service can't be reached"
+        assert report.receipt.rows == {"pending": scene.rows}
+        door.open()
+        scene.finish()
+        assert service.posts() == batches(scene)
+        check(scene)
+
+
+def test_a_service_that_restarts_midway_is_waited_for(tmp_path) -> None:
+    folder = tmp_path / "desk"
+    folder.mkdir()
+    settings = {"state": tmp_path / "service.ndjson", "latency_s": (0.3, 0.4)}
+    with ExitStack() as first, ExitStack() as second:
+        service = first.enter_context(serving(**settings))
+        scene = Scene(folder, service, speed=20)
+
+        def restart() -> None:
+            while service.posts() < 2:
+                time.sleep(0.01)
+            first.close()
+            port = int(service.base_url.rpartition(":")[2])
+            second.enter_context(serving(port=port, **settings))
+
+        thread = threading.Thread(target=restart)
+        thread.start()
+        scene.finish()
+        thread.join()
+        bill = service.bill()
+        assert bill["runs"] == scene.rows
+        check(scene)
+
+
+@pytest.mark.parametrize(
+    "faults",
+    [
+        pytest.param(("rate-limited=seconds,6x",), id="case 12: Retry-After in seconds"),
+        pytest.param(("rate-limited=date,6x",), id="case 12: Retry-After as a date"),
+        pytest.param(("rate-limited=absent,6x",), id="case 12: no Retry-After"),
+        pytest.param(("rate-limited=absurd,6x",), id="case 12: an absurd Retry-After"),
+    ],
+)
+def test_too_many_requests_are_answered_by_slowing_down(make_scene, faults) -> None:
+    scene = make_scene(*faults, speed=20)
+    report = scene.finish()
+    assert report.exit_code is ExitCode.DONE
+    assert scene.service.posts() == batches(scene) + 6
+    check(scene)
+
+
+def test_reads_that_fail_are_read_again(make_scene) -> None:
+    faults = tuple(f"read-error={status},2x@{1 + 4 * n}" for n, status in enumerate((500, 502, 503, 504, 408, 429)))
+    scene = make_scene(*faults, speed=20)
+    assert scene.finish().exit_code is ExitCode.DONE
+    assert scene.service.posts() == batches(scene)
+    check(scene)
+
+
+@pytest.mark.slow
+def test_ten_minutes_of_too_many_requests_end_well(make_scene) -> None:
+    scene = make_scene("rate-limited=absent,30x", speed=100)
+    assert scene.finish().exit_code is ExitCode.DONE
+    assert scene.service.posts() == batches(scene) + 30
+    check(scene)
+
+
+@pytest.mark.parametrize(
+    ("faults", "code"),
+    [
+        pytest.param(("no-credit=0usd,12x@2",), ExitCode.STOPPED, id="case 13: 402 from the second POST on"),
+        pytest.param(("unauthorized=6x@10",), ExitCode.REFUSED, id="case 13: 401 midway"),
+        pytest.param(("forbidden=2x@2",), ExitCode.REFUSED, id="case 13: 403 midway"),
+        pytest.param(("key-echo=401,1x@2",), ExitCode.REFUSED, id="case 28: 401 that repeats the key"),
+    ],
+)
+def test_what_the_service_refuses_to_go_on_with_is_written_and_the_next_command_goes_on(make_scene, faults, code):
+    scene = make_scene(*faults, settings={"latency_s": (0.0, 0.02)})
+    report = scene.run()
+    assert report.exit_code is code
+    assert report.stopped
+    assert report.receipt.rows["pending"] > 0
+    done = [row for row in read_table(scene.output) if row["enrich_run_id"]]
+    assert sum(report.receipt.rows.values()) == scene.rows
+    assert len(done) == report.receipt.runs_paid
+    scene.finish()
+    check(scene)
+
+
+def test_short_credit_is_used_up_in_smaller_steps(make_scene) -> None:
+    """Case 13: room for nine runs at a time: batches of sixteen are refused, and smaller ones find room."""
+    scene = make_scene("no-credit=9runs", settings={"latency_s": (0.02, 0.05)})
+    report = scene.finish()
+    assert report.exit_code is ExitCode.DONE
+    assert len(scene.reports) == 1
+    check(scene)
+
+
+def test_a_key_that_the_service_repeats_is_found_nowhere(make_scene) -> None:
+    """Case 28: an error body with the key in it, of every kind."""
+    scene = make_scene("key-echo=500,1x", "key-echo=422,1x@2", "key-echo=401,1x@3", rows=BATCH)
+    scene.finish()
+    check(scene)
+
+
+def test_a_budget_is_never_passed_whatever_gets_lost(make_scene) -> None:
+    scene = make_scene("response-lost=close", "run-failed=20%", settings={"seed": 3})
+    report = scene.run(budget="6")
+    assert report.exit_code is ExitCode.STOPPED
+    assert Decimal(scene.service.bill()["usd"]) <= 6
