@@ -14,11 +14,11 @@ from typing import Final
 import msgspec
 
 from enrich.answers import Choice, citations_of
-from enrich.atomic import write_whole
 from enrich.config import Config
 from enrich.dataset import Layout, Table, TableWriter
 from enrich.dataset.encoding import output_format
 from enrich.due import Results, too_long_text
+from enrich.files import write_whole
 from enrich.join import Doubt, Joiner, Tally
 from enrich.ledger import Ledger
 from enrich.report import Manifest, ReportCollector, Sample, write_manifest

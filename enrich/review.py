@@ -21,8 +21,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Literal, Self, cast
 
-from enrich.atomic import disk_refusals, replacing
 from enrich.errors import Fault, OutputError, TableError
+from enrich.files import replacing, writing
 from enrich.text import ELLIPSIS, clean, neutralise_formula
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ class ReviewWriter:
         field, status, confidence, reason, processor = map(
             _word, (line.field, line.status, line.confidence, line.reason, line.processor)
         )
-        with disk_refusals(self._path):
+        with writing(self._path):
             self._csv.writerow(
                 [line.row, field, status, value, confidence, reason, reasoning, citations, *rest, processor, "", "", ""]
             )
@@ -114,7 +114,7 @@ class ReviewWriter:
     ) -> None:
         if error is None:
             try:
-                with disk_refusals(self._path):
+                with writing(self._path):
                     self._text.detach()  # hands its buffer to the file, which its owner syncs and moves
             except OutputError as refused:
                 self._place.__exit__(OutputError, refused, refused.__traceback__)

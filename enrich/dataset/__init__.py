@@ -5,7 +5,6 @@ into the documents that are asked about. `check_output_path` finds before anythi
 `TableWriter` from writing; that gives back every cell as it came, in a file that is whole or not there.
 """
 
-from enrich.dataset.files import Files
 from enrich.dataset.formats import TableFormat, default_output
 from enrich.dataset.inputs import InputBuilder
 from enrich.dataset.layout import AnswerColumn, Layout, is_empty
@@ -13,6 +12,7 @@ from enrich.dataset.paths import check_output_path
 from enrich.dataset.reading import open_table
 from enrich.dataset.tables import BATCH_ROWS, Batch, Table
 from enrich.dataset.writing import TableWriter
+from enrich.files import Files
 
 __all__ = [
     "BATCH_ROWS",

@@ -8,7 +8,7 @@ import io
 import re
 from dataclasses import replace
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Any, BinaryIO, Final, Protocol
 
 import msgspec
 import polars as pl
@@ -18,7 +18,6 @@ import pyarrow.parquet as pq
 
 from enrich.dataset.cells import json_lines, safe_cells, text_cells
 from enrich.dataset.delimited import TextBatch
-from enrich.dataset.files import Outlet
 from enrich.dataset.formats import KNOWN_SUFFIXES, TableFormat, named_format
 from enrich.dataset.layout import Layout
 from enrich.dataset.ndjson import NdjsonBatch
@@ -31,6 +30,26 @@ _ROW_GROUP_ROWS: Final = 128 << 10
 _ROW_GROUP_BYTES: Final = 16 << 20
 _NULL: Final = msgspec.Raw(b"null")
 _RAW_VALUES: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
+
+class Outlet(io.RawIOBase):
+    """A file for whoever writes to it as late as in its destructor, or would close it.
+
+    When it is shut, what still comes is thrown away, and the file can be closed.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file: BinaryIO | None = file
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        return len(data) if self._file is None else self._file.write(data)
+
+    def shut(self) -> None:
+        """Let nothing more through."""
+        self._file = None
 
 
 class Encoder(Protocol):

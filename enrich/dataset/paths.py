@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from enrich.dataset.files import Files, NewFile, writing
 from enrich.dataset.formats import KNOWN_SUFFIXES, named_format
 from enrich.dataset.layout import AnswerColumn, Layout
 from enrich.dataset.tables import Table
 from enrich.errors import OutputError
+from enrich.files import Files, NewFile, writing
 
 _SPARE_BYTES: Final = 1 << 20
 

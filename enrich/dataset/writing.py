@@ -12,8 +12,7 @@ from typing import Final, Self
 
 import polars as pl
 
-from enrich.dataset.encoding import Encoder, make_encoder, output_format
-from enrich.dataset.files import Files, NewFile, Outlet, writing
+from enrich.dataset.encoding import Encoder, Outlet, make_encoder, output_format
 from enrich.dataset.layout import AnswerColumn, Layout
 from enrich.dataset.ndjson import NdjsonTable
 from enrich.dataset.parquet import ParquetTable
@@ -22,6 +21,7 @@ from enrich.dataset.rereading import reread
 from enrich.dataset.streams import reading
 from enrich.dataset.tables import Batch, Table
 from enrich.errors import OutputError, TableError
+from enrich.files import Files, NewFile, writing
 
 _TABLES: Final[dict[str, type[NdjsonTable | ParquetTable]]] = {"ndjson": NdjsonTable, "parquet": ParquetTable}
 

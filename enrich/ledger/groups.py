@@ -12,8 +12,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from enrich.atomic import write_whole
 from enrich.errors import OutputError
+from enrich.files import write_whole
 
 _LINE: Final = re.compile(rb"^([\x21-\x7e]{1,200})\n", re.MULTILINE)  # a line cut short is none
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from enrich.atomic import disk_refusals
+from enrich.files import writing
 from enrich.keys import KEY_BYTES
 from enrich.ledger.groups import groups_file, is_group_id, read_groups
 from enrich.ledger.store import Ruled
@@ -39,7 +39,7 @@ def set_aside(ledger: Path) -> Path | None:
     ledger = ledger.resolve()
     aside = ledger.with_name(f"{ledger.name}.damaged-{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}")
     moved = False
-    with disk_refusals(ledger):
+    with writing(ledger):
         for suffix in ("-wal", "-shm", ""):
             old = ledger.with_name(ledger.name + suffix)
             if old.exists():

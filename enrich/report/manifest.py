@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from enrich.atomic import write_whole
 from enrich.errors import UsageError
+from enrich.files import write_whole
 from enrich.report.receipt import Receipt
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from enrich.atomic import replacing, write_whole
+from enrich.files import replacing, write_whole
 from enrich.errors import OutputError
 
 

@@ -11,14 +11,13 @@ All that touches the disk goes through `Files`, the one place to make a disk fai
 
 import errno
 import fcntl
-import io
 import os
 import secrets
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import BinaryIO, Final
 
 from enrich.errors import OutputError
 
@@ -61,26 +60,6 @@ class Files:
             os.close(descriptor)
 
 
-class Outlet(io.RawIOBase):
-    """A file for whoever writes to it as late as in its destructor, or would close it.
-
-    When it is shut, what still comes is thrown away, and the file can be closed.
-    """
-
-    def __init__(self, file: BinaryIO) -> None:
-        self._file: BinaryIO | None = file
-
-    def writable(self) -> bool:
-        return True
-
-    def write(self, data: Any) -> int:
-        return len(data) if self._file is None else self._file.write(data)
-
-    def shut(self) -> None:
-        """Let nothing more through."""
-        self._file = None
-
-
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
     """Turn what the disk refuses into OutputError: the path, what happened, what to do."""
@@ -96,11 +75,13 @@ def writing(path: Path) -> Iterator[None]:
 class NewFile:
     """A file on its way to `path`. Write to `file`, then `commit` or `discard`. Raises OutputError."""
 
-    def __init__(self, path: Path, files: Files) -> None:
+    def __init__(self, path: Path, files: Files | None = None) -> None:
         self._path = path
-        self._files = files
+        self._files = files = files or Files()
         self._target = path.resolve()
         with writing(path):
+            if self._target.exists() and not self._target.is_file():
+                raise OutputError(f"{path}: can't be written: there is something there that is not a file")
             _remove_leftovers(self._target)
             self.temporary = self._target.with_name(f".{self._target.name}.{secrets.token_hex(4)}{_MARK}")
             self.file = files.create(self.temporary)
@@ -136,6 +117,28 @@ class NewFile:
             self.file.close()
         with suppress(OSError):
             self.temporary.unlink()
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[BinaryIO]:
+    """A file open for writing that takes the place of `path` when the block ends without an error.
+
+    Raises OutputError for what the disk refuses before and after the block; its own errors pass through.
+    """
+    new = NewFile(path)
+    try:
+        yield new.file
+        new.sync()
+        new.commit()
+    except BaseException:
+        new.discard()
+        raise
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Make `content` the whole content of `path`; raises OutputError."""
+    with replacing(path) as file, writing(path):
+        file.write(content)
 
 
 def _remove_leftovers(target: Path) -> None:
