@@ -72,7 +72,7 @@ def test_options_in_the_other_documents_exist() -> None:
     known = {option for command in COMMANDS for option in options_of(command)} | {"--help", "--version"}
     for page in PAGES:
         shell = re.sub(r"```(?!sh|cron|ini)\w*\n.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
-        for command in re.findall(r"\benrich (?:run|plan|check|init|review|status|schema|sandbox)\b[^`\n|]*", shell):
+        for command in re.findall(rf"\benrich (?:{"|".join(COMMANDS)})\b[^`\n|]*", shell):
             for option in re.findall(r"(?<=\s)--[a-z][a-z-]+", command):
                 assert option in known, f"{page.name}: {command}"
 
