@@ -70,9 +70,10 @@ def test_every_command_is_in_the_overview_in_order() -> None:
 
 def test_options_in_the_other_documents_exist() -> None:
     known = {option for command in COMMANDS for option in options_of(command)} | {"--help", "--version"}
+    any_command = "|".join(COMMANDS)
     for page in PAGES:
         shell = re.sub(r"```(?!sh|cron|ini)\w*\n.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
-        for command in re.findall(rf"\benrich (?:{"|".join(COMMANDS)})\b[^`\n|]*", shell):
+        for command in re.findall(rf"\benrich (?:{any_command})\b[^`\n|]*", shell):
             for option in re.findall(r"(?<=\s)--[a-z][a-z-]+", command):
                 assert option in known, f"{page.name}: {command}"
 
