@@ -2,10 +2,11 @@
 
 A result is kept as the service sent it and read here each time, so a gate, an evidence column or an output format can
 change without asking again. Readings are tolerant (content as a string, basis missing, numeric confidence, the older
-shape of basis), verdicts are not: a value that does not fit its schema is never forced into a column.
+shape of basis, JSON that is not quite JSON), verdicts are not: a value that does not fit its schema, or has no room in
+its column, is never forced into it.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
 from types import MappingProxyType
 from typing import Any, Final, Literal
@@ -13,9 +14,11 @@ from typing import Any, Final, Literal
 import jsonschema_rs
 import msgspec
 
+from enrich.api.mending import mended
 from enrich.config import Gate, Refresh, score
 from enrich.ledger import Held, Ruled, RunState
-from enrich.spec import Field, Json
+from enrich.spec import Field, Json, column_type, room_of
+from enrich.text import clean
 
 Verdict = Literal["accept", "review", "withhold", "not_found", "invalid"]
 Status = Literal[
@@ -31,7 +34,10 @@ _STATUS: Final[Mapping[Verdict, Status]] = {
 }
 _WORTH: Final[Mapping[Verdict, int]] = {"review": 3, "not_found": 2, "withhold": 1, "invalid": 0, "accept": 4}
 NO_CITATIONS: Final = b"[]"
+_TOO_DEEP: Final = "does not fit its schema: it is nested too deeply"
+_NO_ROOM: Final = "does not fit its column: a number is too large"
 _LEVELS_KEPT: Final = 1000
+_LONGEST_CONFIDENCE: Final = 40  # characters of a confidence that a reason repeats
 _PYTHON_TYPES: Final[Mapping[str, tuple[type, ...]]] = {
     "string": (str,),
     "integer": (int,),
@@ -72,11 +78,6 @@ class _Basis(msgspec.Struct, gc=False):
     confidence: str | float | None = None
 
 
-class _Output(msgspec.Struct):
-    content: msgspec.Raw = msgspec.Raw(b"null")
-    basis: msgspec.Raw = msgspec.Raw(b"[]")
-
-
 class _Run(msgspec.Struct):
     run_id: str | None = None
     interaction_id: str | None = None
@@ -84,7 +85,7 @@ class _Run(msgspec.Struct):
 
 class _Result(msgspec.Struct):
     run: _Run
-    output: _Output | None = None
+    output: msgspec.Raw = msgspec.Raw(b"null")
 
 
 class _UsualOutput(msgspec.Struct):
@@ -100,8 +101,7 @@ class _UsualResult(msgspec.Struct):
 
 _USUAL: Final = msgspec.json.Decoder(_UsualResult)
 _RESULT: Final = msgspec.json.Decoder(_Result)
-_BASIS: Final = msgspec.json.Decoder(list[_Basis])
-_CONTENT: Final = msgspec.json.Decoder(dict[str, Any])
+_UNREADABLE: Final = (msgspec.MsgspecError, RecursionError)
 
 
 class Reader:
@@ -121,7 +121,7 @@ class Reader:
     def ruled(self, decisions: Mapping[str, Ruled]) -> dict[str, Choice]:
         """The choices that people made, by field id, of those fields that this config wants."""
         made = {
-            field_id: by_a_person(ruled, self._judges[field_id].validator)
+            field_id: by_a_person(ruled, self._judges[field_id].misfit)
             for field_id, ruled in decisions.items()
             if field_id in self._judges
         }
@@ -141,8 +141,9 @@ class _Judge:
 
     def __init__(self, field: Field, gate: Gate, bounds: tuple[int, int] | None) -> None:
         self._name = field.name
-        self._fits = _types_that_fit(field.schema) if bounds is None else frozenset[type]()
-        self.validator = _validator(field, bounds)
+        self._types = _types_that_fit(field.schema) if bounds is None else frozenset[type]()
+        self._validator = _validator(field, bounds)
+        self._has_room = room_of(column_type(field.schema))
         self._gate = gate
         self._levels: dict[str | float | None, tuple[Verdict, str]] = {}
 
@@ -166,11 +167,22 @@ class _Judge:
         strong = level == "accept"
         if value is None or (type(value) is str and not value.strip()):
             return Answer(None, confidence, reasoning, citations, "not_found", "no source says so", strong)
-        if type(value) not in self._fits and not self.validator.is_valid(value):
-            error = next(self.validator.iter_errors(value))
-            reason = f"does not fit its schema: {error.message}"[:300]
-            return Answer(value, confidence, reasoning, citations, "invalid", reason, strong=False)
+        if misfit := self.misfit(value):
+            shown = None if misfit is _TOO_DEEP else value  # readers of the review file have limits of their own
+            return Answer(shown, confidence, reasoning, citations, "invalid", misfit, strong=False)
         return Answer(value, confidence, reasoning, citations, level, reason, strong)
+
+    def misfit(self, value: Json) -> str:
+        """Why a value can't stand in the field's column; empty where it can."""
+        if type(value) not in self._types and not self._validator.is_valid(value):
+            try:
+                error = next(self._validator.iter_errors(value))
+            except ValueError:  # a limit of the validator
+                return _TOO_DEEP
+            return f"does not fit its schema: {error.message}"[:300]
+        if self._has_room is not None and not self._has_room(value):
+            return _NO_ROOM
+        return ""
 
     def _level(self, confidence: str | float | None) -> tuple[Verdict, str]:
         level = self._gate.level(confidence)
@@ -198,12 +210,12 @@ def _validator(field: Field, bounds: tuple[int, int] | None) -> Any:
 
 def interaction_of(raw: bytes) -> str | None:
     """The interaction id of a result: what a later run may build on."""
-    return _RESULT.decode(raw).run.interaction_id
+    return _result(raw).run.interaction_id
 
 
 def is_of_run(raw: bytes, run_id: str) -> bool:
     """Whether a result is that of a run: it names the run, as bytes or else as JSON reads them."""
-    return run_id.encode() in raw or _RESULT.decode(raw).run.run_id == run_id
+    return run_id.encode() in raw or _result(raw).run.run_id == run_id
 
 
 class Citation(msgspec.Struct):
@@ -221,8 +233,8 @@ def citations_of(raw: bytes) -> list[Citation]:
     """Citations as typed values; what is not of the expected shape is left out."""
     try:
         return _CITATIONS.decode(raw)
-    except msgspec.MsgspecError:
-        document = msgspec.json.decode(raw)
+    except _UNREADABLE:
+        document = _loose(raw)
     return [_citation(entry) for entry in document if isinstance(entry, dict)] if isinstance(document, list) else []
 
 
@@ -266,13 +278,13 @@ def choose(
     return Choice("pending", "not asked yet")
 
 
-def by_a_person(ruled: Ruled, validator: Any) -> Choice | None:
+def by_a_person(ruled: Ruled, misfit: Callable[[Json], str]) -> Choice | None:
     """A person's decision as the choice of a field: it outranks every verdict, and later runs.
 
-    None where it no longer fits the field's schema.
+    None where it no longer fits the field, of which `misfit` says why.
     """
     value = msgspec.json.decode(ruled.value)
-    if value is not None and not validator.is_valid(value):
+    if value is not None and misfit(value):
         return None
     answer = Answer(value, None, ruled.note, NO_CITATIONS, "accept", "", strong=True)
     return Choice("human", f"decided by a person: {ruled.ruling}", answer, None)
@@ -310,7 +322,7 @@ def _age(pair: tuple[Held, Answer]) -> tuple[int, int]:
 def _gate_reason(level: Verdict, confidence: str | float | None) -> str:
     if level == "accept":
         return ""
-    said = "no confidence given" if confidence is None else f"confidence {confidence}"
+    said = "no confidence given" if confidence is None else f"confidence {clean(str(confidence), _LONGEST_CONFIDENCE)}"
     return said + (" is below what is accepted" if level == "review" else " is below what is reviewed")
 
 
@@ -318,30 +330,40 @@ def _opened(raw: bytes) -> tuple[Mapping[str, Any] | None, Mapping[str, _Basis] 
     """Content and basis of a result; no basis at all where it has no output."""
     try:
         output = _USUAL.decode(raw).output
-    except msgspec.MsgspecError:
-        unusual = _RESULT.decode(raw).output
-        return (None, None) if unusual is None else (_content(unusual.content), _basis(unusual.basis))
-    return output.content, {entry.field: entry for entry in output.basis}
+    except _UNREADABLE:
+        unusual = _loose(_result(raw).output)
+    else:
+        return output.content, {entry.field: entry for entry in output.basis}
+    if unusual is None:
+        return None, None
+    if not isinstance(unusual, dict):
+        return None, {}
+    basis = _tolerant_basis(unusual.get("basis"))
+    return _content(unusual.get("content")), {entry.field: entry for entry in basis}
 
 
-def _content(raw: msgspec.Raw) -> dict[str, Any] | None:
+def _result(raw: bytes) -> _Result:
+    """A result with its output unread."""
+    try:
+        return _RESULT.decode(raw)
+    except _UNREADABLE:
+        return _RESULT.decode(mended(raw) or b'{"run":{}}')
+
+
+def _loose(raw: bytes | msgspec.Raw) -> Any:
+    """JSON as plain values, mended where it must be; None for what is no JSON."""
+    try:
+        return msgspec.json.decode(raw)
+    except _UNREADABLE:
+        strict = mended(bytes(raw))
+    return None if strict is None else msgspec.json.decode(strict)
+
+
+def _content(content: object) -> dict[str, Any] | None:
     """The output's content as an object; some responses carry the JSON as a string."""
-    try:
-        return _CONTENT.decode(raw)
-    except msgspec.MsgspecError:
-        pass
-    try:
-        text = msgspec.json.decode(raw, type=str)
-        return _CONTENT.decode(text.encode())
-    except (msgspec.MsgspecError, UnicodeEncodeError):
-        return None
-
-
-def _basis(raw: msgspec.Raw) -> dict[str, _Basis]:
-    try:
-        return {entry.field: entry for entry in _BASIS.decode(raw)}
-    except msgspec.MsgspecError:
-        return {entry.field: entry for entry in _tolerant_basis(msgspec.json.decode(raw))}
+    if isinstance(content, str):
+        content = _loose(content.encode())
+    return content if isinstance(content, dict) else None
 
 
 def _tolerant_basis(document: object) -> Iterable[_Basis]:
@@ -363,10 +385,17 @@ def _tolerant_basis(document: object) -> Iterable[_Basis]:
             field=name,
             reasoning=reasoning if isinstance(reasoning, str) else None,
             citations=msgspec.Raw(msgspec.json.encode(list(_tolerant_citations(entry)))),
-            confidence=confidence
-            if isinstance(confidence, str | int | float) and not isinstance(confidence, bool)
-            else None,
+            confidence=_confidence(confidence),
         )
+
+
+def _confidence(value: object) -> str | float | None:
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        return None
+    try:
+        return value if isinstance(value, str) else float(value)
+    except OverflowError:
+        return None
 
 
 def _tolerant_citations(entry: Mapping[str, Any]) -> Iterable[dict[str, Json]]:
@@ -389,7 +418,7 @@ def _basis_of_elements(name: str, basis: Mapping[str, _Basis]) -> _Basis | None:
     unsure = min(parts, key=lambda part: -1.0 if (known := score(part.confidence)) is None else known)
     citations: list[Any] = []
     for part in parts:
-        cited = msgspec.json.decode(part.citations)
+        cited = _loose(part.citations)
         citations.extend(cited if isinstance(cited, list) else ())
     return _Basis(
         field=name,

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
-from enrich.api.errors import ApiError, ForbiddenError, NotFoundError, UnauthorizedError
+from enrich.api.errors import ApiError, ForbiddenError, NotFoundError, UnauthorizedError, UnreadableAnswerError
 from enrich.effects import (
     FetchRun,
     Followed,
@@ -47,7 +47,7 @@ class Waiting:
     run_of: dict[int, str]  # n -> id of the run that stands for it
     ended: set[str] = field(default_factory=set)  # ids of runs said to have ended, and not read yet
     extras: set[str] = field(default_factory=set)
-    unknown: Counter[str] = field(default_factory=Counter)  # how often the service did not know a run
+    unknown: Counter[str] = field(default_factory=Counter)  # how often the service could not tell of a run
     cursor: str | None = None  # behind the last run that was read
     read_once: bool = False
     arrived: bool = True  # now, for the first time: when else is for the service to say
@@ -77,7 +77,8 @@ def collect(submission: OpenSubmission) -> Protocol[None]:
     """Bring every accepted run's outcome into the ledger.
 
     When the command is asked to stop, what has ended is read once more before StopRequested goes on its way.
-    Returns with runs still open only where the service does not know them any more.
+    Returns with runs still open only where the service does not know them any more, or tells of them what can't be
+    read.
     """
     waiting = Waiting.of(submission)
     cursor: str | None = None
@@ -139,8 +140,8 @@ def read_ended(submission: OpenSubmission, ended: Iterable[str]) -> Protocol[Non
     """
     waiting = Waiting.of(submission)
     waiting.ended.update(ended)
-    yield from _read(waiting, None)
     waiting.arrived = False
+    yield from _read(waiting, None)
 
 
 def _worth_reading(waiting: Waiting, news: Followed, *, quiet: bool) -> bool:
@@ -174,6 +175,8 @@ def _read(waiting: Waiting, news: Followed | None) -> Protocol[None]:
         except ApiError as error:
             if not isinstance(error, NotFoundError) and not error.retryable:
                 raise
+            if isinstance(error, UnreadableAnswerError):
+                waiting.unknown[run_id] = LOST_AFTER  # it was asked for again and again, for minutes
             waiting.unknown[run_id] += isinstance(error, NotFoundError)
         else:
             yield from _keep(waiting, [run], None, fetched=True)

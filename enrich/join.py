@@ -197,6 +197,10 @@ class Joiner:
             return _from_json(one.name, [_json(value) for value in values], dtype)
         if dtype == pl.String:
             values = [value if value is None or isinstance(value, str) else _json(value) for value in values]
+        elif dtype == pl.Int64:  # JSON has one kind of number: 1999.0 is a whole one
+            values = [int(value) if type(value) is float else value for value in values]
+        elif dtype == pl.Float64:
+            values = [float(value) if type(value) is int else value for value in values]
         return pl.Series(one.name, values, dtype)
 
     def _evidence(self, name: str, suffix: str, answers: list[Answer | None]) -> pl.Series:
@@ -214,7 +218,7 @@ class Joiner:
 
     def _cited(self, raw: bytes) -> str | None:
         """Citations as JSON text: as they came in a CSV, in the shape of the column's type where it has one."""
-        if raw == NO_CITATIONS:
+        if raw in (NO_CITATIONS, b"null"):
             return None
         if self._typed or b"\n" in raw or b"\r" in raw:
             return msgspec.json.encode(citations_of(raw)).decode()

@@ -25,13 +25,14 @@ from enrich.api.errors import (
     StillActiveError,
     UnavailableError,
     UnknownOutcomeError,
+    UnreadableAnswerError,
     sanitised,
 )
 from enrich.api.limits import RateLimiter
 from enrich.api.retry import Retry
 from enrich.api.secret import Secret
 from enrich.api.streams import EventStream, harmless
-from enrich.api.wire import AddedRuns, Group, RunResult, RunState, UnreadableError, decode_body
+from enrich.api.wire import AddedRuns, Group, RunResult, RunState, UnreadableError, decode_body, decode_record
 
 __all__ = ["Client"]
 
@@ -189,7 +190,7 @@ class Client:
             words = f"POST {path}: {self._unreadable(answer, error)}"
         if costs:
             raise UnknownOutcomeError(f"{words}; it may have taken effect", status=answer.status)
-        raise UnavailableError(words, status=answer.status)
+        raise UnreadableAnswerError(words, status=answer.status)
 
     async def _get(
         self,
@@ -210,10 +211,10 @@ class Client:
                     raise StillActiveError(str(error), status=408) from None
                 raise
             try:
-                return decode_body(answer.body, kind)
+                return decode_record(answer.body, kind)
             except UnreadableError as error:
                 words = self._unreadable(answer, error)
-            raise UnavailableError(f"GET {path}: {words}", status=answer.status)
+            raise UnreadableAnswerError(f"GET {path}: {words}", status=answer.status)
 
         return await self._retried(once)
 

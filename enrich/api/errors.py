@@ -7,6 +7,7 @@
     ├── UnknownOutcomeError     a POST of runs that may have taken effect: never sent again blindly
     ├── UnavailableError        a free request without a usable answer: it can be sent again
     │   ├── StillActiveError    … 408: the run isn't finished
+    │   ├── UnreadableAnswerError … a 2xx that isn't what was asked for
     │   └── StreamBreakError    an event stream broke off: go on after its `last_event_id`
     │       ├── StreamCut       … by a lost connection, or bytes that are no event
     │       └── StreamStalled   … by silence
@@ -58,6 +59,7 @@ __all__ = [
     "UnauthorizedError",
     "UnavailableError",
     "UnknownOutcomeError",
+    "UnreadableAnswerError",
     "error_of_answer",
     "retry_after_s",
     "sanitised",
@@ -123,6 +125,10 @@ class UnavailableError(ApiError):
 
 class StillActiveError(UnavailableError):
     """The result was asked for before the run was finished (408). When to ask again is the caller's plan."""
+
+
+class UnreadableAnswerError(UnavailableError):
+    """The service answered, and the answer makes no sense. Asking again may help where a proxy broke it."""
 
 
 class StreamBreakError(UnavailableError):

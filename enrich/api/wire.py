@@ -2,15 +2,19 @@
 
 Outputs and inputs stay raw JSON, as they came: they are stored before anything interprets them. Fields that
 the service may leave out or send as null are optional; what a caller can't do without (ids, a status, the
-number of runs) is required.
+number of runs) is required. Where a text can't be read as it is, its JSON is mended (see `mending`), and what
+isn't required and isn't as expected is left out: a result that was paid for is worth more than its form.
 """
 
 from __future__ import annotations
 
-from typing import Final, TypeAlias, TypeVar
+from collections.abc import Iterator
+from typing import Any, Final, TypeAlias, TypeVar, get_args
 
 import msgspec
 from msgspec import Raw, Struct
+
+from enrich.api.mending import mended
 
 __all__ = [
     "AddedRuns",
@@ -27,6 +31,7 @@ __all__ = [
     "UnreadableError",
     "decode_body",
     "decode_event",
+    "decode_record",
 ]
 
 NULL: Final = Raw(b"null")
@@ -121,6 +126,7 @@ class ErrorEvent(Struct, frozen=True, tag_field="type", tag="error"):
 
 
 Event: TypeAlias = RunEvent | GroupStatusEvent | ErrorEvent
+_EVENTS: Final = (RunEvent, GroupStatusEvent, ErrorEvent)
 
 
 class UnreadableError(ValueError):
@@ -140,11 +146,26 @@ T = TypeVar("T")
 
 
 def decode_body(body: bytes, kind: type[T]) -> T:
-    """The body of an answer. Raises UnreadableError."""
+    """The body of an answer that must be just what was asked for. Raises UnreadableError."""
     try:
         return msgspec.json.decode(_as_utf8(body), type=kind)
     except _UNREADABLE as error:
         raise UnreadableError(str(error)) from None
+
+
+def decode_record(body: bytes, kind: type[T]) -> T:
+    """The body of an answer that tells what is known of a run or group, mended if need be. Raises UnreadableError."""
+    body = _as_utf8(body)
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except _UNREADABLE as error:
+        reason = str(error)
+    for readable in _readings(body, kind):
+        try:
+            return msgspec.json.decode(readable, type=kind)
+        except _UNREADABLE:
+            pass
+    raise UnreadableError(reason)
 
 
 def decode_event(data: bytes, *, last_id: str = "") -> Event | None:
@@ -154,17 +175,73 @@ def decode_event(data: bytes, *, last_id: str = "") -> Event | None:
     look like a run that never came.
     """
     data = _as_utf8(data)
+    event: Event | None
     try:
         event = _EVENT.decode(data)
     except _UNREADABLE as error:
         if _is_of_unknown_kind(data):
             return None
-        raise UnreadableError(str(error)) from None
-    if event.event_id is None and last_id:
+        again = _read_again(data)
+        if again is None:
+            raise UnreadableError(str(error)) from None
+        data, event = again
+    if event is not None and event.event_id is None and last_id:
         msgspec.structs.force_setattr(event, "event_id", last_id)
     if isinstance(event, RunEvent):
         msgspec.structs.force_setattr(event, "data", data)
     return event
+
+
+def _read_again(data: bytes) -> tuple[bytes, Event | None] | None:
+    """An event that could not be read, mended, with its text: None in its place if it is of an unknown kind."""
+    for readable in _readings(data, *_EVENTS):
+        try:
+            return readable, _EVENT.decode(readable)
+        except _UNREADABLE:
+            if _is_of_unknown_kind(readable):
+                return readable, None
+    return None
+
+
+def _readings(data: bytes, *kinds: Any) -> Iterator[bytes]:
+    """What a text may have meant, from the mildest change on: strict JSON, then without what does not fit."""
+    strict = mended(data)
+    if strict is None:
+        return
+    yield strict
+    document = msgspec.json.decode(strict)
+    for kind in kinds:
+        if isinstance(document, dict) and isinstance(kind, type) and issubclass(kind, Struct):
+            yield msgspec.json.encode(_fitting(document, kind))
+
+
+def _fitting(document: dict[str, Any], kind: type[Struct]) -> dict[str, Any]:
+    """The document without the optional members that are not of their type, at any depth."""
+    fitting = dict(document)
+    for member in msgspec.structs.fields(kind):
+        if (value := document.get(member.encode_name)) is None or member.type is Raw:
+            continue
+        inner = next((one for one in (member.type, *get_args(member.type)) if _is_struct(one)), None)
+        if inner is ErrorBody and isinstance(value, str):
+            value = {"message": value}
+        if inner is not None and isinstance(value, dict):
+            value = _fitting(value, inner)
+        fitting[member.encode_name] = value
+        if not member.required and not _fits(value, member.type):
+            del fitting[member.encode_name]
+    return fitting
+
+
+def _is_struct(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, Struct)
+
+
+def _fits(value: Any, kind: Any) -> bool:
+    try:
+        msgspec.json.decode(msgspec.json.encode(value), type=kind)
+    except _UNREADABLE:
+        return False
+    return True
 
 
 def _as_utf8(data: bytes) -> bytes:

@@ -5,7 +5,7 @@ value; what the service wants around it (`required` with every property, `additi
 added here. Pure: no I/O, and nothing heavy is imported before `column_type` is called.
 """
 
-from enrich.spec.columns import column_type
+from enrich.spec.columns import column_type, room_of
 from enrich.spec.fields import (
     MAX_SPEC_AND_INPUT_CHARS,
     MAX_SPEC_CHARS,
@@ -35,5 +35,6 @@ __all__ = [
     "field_id",
     "inline_refs",
     "is_nullable",
+    "room_of",
     "task_spec",
 ]
