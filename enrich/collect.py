@@ -12,14 +12,15 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from enrich.api.errors import ApiError, ForbiddenError, NotFoundError, UnauthorizedError, UnreadableAnswerError
+from enrich.clock import Stamp, elapsed_s
 from enrich.effects import (
     FetchRun,
     Followed,
     FollowEvents,
+    Now,
     PollGroup,
     ReadRun,
     ReadRuns,
-    RecordExtra,
     RecordExtraOutcome,
     RecordOutcomes,
     Settled,
@@ -27,11 +28,12 @@ from enrich.effects import (
     StopRequested,
 )
 from enrich.ledger import OpenSubmission, Outcome, RunState
-from enrich.submit import Protocol
+from enrich.submit import LOST_GROUP_S, Protocol, note_extra
 
 FOLLOW_S: Final = 30.0  # a group without news for this long is quiet
 POLL_S: Final = (2.0, 30.0)  # first and longest wait between polls, where events are refused or break
 LOST_AFTER: Final = 5  # a run that the service did not know so often is given up for this command
+OUTPUT_S: Final = 120.0  # an output may come so much later than its run is said to be completed
 BY_ID: Final = 16  # so many runs are fetched one by one rather than by reading their group again
 _BROKEN_STREAMS: Final = 2  # after so many, poll for a while
 
@@ -48,6 +50,7 @@ class Waiting:
     ended: set[str] = field(default_factory=set)  # ids of runs said to have ended, and not read yet
     extras: set[str] = field(default_factory=set)
     unknown: Counter[str] = field(default_factory=Counter)  # how often the service could not tell of a run
+    empty: dict[str, Stamp] = field(default_factory=dict)  # completed runs without an output, and since when
     cursor: str | None = None  # behind the last run that was read
     read_once: bool = False
     arrived: bool = True  # now, for the first time: when else is for the service to say
@@ -96,7 +99,7 @@ def collect(submission: OpenSubmission) -> Protocol[None]:
         except (UnauthorizedError, ForbiddenError):
             raise
         except ApiError as error:
-            if broken >= _BROKEN_STREAMS and not error.retryable:
+            if broken >= _BROKEN_STREAMS and not error.retryable and not (yield from _is_new(submission, error)):
                 raise  # the group itself can't be asked about
             broken = _BROKEN_STREAMS  # events may be refused where the group can still be polled
             continue
@@ -119,6 +122,7 @@ def collect(submission: OpenSubmission) -> Protocol[None]:
 def collect_extra(run_id: str) -> Protocol[None]:
     """Bring the outcome of a run that is a double charge into the ledger; it is kept, not used."""
     poll_s = POLL_S[0]
+    empty: dict[str, Stamp] = {}
     while True:
         try:
             run: ReadRun = yield FetchRun(run_id)
@@ -126,8 +130,10 @@ def collect_extra(run_id: str) -> Protocol[None]:
             if not error.retryable:
                 raise
         else:
-            if run.status in ENDED:
-                yield RecordExtraOutcome(run_id, run.status == "completed", run.raw)
+            if run.status in ENDED and not (yield from _may_get_output(run, empty)):
+                paid = int(run.status == "completed")
+                _, usd_micro = yield RecordExtraOutcome(run_id, bool(paid), run.raw)
+                yield Settled(usd_micro, paid=paid, freed=1 - paid)
                 return
         yield Sleep(poll_s)
         poll_s = min(poll_s * 2, POLL_S[1])
@@ -169,6 +175,7 @@ def _read(waiting: Waiting, news: Followed | None) -> Protocol[None]:
         waiting.read_once = True
     unread = waiting.unread()
     certain = news is not None and (news.active is False or len(unread) <= BY_ID)
+    fetched: list[ReadRun] = []
     for run_id in unread if certain else sorted(waiting.ended.intersection(unread)):
         try:
             run: ReadRun = yield FetchRun(run_id)
@@ -178,8 +185,15 @@ def _read(waiting: Waiting, news: Followed | None) -> Protocol[None]:
             if isinstance(error, UnreadableAnswerError):
                 waiting.unknown[run_id] = LOST_AFTER  # it was asked for again and again, for minutes
             waiting.unknown[run_id] += isinstance(error, NotFoundError)
-        else:
-            yield from _keep(waiting, [run], None, fetched=True)
+            continue
+        if (yield from _may_get_output(run, waiting.empty)):
+            waiting.ended.add(run_id)  # asked for again
+            continue
+        fetched.append(run)
+        if len(fetched) == BY_ID:
+            yield from _keep(waiting, fetched, None, fetched=True)
+            fetched = []
+    yield from _keep(waiting, fetched, None, fetched=True)
 
 
 def _read_stream(waiting: Waiting, cursor: str | None) -> Protocol[None]:
@@ -192,7 +206,7 @@ def _read_stream(waiting: Waiting, cursor: str | None) -> Protocol[None]:
             try:
                 chunk = yield ReadRuns(submission.group_id, cursor, reader)
             except ApiError as error:
-                if not error.retryable:
+                if not error.retryable and not (yield from _is_new(submission, error)):
                     raise
                 return
             cursor = waiting.cursor = chunk.cursor or cursor
@@ -204,9 +218,7 @@ def _read_stream(waiting: Waiting, cursor: str | None) -> Protocol[None]:
                 break
 
 
-def _keep(
-    waiting: Waiting, runs: Iterable[ReadRun], cursor: str | None, *, fetched: bool = False
-) -> Protocol[None]:
+def _keep(waiting: Waiting, runs: Iterable[ReadRun], cursor: str | None, *, fetched: bool = False) -> Protocol[None]:
     """Write what came into the ledger, cursor and results in one transaction."""
     submission = waiting.submission
     outcomes: list[Outcome] = []
@@ -217,7 +229,7 @@ def _keep(
         if _is_extra(waiting, n, run.run_id):
             if run.run_id not in waiting.extras:
                 waiting.extras.add(run.run_id)
-                yield RecordExtra(submission.submission_id, n, run.run_id)
+                yield from note_extra(submission.submission_id, n, run.run_id)
             continue
         submission.tied[run.run_id] = n
         waiting.run_of[n] = run.run_id
@@ -236,6 +248,21 @@ def _keep(
         yield RecordOutcomes(submission.submission_id, submission.processor, outcomes, cursor)
         paid = sum(outcome.completed for outcome in outcomes)
         yield Settled(submission.usd_micro, paid=paid, freed=len(outcomes) - paid)
+
+
+def _may_get_output(run: ReadRun, empty: dict[str, Stamp]) -> Protocol[bool]:
+    """Whether the output of an ended run is still to come: what was paid for is not given up at the first look."""
+    if run.has_output or run.status != "completed":
+        return False
+    now = yield Now()
+    return (elapsed_s(empty.setdefault(run.run_id, now), now) or 0.0) < OUTPUT_S
+
+
+def _is_new(submission: OpenSubmission, error: ApiError) -> Protocol[bool]:
+    """Whether a group is not known yet, rather than not known: it may have been made a moment ago."""
+    if not isinstance(error, NotFoundError):
+        return False
+    return (elapsed_s(submission.since, (yield Now())) or 0.0) <= LOST_GROUP_S
 
 
 def _is_extra(waiting: Waiting, n: int, run_id: str) -> bool:

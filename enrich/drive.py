@@ -38,6 +38,7 @@ from enrich.effects import (
     ReadRuns,
     RecordAccepted,
     RecordAdopted,
+    RecordExtraOutcome,
     RecordOutcomes,
     RecordService,
     RunsRead,
@@ -71,6 +72,7 @@ class Driver:
         self.failed = 0
         self.paid_micro = 0
         self.paid: Counter[str] = Counter()  # completed runs by processor
+        self.extras_paid = 0  # completed runs that are double charges
         self.submitted = 0
         self.bytes_read = 0
         self.result_bytes = 0
@@ -136,6 +138,11 @@ class Driver:
                 return await self._read(effect, opened)
             case FetchRun(run_id):
                 return await self._fetch(run_id)
+            case RecordExtraOutcome(completed=completed):
+                processor, usd_micro = await self.recorder.record(effect)
+                self.extras_paid += completed
+                self.paid[processor] += completed
+                return processor, usd_micro
             case _:
                 self._count(effect)
                 return await self.recorder.record(effect)

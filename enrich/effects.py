@@ -68,7 +68,8 @@ class AwaitTurn:
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """Money reserved by AwaitTurn is no longer at stake (`freed`), or was spent (`paid`); in runs.
+    """Money reserved by AwaitTurn is no longer at stake (`freed`), or was spent (`paid`); or runs turned up that nobody
+    had reserved money for (`found`). All in runs.
 
     `why` tells the owner of the pace how the service answered.
     """
@@ -76,7 +77,8 @@ class Settled:
     usd_micro: int
     freed: int = 0
     paid: int = 0
-    why: Literal["accepted", "outcome", "refused", "rate", "credit", "unsent", "unknown"] = "outcome"
+    found: int = 0
+    why: Literal["accepted", "outcome", "found", "refused", "rate", "credit", "unsent", "unknown"] = "outcome"
     retry_after_s: float | None = None
 
 
@@ -291,22 +293,26 @@ class RecordOutcomes:
 
 @dataclass(frozen=True, slots=True)
 class RecordExtra:
+    """Gives the run's price in millionths of a dollar; None when it was known."""
+
     submission_id: int
     n: int
     run_id: str
 
-    def apply(self, ledger: Ledger) -> None:
-        ledger.record_extra(self.submission_id, self.n, self.run_id)
+    def apply(self, ledger: Ledger) -> int | None:
+        return ledger.record_extra(self.submission_id, self.n, self.run_id)
 
 
 @dataclass(frozen=True, slots=True)
 class RecordExtraOutcome:
+    """Gives (processor, price in millionths of a dollar) of the run."""
+
     run_id: str
     completed: bool
     raw: bytes
 
-    def apply(self, ledger: Ledger) -> None:
-        ledger.record_extra_outcome(self.run_id, completed=self.completed, raw=self.raw)
+    def apply(self, ledger: Ledger) -> tuple[str, int]:
+        return ledger.record_extra_outcome(self.run_id, completed=self.completed, raw=self.raw)
 
 
 @dataclass(frozen=True, slots=True)

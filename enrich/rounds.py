@@ -65,8 +65,8 @@ Step = Compare | InTurn | Together
 
 def course(ledger: Ledger, plan: Plan, *, settle_s: float, ended: Callable[[], bool]) -> Generator[Step, Any, None]:
     """What one command does, step by step. Late runs are looked for before anything is sent, and at the end."""
-    yield InTurn(_watched(one) for one in _watched_in(ledger))
-    if ledger.extra_runs() or ledger.open_submissions():
+    if ledger.open_submissions():  # what is due may change: a late run may answer it
+        yield InTurn(_watched(one) for one in _watched_in(ledger))
         plan = yield Compare()
     while True:
         left = [submission for submission in ledger.open_submissions() if submission.state != "done"]

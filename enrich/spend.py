@@ -79,7 +79,7 @@ def _outcome(driver: Driver, job_id: int) -> Outcome:
     return Outcome(
         job_id=job_id,
         submitted=driver.submitted,
-        completed=driver.done - driver.failed,
+        completed=driver.done - driver.failed + driver.extras_paid,
         failed=driver.failed,
         usd_micro=driver.paid_micro,
         paid_by_processor=dict(driver.paid),

@@ -63,9 +63,11 @@ WATCH_S: Final = 24 * 3600.0
 MAX_BATCH: Final = 1000
 MAX_EXPOSURE_USD_MICRO: Final = 5_000_000  # what one unresolved submission may hold
 
+LOST_GROUP_S: Final = 60.0  # a group just made may not show at once; after that, 404 means what it says
+
 _FIRST_LISTING_S: Final = 1.0
 _LISTING_S: Final = 30.0
-_LOST_GROUP_S: Final = 60.0  # a group just made may not show at once; after that, 404 means what it says
+_SHORTEST_WAIT_S: Final = 0.05
 
 T = TypeVar("T")
 Protocol = Generator[Effect, Any, T]
@@ -160,7 +162,8 @@ def resolve(submission: OpenSubmission, *, settle_s: float = SETTLE_S) -> Protoc
     """Find out what became of a submission whose outcome is unknown, without sending anything.
 
     What a listing shows is adopted at once. What is missing is free again only when the settling time has passed and
-    two complete listings, far enough apart, agree. Gives the submission as the ledger then has it.
+    after that two complete listings, far enough apart, agree. A listing shows what there was when it was asked for: its
+    answer may wait for hours for a process that was stopped. Gives the submission as the ledger then has it.
     """
     since = submission.since
     if submission.state == "sending":
@@ -171,28 +174,27 @@ def resolve(submission: OpenSubmission, *, settle_s: float = SETTLE_S) -> Protoc
     agreed: tuple[Stamp, frozenset[str]] | None = None
     wait_s = min(_FIRST_LISTING_S, settle_s / 4)
     while True:
-        now = yield Now()
-        patience = (elapsed_s(since, now) or 0.0) <= _LOST_GROUP_S
-        listing = yield from _list(submission.group_id, patience=patience)
-        now = yield Now()
+        begun = yield Now()
+        passed = elapsed_s(since, begun)
+        if passed is None:  # a reboot, or a clock that stepped back: settling starts again
+            since, agreed, passed = begun, None, 0.0
+            yield RecordUnknown(submission.submission_id, begun, "the clock was set back, or the machine rebooted")
+        listing = yield from _list(submission.group_id, patience=passed <= LOST_GROUP_S)
         if listing is not None:
             yield from _adopt(submission, listing, known)
             if len(set(known.values())) == len(submission.tasks):
                 break
-            passed = elapsed_s(since, now)
-            if passed is None:  # a reboot, or a clock that stepped back: settling starts again
-                since, agreed, passed = now, None, 0.0
-                yield RecordUnknown(submission.submission_id, now, "the clock was set back, or the machine rebooted")
-            if is_complete(listing):
-                seen = frozenset(run.run_id for run in listing.runs)
-                apart = elapsed_s(agreed[0], now) if agreed else None
-                if agreed is None or agreed[1] != seen or apart is None:
-                    agreed = (now, seen)
-                elif passed >= settle_s and apart >= min(AGREEMENT_S, settle_s):
-                    break
-            else:
+            if passed < settle_s or not is_complete(listing):
                 agreed = None
-        yield Sleep(wait_s)
+            else:
+                seen = frozenset(run.run_id for run in listing.runs)
+                apart = elapsed_s(agreed[0], begun) if agreed else None
+                if agreed is None or agreed[1] != seen or apart is None:
+                    agreed = ((yield Now()), seen)
+                elif apart >= min(AGREEMENT_S, settle_s):
+                    break
+        left_s = settle_s - passed
+        yield Sleep(max(_SHORTEST_WAIT_S, min(wait_s, left_s) if left_s > 0 else wait_s))
         wait_s = min(wait_s * 2, _LISTING_S, max(settle_s / 4, _FIRST_LISTING_S))
     yield RecordResolved(submission.submission_id)
     missing = len(submission.tasks) - len(set(known.values()))
@@ -207,9 +209,17 @@ def watch(submission: OpenSubmission) -> Protocol[OpenSubmission]:
     A late run is adopted if its task is still free; if the task was sent again, it is a double charge: both runs
     are kept, the first is used. The watch ends after a day.
     """
-    listing = yield from _list(submission.group_id)
+    over = _age_s(submission.since, (yield Now())) > WATCH_S
+    try:
+        listing = yield from _list(submission.group_id)
+    except NotFoundError:
+        if not over:
+            raise
+        yield EndWatch(submission.submission_id)
+        listing = None
     if listing is None:
         return submission
+    unsettled = False
     for run in listing.runs:
         n = submission.tasks.get(run.task or "")
         if n is None or run.run_id in submission.tied:
@@ -217,14 +227,23 @@ def watch(submission: OpenSubmission) -> Protocol[OpenSubmission]:
         live = yield FindLiveRun(submission.submission_id, n)
         if live is None:
             yield RecordAdopted(submission.submission_id, {n: run.run_id})
+            yield Settled(submission.usd_micro, found=1, why="found")
             submission.tied[run.run_id] = n
-        elif live.state is not RunState.SENT and live.run_id != run.run_id:
-            yield RecordExtra(live.submission_id, live.n, run.run_id)
-    passed = elapsed_s(submission.since, (yield Now()))
-    if passed is not None and passed > WATCH_S and is_complete(listing):
+        elif live.state is RunState.SENT:
+            unsettled = True  # sent again, and not yet known whether that made a run: look again
+        elif live.run_id != run.run_id:
+            yield from note_extra(live.submission_id, live.n, run.run_id)
+    if over and not unsettled and is_complete(listing):
         yield EndWatch(submission.submission_id)
     seen: OpenSubmission = yield Reload(submission.submission_id)
     return seen
+
+
+def note_extra(submission_id: int, n: int, run_id: str) -> Protocol[None]:
+    """The service has a second run for a task: write down the double charge, and count its money as at stake."""
+    usd_micro: int | None = yield RecordExtra(submission_id, n, run_id)
+    if usd_micro is not None:
+        yield Settled(usd_micro, found=1, why="found")
 
 
 def is_complete(listing: Listing) -> bool:
@@ -363,4 +382,10 @@ def _adopt(submission: OpenSubmission, listing: Listing, known: dict[str, int]) 
     if found:
         yield RecordAdopted(submission.submission_id, found)
     for n, run_id in extra:
-        yield RecordExtra(submission.submission_id, n, run_id)
+        yield from note_extra(submission.submission_id, n, run_id)
+
+
+def _age_s(since: Stamp, now: Stamp) -> float:
+    """How long ago something was, as well as can be told: over a reboot by the wall clock, which may be wrong."""
+    passed = elapsed_s(since, now)
+    return now.wall - since.wall if passed is None else passed

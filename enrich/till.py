@@ -95,7 +95,7 @@ class Till:
 
     def settled(self, event: Settled, now: float) -> None:
         """Take note of what became of money, and of how the service answered."""
-        self._at_stake -= (event.freed + event.paid) * event.usd_micro
+        self._at_stake += (event.found - event.freed - event.paid) * event.usd_micro
         self._paid += event.paid * event.usd_micro
         match event.why:
             case "accepted":

@@ -518,20 +518,33 @@ class Ledger:
             ),
         )
 
-    def record_extra(self, submission_id: int, n: int, run_id: str) -> None:
-        """The service has a second run for a task whose live run is (submission, n): a double charge."""
-        self._db.execute(
+    def record_extra(self, submission_id: int, n: int, run_id: str) -> int | None:
+        """The service has a second run for a task whose live run is (submission, n): a double charge.
+
+        Gives its price in millionths of a dollar; None when it was known.
+        """
+        new = self._db.execute(
             "INSERT OR IGNORE INTO extra_run (run_id, submission_id, n, found_at, state, job_id)"
             " VALUES (?, ?, ?, ?, ?, (SELECT max(job_id) FROM job))",
             (run_id, submission_id, n, int(time.time()), RunState.ACCEPTED),
-        )
+        ).rowcount
+        return self._price_of_extra(run_id)[1] if new else None
 
-    def record_extra_outcome(self, run_id: str, *, completed: bool, raw: bytes) -> None:
-        """The result of a second run is kept too."""
+    def record_extra_outcome(self, run_id: str, *, completed: bool, raw: bytes) -> tuple[str, int]:
+        """The result of a second run is kept too. Gives its processor, and its price in millionths of a dollar."""
         self._db.execute(
             "UPDATE extra_run SET state = ?, block_id = ?, slot = 0 WHERE run_id = ?",
             (RunState.COMPLETED if completed else RunState.FAILED, self._add_block([raw]), run_id),
         )
+        return self._price_of_extra(run_id)
+
+    def _price_of_extra(self, run_id: str) -> tuple[str, int]:
+        processor, usd_micro = self._db.execute(
+            "SELECT processor, usd_micro FROM extra_run JOIN submission USING (submission_id)"
+            " WHERE extra_run.run_id = ?",
+            (run_id,),
+        ).fetchone()
+        return processor, usd_micro
 
     def record_decisions(self, decisions: Sequence[Ruled]) -> None:
         """A person decided on answers; a later decision on the same answer takes the place of an earlier one."""
