@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from datetime import UTC, datetime
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, Final, TypeVar
 
 import anyio
@@ -18,7 +18,7 @@ import msgspec
 from enrich.api.client import Client
 from enrich.api.errors import ApiError, NotFoundError, StillActiveError, StreamBreakError
 from enrich.api.streams import EventStream
-from enrich.api.wire import ErrorEvent, GroupStatus, GroupStatusEvent, RunEvent, RunResult, RunState
+from enrich.api.wire import NULL, ErrorEvent, GroupStatus, GroupStatusEvent, RunEvent, RunResult, RunState
 from enrich.clock import stamp
 from enrich.collect import ENDED
 from enrich.effects import (
@@ -306,7 +306,7 @@ class Driver:
                 result = await self.client.run_result(run_id)
             except (StillActiveError, NotFoundError):
                 pass  # its state says completed: what is known is kept, without an output
-        read = _as_read(result.run, bytes(result.output), msgspec.json.encode(result))
+        read = _as_read(result.run, result.output, msgspec.json.encode(result))
         self.bytes_read += len(read.raw)
         if read.task is None:
             return await self._with_input(read)
@@ -354,7 +354,7 @@ class _RunsReader:
                 for event in events:
                     self.cursor = event.event_id or self.cursor
                     if isinstance(event, RunEvent):
-                        runs.append(_as_read(event.run, bytes(event.output), event.data))
+                        runs.append(_as_read(event.run, event.output, event.data))
                         size += len(event.data)
                 if size >= CHUNK_BYTES:
                     return runs, False
@@ -367,22 +367,23 @@ class _RunsReader:
         await self._stack.aclose()
 
 
-def _as_read(run: RunState, output: bytes, raw: bytes) -> ReadRun:
+def _as_read(run: RunState, output: msgspec.Raw, raw: bytes) -> ReadRun:
     return ReadRun(
-        run_id=run.run_id,
-        task=_task_key(run),
-        status=run.status,
-        raw=raw if run.status in ENDED else b"",
-        has_output=output != b"null",
-        error=_words(run),
-        at=_ended_at(run),
+        run.run_id,
+        _task_key(run),
+        run.status,
+        raw if run.status in ENDED else b"",
+        output != NULL,
+        None if run.status == "completed" else _words(run),
+        at=_ended_at(run.modified_at),
     )
 
 
-def _ended_at(run: RunState) -> int | None:
+@lru_cache(maxsize=1024)
+def _ended_at(modified_at: str | None) -> int | None:
     """When a run ended, by the service's clock."""
     try:
-        moment = datetime.fromisoformat(run.modified_at or "")
+        moment = datetime.fromisoformat(modified_at or "")
         return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())
     except (ValueError, OverflowError):
         return None

@@ -1,7 +1,8 @@
 """Holds the table's inputs against the ledger: which runs are due, why, and what they cost. Reads, asks nothing."""
 
+from bisect import bisect_left
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Final
@@ -16,6 +17,7 @@ from enrich.submit import Question, batch_size
 
 OPEN_GROUPS: Final = 64
 WEAK_SHARE: Final = Decimal("0.3")  # of answers expected to go up a rung, where the ledger can't tell yet
+_ASKS_KEPT: Final = 4096
 _BLOCKS_KEPT: Final = 64  # decompressed blocks held at once: 4 MB
 
 
@@ -128,6 +130,9 @@ class Comparison:
         self._results = Results(ledger)
         self._questions: dict[tuple[str, tuple[str, ...]], int] = {}
         self._spec_chars: list[int] = []
+        self._alike: dict[object, Ask | None] = {}
+        self._has_read = False
+        self._cuts = _moments(rules)
 
     def compare(self, worklist: Worklist, *, on_chunk: Callable[[], None] = lambda: None) -> Summary:
         """Fill the worklist's due runs anew; `on_chunk` is called now and then, and may raise to stop."""
@@ -135,30 +140,50 @@ class Comparison:
         self._questions.clear()
         self._spec_chars.clear()
         worklist.clear_due()
-        fields = self._config.fields
+        asks: dict[int, tuple[Ask, int, int]] = {}  # by identity: the ask, its question, how often
         for chunk in worklist.chunks():
             on_chunk()
             keys = [wanted.key for wanted in chunk]
             held, decided = self._ledger.held(keys), self._ledger.decisions(keys)
             due = []
             for wanted in chunk:
-                mine = held.get(wanted.key, [])
-                asked = [one for i, one in enumerate(fields) if wanted.mask >> i & 1]
+                mask = wanted.mask
                 if wanted.key in decided:
                     settled = self._reader.ruled(decided[wanted.key])
-                    asked = [one for one in asked if one.id not in settled]
-                ask = ask_for(asked, mine, self._answers, self._rules)
+                    mask &= ~sum(1 << i for i, one in enumerate(self._config.fields) if one.id in settled)
+                ask = self._ask(mask, held.get(wanted.key, ()))
                 if ask is None:
                     continue
-                question = self._question(ask, summary)
+                _, question, runs = asks.get(id(ask)) or (ask, self._question(ask, summary), 0)
                 if chars(wanted.document) + self._spec_chars[question] > MAX_SPEC_AND_INPUT_CHARS:
                     summary.too_long += 1
                     continue
+                asks[id(ask)] = ask, question, runs + 1
                 due.append((question, wanted.seq, ask.generation, self._previous(ask)))
-                summary.runs[ask.rung.processor] += 1
-                summary.why.update(ask.why)
             worklist.add_due(due)
+            if len(asks) > _ASKS_KEPT:
+                _add_up(asks, summary)
+        _add_up(asks, summary)
         return summary
+
+    def _ask(self, mask: int, held: Sequence[Held]) -> Ask | None:
+        """The run that is due for an input.
+
+        Inputs whose runs are alike get the same one, unless what the results say made a difference.
+        """
+        kind = (mask, *[(run.state, run.field_ids, run.processor, run.generation, self._age(run)) for run in held])
+        if kind in self._alike:
+            return self._alike[kind]
+        self._has_read = False
+        asked = [one for i, one in enumerate(self._config.fields) if mask >> i & 1]
+        ask = ask_for(asked, held, self._answers, self._rules)
+        if not self._has_read and len(self._alike) < _ASKS_KEPT:
+            self._alike[kind] = ask
+        return ask
+
+    def _age(self, run: Held) -> int | None:
+        """A number that is the same for runs of which none is stale where another is not."""
+        return None if run.at is None else bisect_left(self._cuts, run.at)
 
     def _question(self, ask: Ask, summary: Summary) -> int:
         known = self._questions.get((ask.rung.processor, ask.field_ids))
@@ -180,7 +205,27 @@ class Comparison:
         return interaction_of(self._results(ask.weaker))
 
     def _answers(self, held: Held) -> Mapping[str, Answer]:
+        self._has_read = True
         return self._reader.read(self._results(held), held.field_ids)
+
+
+def _moments(rules: Rules) -> list[float]:
+    """The moments that outcomes are held against: a run is stale by a limit when it ended at or before one of them."""
+    limits = {
+        limit.total_seconds()
+        for refresh in rules.refresh.values()
+        for limit in (refresh.answers, refresh.not_found, refresh.failed)
+        if limit is not None
+    }
+    return sorted({rules.now - 1.0, *(rules.now - limit for limit in limits)})
+
+
+def _add_up(asks: dict[int, tuple[Ask, int, int]], summary: Summary) -> None:
+    for ask, _, runs in asks.values():
+        summary.runs[ask.rung.processor] += runs
+        for why, fields in ask.why.items():
+            summary.why[why] += fields * runs
+    asks.clear()
 
 
 def spec_of(config: Config, fields: list[Field] | tuple[Field, ...]) -> Mapping[str, Any]:

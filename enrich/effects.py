@@ -24,6 +24,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+import msgspec
+
 from enrich.clock import Stamp
 from enrich.ledger import Intent, Ledger, LiveRun, OpenSubmission, Outcome, ServiceKind
 
@@ -171,8 +173,7 @@ class ReadRuns:
     reader: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ReadRun:
+class ReadRun(msgspec.Struct, frozen=True, gc=False):
     """A run with its outcome: `raw` is the whole event as it came."""
 
     run_id: str

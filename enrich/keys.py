@@ -6,6 +6,7 @@ is below 10^-20. A key never depends on a run of the program, a machine or the o
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import blake2b
 
 KEY_BYTES = 16
@@ -40,10 +41,7 @@ def task_key(input_: bytes, fieldset: bytes, processor: str, generation: int) ->
 
 def run_metadata(task: str, input_: bytes, field_ids: Sequence[str], generation: int) -> dict[str, str]:
     """Metadata that travels on a run: enough to tie it to its task, and to rebuild a lost ledger."""
-    metadata = {TASK: task, INPUT: input_.hex(), GENERATION: str(generation)}
-    for part, text in enumerate(_packed(sorted(field_ids))):
-        metadata[FIELDS if part == 0 else f"{FIELDS}{part}"] = text
-    return metadata
+    return {TASK: task, INPUT: input_.hex(), GENERATION: str(generation), **_fields_metadata(tuple(field_ids))}
 
 
 def fields_in_metadata(metadata: dict[str, str]) -> tuple[str, ...]:
@@ -77,6 +75,12 @@ def identity_in_metadata(metadata: Mapping[str, object], processor: str) -> Task
     if not field_ids or texts.get(TASK) != task:
         return None
     return TaskIdentity(task, key, field_ids, processor, generation)
+
+
+@lru_cache(maxsize=64)
+def _fields_metadata(field_ids: tuple[str, ...]) -> dict[str, str]:
+    parts = enumerate(_packed(sorted(field_ids)))
+    return {FIELDS if part == 0 else f"{FIELDS}{part}": text for part, text in parts}
 
 
 def _packed(words: Sequence[str]) -> list[str]:

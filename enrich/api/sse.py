@@ -103,15 +103,16 @@ class SseDecoder:
 
     def _take_lines(self, chunk: bytes, begin: int, events: list[SseEvent]) -> int:
         """Take all ended lines from `begin` on: where the one that hasn't ended begins."""
-        while (end := chunk.find(b"\n", begin)) >= 0:
+        find, startswith, data = chunk.find, chunk.startswith, self._data
+        while (end := find(b"\n", begin)) >= 0:
             self.lines += 1
-            if chunk.startswith(b"data: ", begin):  # nearly all of the bytes: copied once
-                self._data.append(chunk[begin + 6 : end])
+            if startswith(b"data: ", begin):  # nearly all of the bytes: copied once
+                data.append(chunk[begin + 6 : end])
                 self._data_bytes += end - begin
             elif end > begin:
                 self._take_field(chunk[begin:end])
             else:
-                if self._data:
+                if data:
                     events.append(self._dispatched())
                 self._name = b""
             begin = end + 1
@@ -119,20 +120,21 @@ class SseDecoder:
 
     def _dispatched(self) -> SseEvent:
         data = self._data[0] if len(self._data) == 1 else b"\n".join(self._data)
-        self._data, self._data_bytes = [], 0
+        self._data.clear()
+        self._data_bytes = 0
         name = self._name.decode("utf-8", "replace") if self._name else "message"
         return SseEvent(name, data, self.last_id)
 
     def _take_field(self, line: bytes) -> None:
         field, _, value = line.partition(b":")
         value = value.removeprefix(b" ")
-        if field == b"data":
-            self._data.append(value)
-            self._data_bytes += len(line)
-        elif field == b"event":
+        if field == b"event":
             self._name = value
         elif field == b"id" and b"\0" not in value:
             self.last_id = value.decode("utf-8", "replace")
+        elif field == b"data":
+            self._data.append(value)
+            self._data_bytes += len(line)
 
     def _hold(self, rest: bytes) -> None:
         if rest:

@@ -61,8 +61,7 @@ class Intent:
     tasks: tuple[tuple[bytes, int], ...]  # (input key, generation), in the order of the body
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(msgspec.Struct, frozen=True, gc=False):
     """How run `n` of a submission ended. `raw` is the event as it came, `error` the service's words.
 
     `at` is when, in Unix seconds; without it, or when it lies far ahead, the moment of recording counts.
@@ -493,9 +492,7 @@ class Ledger:
                 outcome = outcomes[i]
                 state = RunState.COMPLETED if outcome.completed else RunState.FAILED
                 at = now if outcome.at is None or outcome.at > now + _CLOCKS_DIFFER_S else outcome.at
-                rows.append(
-                    (state, outcome.run_id, at, block_id, slot, outcome.error, submission_id, outcome.n)
-                )
+                rows.append((state, outcome.run_id, at, block_id, slot, outcome.error, submission_id, outcome.n))
         self._db.executemany(
             "UPDATE run SET state = ?, run_id = ?, at = ?, block_id = ?, slot = ?, error = ?"
             " WHERE submission_id = ? AND n = ?",
@@ -678,7 +675,7 @@ class Ledger:
         ):
             found.tasks[task_key(key, fieldset, processor, generation)] = n
             found.inputs[key] = n
-            found.states.append(RunState(run_state))
+            found.states.append(_STATES[run_state])
             if run_id is not None:
                 found.tied[run_id] = n
         return found
