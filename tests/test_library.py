@@ -1,0 +1,98 @@
+"""`import enrich`: the same as the command from Python, with and without an event loop, and with the same errors."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+
+import anyio
+import pytest
+
+import enrich
+from enrich.errors import ConfigError, EnrichError, MissingKeyError, TableError
+from enrich.sandbox import SandboxSettings, running
+
+CONFIG = "name: t\ninputs: {place: name}\noutputs:\n  river: {type: string, description: Its river.}\nprocessor: core\n"
+
+
+@pytest.fixture
+def environ() -> Iterator[dict[str, str]]:
+    with running(SandboxSettings(latency_s=(0, 0))) as base_url:
+        yield {"PARALLEL_BASE_URL": base_url, "PARALLEL_API_KEY": "any-word-will-do"}
+
+
+@pytest.fixture
+def paths(tmp_path: Path) -> tuple[str, str]:
+    (tmp_path / "t.yaml").write_text(CONFIG)
+    (tmp_path / "t.csv").write_text("name\nBasel\nCologne\nBasel\n")
+    return str(tmp_path / "t.yaml"), str(tmp_path / "t.csv")
+
+
+def test_a_run_gives_what_the_command_prints(paths: tuple[str, str], tmp_path: Path, environ: dict[str, str]) -> None:
+    report = enrich.run(*paths, output=str(tmp_path / "out.parquet"), environ=environ)
+    assert isinstance(report, enrich.Report)
+    assert (report.exit_code, report.stopped, report.output) == (0, "", tmp_path / "out.parquet")
+    assert (report.receipt.rows_in, report.receipt.runs_paid, report.receipt.usd) == (3, 2, Decimal("0.05"))
+    assert report.sandbox
+    assert all(path.exists() for path in (report.output, report.review, report.report, report.manifest))
+
+
+def test_a_plan_gives_what_a_run_would_ask(paths: tuple[str, str], environ: dict[str, str]) -> None:
+    before = enrich.plan(*paths, environ=environ)
+    assert isinstance(before, enrich.Plan)
+    assert (before.rows, before.distinct_inputs, before.runs) == (3, 2, {"core": 2})
+    assert (before.answers_due, before.usd_expected) == ({"missing": 2}, Decimal("0.05"))
+    enrich.run(*paths, environ=environ)
+    assert enrich.plan(*paths, environ=environ).runs == {}
+
+
+def test_in_a_running_loop_it_works_in_a_thread_of_its_own(paths: tuple[str, str], environ: dict[str, str]) -> None:
+    async def cell_of_a_notebook() -> int:
+        return enrich.run(*paths, environ=environ).receipt.rows_in
+
+    assert anyio.run(cell_of_a_notebook) == 3
+
+
+def test_the_asynchronous_twin(paths: tuple[str, str], environ: dict[str, str]) -> None:
+    async def work() -> int:
+        return (await enrich.run_async(*paths, environ=environ)).receipt.rows_in
+
+    assert anyio.run(work) == 3
+
+
+@pytest.mark.parametrize(
+    ("config", "table", "error"),
+    [
+        pytest.param("nope.yaml", "t.csv", ConfigError, id="config"),
+        pytest.param("t.yaml", "nope.csv", TableError, id="table"),
+        pytest.param("t.yaml", "t.csv", MissingKeyError, id="key"),
+    ],
+)
+@pytest.mark.parametrize("in_a_loop", [False, True], ids=["plain", "in-a-loop"])
+def test_errors_are_raised_as_they_are(
+    paths: tuple[str, str], config: str, table: str, error: type[EnrichError], in_a_loop: bool
+) -> None:
+    folder = Path(paths[0]).parent
+
+    def call() -> None:
+        enrich.run(folder / config, folder / table, environ={})
+
+    async def cell_of_a_notebook() -> None:
+        call()
+
+    with pytest.raises(error):
+        anyio.run(cell_of_a_notebook) if in_a_loop else call()
+
+
+def test_an_unknown_option_is_a_type_error(paths: tuple[str, str]) -> None:
+    with pytest.raises(TypeError, match="limits"):
+        enrich.run(*paths, limits=3)
+
+
+def test_importing_it_loads_nothing_heavy() -> None:
+    program = "import sys, enrich; print([m for m in ('polars', 'httpx', 'pydantic') if m in sys.modules])"
+    ended = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=Path(__file__).parents[1]
+    )
+    assert ended.stdout == "[]\n"
