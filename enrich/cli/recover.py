@@ -99,7 +99,7 @@ def _lines(found: "Recovery") -> Iterator[str]:
     if found.foreign:
         yield f"foreign     {counted(found.foreign, 'run')} made by another program: `enrich adopt` joins the answers"
     for charge in found.double_charges:
-        yield f"DOUBLE      {usd_text(charge.usd)} too much for task {charge.task_key}: {', '.join(charge.run_ids)}"
+        yield f"DOUBLE      {charge.to_text()}"
     for group_id in found.unknown_groups:
         yield f"unknown     {group_id}: the service does not know it, or not for this API key"
     for why in found.incomplete:
@@ -119,10 +119,7 @@ def _as_json(found: "Recovery") -> dict[str, Any]:
         "to_collect": found.to_collect,
         "foreign": found.foreign,
         "usd": float(found.usd),
-        "double_charges": [
-            {"task_key": charge.task_key, "run_ids": list(charge.run_ids), "usd": float(charge.usd)}
-            for charge in found.double_charges
-        ],
+        "double_charges": [charge.to_json() for charge in found.double_charges],
         "unknown_groups": found.unknown_groups,
         "incomplete": found.incomplete,
     }

@@ -11,6 +11,7 @@ from enrich.ledger.recorder import Recorder, open_recorder
 from enrich.ledger.refusals import damaged, ledger_refusals
 from enrich.ledger.salvage import known_groups, salvaged_decisions, set_aside
 from enrich.ledger.store import (
+    Distinct,
     ExtraRun,
     Held,
     Intent,
@@ -26,6 +27,7 @@ from enrich.ledger.store import (
 from enrich.ledger.worklist import Due, Wanted, Worklist
 
 __all__ = [
+    "Distinct",
     "Due",
     "ExtraRun",
     "Held",

@@ -332,6 +332,11 @@ class Ledger:
         if wrong is not None:
             raise damaged(self.path, f"submission {wrong[0]} and its runs do not add up")
 
+    def check_results(self) -> None:
+        """Raise LedgerError unless every result is as it was written. Reads all of them."""
+        for (block_id,) in self._db.execute("SELECT block_id FROM block ORDER BY block_id"):
+            self._block(block_id)
+
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """All the transitions made inside become durable together, or none of them."""

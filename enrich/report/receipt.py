@@ -52,6 +52,14 @@ class DoubleCharge:
     run_ids: tuple[str, ...]
     usd: Decimal
 
+    def to_text(self) -> str:
+        """One line."""
+        return f"{usd_text(self.usd)} too much for task {self.task_key}: {', '.join(self.run_ids)}"
+
+    def to_json(self) -> dict[str, Json]:
+        """The charge as plain JSON."""
+        return {"task_key": self.task_key, "run_ids": list(self.run_ids), "usd": float(self.usd)}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Receipt:
@@ -121,10 +129,7 @@ class Receipt:
             "usd_at_stake": float(self.usd_at_stake),
             "ledger_runs_paid": self.ledger_runs_paid,
             "ledger_usd": float(self.ledger_usd),
-            "double_charges": [
-                {"task_key": charge.task_key, "run_ids": list(charge.run_ids), "usd": float(charge.usd)}
-                for charge in self.double_charges
-            ],
+            "double_charges": [charge.to_json() for charge in self.double_charges],
         }
 
     def _wrong_sums(self) -> list[str]:

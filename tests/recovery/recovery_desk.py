@@ -45,6 +45,11 @@ class Service:
     def bill(self) -> Any:
         return self.get("/sandbox/bill")
 
+    def runs(self, group: str) -> list[Any]:
+        """A group's runs as its listing shows them."""
+        lines = self._send(f"/v1/tasks/groups/{group}/runs", None).decode().split("\n")
+        return [json.loads(line.removeprefix("data: "))["run"] for line in lines if line.startswith("data: ")]
+
     def posts(self) -> int:
         """Requests that created runs, or tried to."""
         return sum(count for call, count in _flat(self.get("/sandbox/requests")) if "POST" in call and "runs" in call)

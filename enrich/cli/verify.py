@@ -1,0 +1,143 @@
+"""`enrich verify`: the ledger against the service, and an output against the ledger."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from enrich.cli.options import JsonOption, LedgerOption, SandboxOption, console_of
+
+if TYPE_CHECKING:
+    from enrich.report import PastRun
+    from enrich.verification import OutputToCheck, Verification
+
+
+def verify(
+    context: typer.Context,
+    out: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="OUT", help="A table that `enrich run` wrote; its .run.json says from what.", show_default=False
+        ),
+    ] = None,
+    *,
+    config: Annotated[
+        Path | None, typer.Option("--config", metavar="CONFIG", help="Over the manifest's; without OUT, whose ledger.")
+    ] = None,
+    table: Annotated[Path | None, typer.Option("--table", metavar="TABLE", help="Over the manifest's.")] = None,
+    ledger: LedgerOption = None,
+    group: Annotated[
+        list[str] | None,
+        typer.Option("--group", metavar="ID", help="Only this group of the ledger; may be given several times."),
+    ] = None,
+    sandbox: SandboxOption = False,
+    json: JsonOption = False,
+) -> None:
+    """Compare ledger, service and output, for free.
+
+    Tells runs that one side does not know, states that differ, double charges (exit code 6), and cells of OUT that are
+    not what would be written now. Any difference ends with exit code 3; nothing is changed.
+
+    \b
+      enrich verify companies.enriched.csv
+      enrich verify --config configs/companies.yaml --json
+    """
+    import anyio
+
+    from enrich.verification import Request, verify
+
+    console = console_of(context)
+    run = None if out is None else _past_run(out)
+    request = Request(
+        ledger=_ledger_path(run, config, ledger, sandbox=sandbox),
+        environ=os.environ,
+        groups=group or (),
+        output=None if out is None else _output(out, run, config, table),
+        sandbox=sandbox,
+    )
+    found = anyio.run(verify, request)
+    if json:
+        console.show_json(_as_json(found))
+    else:
+        console.show("\n".join(_lines(found)) + "\n")
+    raise typer.Exit(found.exit_code)
+
+
+def _past_run(out: Path) -> "PastRun | None":
+    from enrich.outputs import Files
+    from enrich.report import read_manifest
+
+    manifest = Files.beside(out).manifest
+    return read_manifest(manifest) if manifest.exists() else None
+
+
+def _ledger_path(run: "PastRun | None", config: Path | None, ledger: Path | None, *, sandbox: bool) -> Path:
+    from enrich.config import load
+    from enrich.job import Options, ledger_path
+
+    if run is not None and run.ledger.path and config is None and ledger is None:
+        return Path(run.ledger.path)
+    return ledger_path(None if config is None else load(config), Options(ledger=ledger, sandbox=sandbox))
+
+
+def _output(out: Path, run: "PastRun | None", config: Path | None, table: Path | None) -> "OutputToCheck":
+    from enrich.errors import UsageError
+    from enrich.outputs import Files
+    from enrich.report import Selection
+    from enrich.verification import OutputToCheck
+
+    if run is not None:
+        config = config or Path(run.config.path)
+        table = table or Path(run.table.path)
+    if config is None or table is None:
+        raise UsageError(
+            f"{out}: there is no {Files.beside(out).manifest.name} beside it that says what it was made of; "
+            "give --config and --table"
+        )
+    for path, name in ((out, "OUT"), (config, "--config"), (table, "--table")):
+        if not path.exists():
+            raise UsageError(f"{path}: there is no such file; give another {name}")
+    return OutputToCheck(path=out, config=config, table=table, selection=Selection() if run is None else run.selection)
+
+
+def _lines(found: "Verification") -> Iterator[str]:
+    from enrich.figures import count_text, counted, usd_text
+
+    yield f"ledger      {found.ledger}"
+    yield f"groups      {count_text(found.groups)}"
+    yield f"runs        {count_text(found.runs_ledger)} in the ledger, {count_text(found.runs_service)} at the service"
+    if found.waiting:
+        yield f"waiting     {counted(found.waiting, 'run')} without an outcome here: the next `enrich run` sees to it"
+    if found.foreign:
+        yield f"foreign     {counted(found.foreign, 'run')} made by another program"
+    yield f"paid        {usd_text(found.usd_ledger)} by the ledger, {usd_text(found.usd_service)} by the service's list"
+    if found.output is not None:
+        yield f"output      {counted(found.rows, 'row')}, {counted(found.cells, 'cell')} compared"
+    for charge in found.double_charges:
+        yield f"DOUBLE      {charge.to_text()}"
+    for kind, number in found.counts.items():
+        shown = [one for one in found.differences if one.kind == kind]
+        more = f", the first {len(shown)}" if number > len(shown) else ""
+        yield f"\n{kind}: {count_text(number)}{more}"
+        yield from (f"  {one.where}" + (f": {one.what}" if one.what else "") for one in shown)
+    if not found.counts and not found.double_charges:
+        yield "\nno difference"
+
+
+def _as_json(found: "Verification") -> dict[str, Any]:
+    return {
+        "ledger": str(found.ledger),
+        "groups": found.groups,
+        "runs": {"ledger": found.runs_ledger, "service": found.runs_service},
+        "waiting": found.waiting,
+        "foreign": found.foreign,
+        "usd": {"ledger": float(found.usd_ledger), "service": float(found.usd_service)},
+        "output": None
+        if found.output is None
+        else {"path": str(found.output), "rows": found.rows, "cells": found.cells},
+        "double_charges": [charge.to_json() for charge in found.double_charges],
+        "counts": dict(found.counts),
+        "differences": [{"kind": one.kind, "where": one.where, "what": one.what} for one in found.differences],
+    }

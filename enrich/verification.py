@@ -1,0 +1,314 @@
+"""Holds a ledger against the service's groups, and an output against the ledger. Sends nothing but GETs: free.
+
+What the ledger says of a run must be what the service lists, and every run that the service lists under one of our
+tasks must be in the ledger. An output must be what would be written now: it is written once more, elsewhere, and the
+two are compared cell by cell.
+"""
+
+import tempfile
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from decimal import Decimal
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+import anyio
+from anyio.to_thread import run_sync
+
+from enrich.api.client import Client
+from enrich.collect import ENDED
+from enrich.dataset import Table, open_table
+from enrich.due import dollars, price_micro
+from enrich.errors import ExitCode, UsageError, ungrouped
+from enrich.job import Options, prepare
+from enrich.keys import TaskIdentity, identity_in_metadata
+from enrich.ledger import Distinct, InstanceLock, Ledger, OpenSubmission, RunState, ledger_refusals
+from enrich.listing import GroupListing, IncompleteListingError, list_whole_group
+from enrich.outputs import write_table
+from enrich.report import DoubleCharge, Selection
+from enrich.service import open_service
+
+SHOWN: Final = 20  # differences of a kind that are told one by one; the rest is counted
+GROUPS_AT_ONCE: Final = 8
+_CELL_CHARS: Final = 80
+
+_STATUS: Final[Mapping[RunState, frozenset[str]]] = {
+    RunState.COMPLETED: frozenset({"completed"}),
+    RunState.FAILED: ENDED - {"completed"},
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutputToCheck:
+    """An output with what it was made of."""
+
+    path: Path
+    config: Path
+    table: Path
+    selection: Selection
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What to verify: all groups of the ledger, or those that are named; and an output, if there is one."""
+
+    ledger: Path
+    environ: Mapping[str, str]
+    groups: Sequence[str] = ()
+    output: OutputToCheck | None = None
+    sandbox: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One thing that is not as it should be: what kind of thing, where, and what stands on either side."""
+
+    kind: str
+    where: str
+    what: str
+
+
+@dataclass(slots=True)
+class Verification:
+    """What was compared, and what differs. Runs are counts."""
+
+    ledger: Path
+    groups: int = 0
+    runs_ledger: int = 0
+    runs_service: int = 0
+    foreign: int = 0  # made by another program, and not in the ledger
+    waiting: int = 0  # in the ledger and at the service, without an outcome here yet
+    usd_ledger: Decimal = Decimal(0)
+    usd_service: Decimal = Decimal(0)  # completed runs of ours, at today's prices
+    output: Path | None = None
+    rows: int = 0  # of the output, compared
+    cells: int = 0
+    counts: Counter[str] = field(default_factory=Counter)  # differences by kind
+    differences: list[Difference] = field(default_factory=list)  # the first of each kind
+    double_charges: list[DoubleCharge] = field(default_factory=list)
+
+    def add(self, difference: Difference) -> None:
+        """Count a difference, and keep it if it is among the first of its kind."""
+        self.counts[difference.kind] += 1
+        if self.counts[difference.kind] <= SHOWN:
+            self.differences.append(difference)
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """How the command ends: what a person must look at first comes first."""
+        if self.double_charges:
+            return ExitCode.DOUBLE_CHARGE
+        return ExitCode.FAILED_ROWS if self.counts else ExitCode.DONE
+
+
+async def verify(request: Request) -> Verification:
+    """Compare. Raises LedgerError for a damaged ledger, UsageError, or ApiError where the service refuses."""
+    found = Verification(request.ledger)
+    with (
+        ledger_refusals(request.ledger),
+        closing(await run_sync(Ledger.reader, request.ledger)) as ledger,
+        InstanceLock(request.ledger),
+        ungrouped(),
+    ):
+        await run_sync(_check, ledger)
+        if request.output is not None:
+            await run_sync(_compare_output, request.output, request, ledger, found)
+        groups = list(request.groups) or ledger.group_ids()
+        if groups:
+            async with open_service(request.environ, ledger=request.ledger, sandbox=request.sandbox) as client:
+                await _Books(ledger, client, found).compare_all(groups)
+    return found
+
+
+def _check(ledger: Ledger) -> None:
+    ledger.check_whole()
+    ledger.check_results()
+
+
+# ---------------------------------------------------------------------- the service
+
+
+class _Books:
+    """The ledger's account of some groups beside the service's."""
+
+    def __init__(self, ledger: Ledger, client: Client, found: Verification) -> None:
+        self._ledger = ledger
+        self._client = client
+        self._found = found
+        self._extras = {extra.run_id: extra for extra in ledger.extra_runs()}
+
+    async def compare_all(self, groups: Sequence[str]) -> None:
+        """Compare group by group, in any order, some at once."""
+        slots = anyio.CapacityLimiter(GROUPS_AT_ONCE)
+        with self._ledger.distinct() as tasks_seen:
+            async with anyio.create_task_group() as running:
+                for group_id in groups:
+                    running.start_soon(self._compare, group_id, slots, tasks_seen)
+
+    async def _compare(self, group_id: str, slots: anyio.CapacityLimiter, tasks_seen: Distinct) -> None:
+        async with slots:
+            try:
+                listing = await list_whole_group(self._client, group_id)
+            except UsageError as error:
+                self._found.add(Difference("group unknown to the service", group_id, str(error)))
+                return
+            except IncompleteListingError as error:
+                self._found.add(Difference("group could not be listed", group_id, str(error)))
+                return
+        self._compare_group(listing, tasks_seen)
+
+    def _compare_group(self, listing: GroupListing, tasks_seen: Distinct) -> None:
+        found = self._found
+        account = _Account.of(self._ledger.submissions_of(listing.group_id))
+        found.groups += 1
+        found.runs_ledger += len(account.ids) + sum(run_id in self._extras for run_id in listing.runs)
+        found.runs_service += len(listing.runs)
+        found.usd_ledger += dollars(account.usd_micro)
+        paid: dict[str, list[str]] = {}  # ids by task, of the runs that cost something, or may yet
+        tasks: dict[str, TaskIdentity] = {}
+        for run_id, run in listing.runs.items():
+            identity = identity_in_metadata(run.metadata or {}, run.processor or "")
+            if run_id in self._extras:
+                extra = self._extras[run_id]
+                found.usd_ledger += dollars(extra.usd_micro) if extra.state is RunState.COMPLETED else 0
+            else:
+                self._compare_run(listing.group_id, run_id, run.status, identity, account)
+            if identity is None:
+                continue
+            if run.status == "completed":
+                found.usd_service += dollars(price_micro(identity.processor))
+            if run.status == "completed" or run.status not in ENDED:
+                paid.setdefault(identity.task, []).append(run_id)
+                tasks[identity.task] = identity
+        for run_id in sorted(account.ids - listing.runs.keys()):
+            found.add(Difference("run unknown to the service", f"{listing.group_id} {run_id}", "is in the ledger"))
+        new = tasks_seen.first_time(task.encode() for task in paid)
+        for task, run_ids in paid.items():
+            self._find_double_charge(tasks[task], run_ids, seen_before=task.encode() not in new)
+
+    def _compare_run(
+        self, group_id: str, run_id: str, status: str, identity: TaskIdentity | None, account: "_Account"
+    ) -> None:
+        found, where = self._found, f"{group_id} {run_id}"
+        if run_id not in account.ids:
+            if identity is None:
+                found.foreign += 1
+            elif identity.task in account.awaited:
+                found.waiting += 1
+            else:
+                found.add(Difference("run unknown to the ledger", where, f"{status}, task {identity.task}"))
+            return
+        state = account.states.get(run_id, RunState.ACCEPTED)
+        expected = _STATUS.get(state)
+        if expected is None:
+            found.waiting += 1
+        elif status not in expected:
+            found.add(Difference("state", where, f"{state.name.lower()} in the ledger, {status} at the service"))
+        task = account.tasks.get(run_id)
+        if task is not None and (identity is None or identity.task != task):
+            theirs = "no task of ours" if identity is None else identity.task
+            found.add(Difference("task", where, f"{task} in the ledger, {theirs} at the service"))
+
+    def _find_double_charge(self, task: TaskIdentity, run_ids: Sequence[str], *, seen_before: bool) -> None:
+        too_many = len(run_ids) - 1 + seen_before
+        if too_many == 0:
+            return
+        live = self._ledger.run_of_task(task.input_key, task.field_ids, task.processor, task.generation)
+        first = [live.run_id] if seen_before and live is not None and live.run_id is not None else []
+        ids = tuple(dict.fromkeys([*first, *run_ids]))
+        usd = too_many * dollars(price_micro(task.processor))
+        self._found.double_charges.append(DoubleCharge(task_key=task.task, run_ids=ids, usd=usd))
+
+
+@dataclass(frozen=True, slots=True)
+class _Account:
+    """What the ledger says of one group."""
+
+    ids: frozenset[str]
+    states: Mapping[str, RunState]  # by run id, where it is known which run it is
+    tasks: Mapping[str, str]  # task by run id, of the runs that we asked
+    awaited: frozenset[str]  # tasks whose run is still to be told by the service
+    usd_micro: int
+
+    @classmethod
+    def of(cls, submissions: Sequence[OpenSubmission]) -> "_Account":
+        """The account of all submissions of a group."""
+        ids: set[str] = set()
+        states: dict[str, RunState] = {}
+        tasks: dict[str, str] = {}
+        awaited: set[str] = set()
+        usd_micro = 0
+        for one in submissions:
+            task_of = {n: task for task, n in one.tasks.items()}
+            ids |= one.run_ids | one.tied.keys()
+            states |= {run_id: one.states[n] for run_id, n in one.tied.items()}
+            if one.usd_micro:  # what another program asked, and we adopted, carries no task of ours
+                tasks |= {run_id: task_of[n] for run_id, n in one.tied.items()}
+            told = set(one.tied.values())
+            awaited |= {
+                task
+                for task, n in one.tasks.items()
+                if n not in told and one.states[n] in (RunState.SENT, RunState.ACCEPTED)
+            }
+            usd_micro += one.usd_micro * sum(state is RunState.COMPLETED for state in one.states)
+        return cls(frozenset(ids), states, tasks, frozenset(awaited), usd_micro)
+
+
+# ---------------------------------------------------------------------- the output
+
+
+def _compare_output(output: OutputToCheck, request: Request, ledger: Ledger, found: Verification) -> None:
+    """Write what the output should be, and compare."""
+    chosen = output.selection
+    with tempfile.TemporaryDirectory(prefix="enrich-verify-") as folder:
+        options = Options(
+            output=Path(folder) / output.path.name,
+            where=chosen.where,
+            limit=chosen.limit,
+            sample=chosen.sample,
+            environ=request.environ,
+        )
+        job = prepare(output.config, output.table, options)
+        write_table(job.config, job.table, job.rows, ledger, job.files)
+        csv = job.config.csv
+        read = partial(open_table, encoding=csv.encoding, delimiter=csv.delimiter, quote=csv.quote)
+        found.output = output.path
+        for difference in compare_tables(read(output.path), read(job.files.table), found):
+            found.add(difference)
+
+
+def compare_tables(actual: Table, expected: Table, found: Verification) -> Iterator[Difference]:
+    """What differs between an output and what it should be, cell by cell; counts what was compared."""
+    for name in expected.columns:
+        if name not in actual.columns:
+            yield Difference("column missing in the output", name, "")
+    for name in actual.columns:
+        if name not in expected.columns:
+            yield Difference("column not of this config or table", name, "")
+    if actual.height != expected.height:
+        what = f"{actual.height} rows in the output, {expected.height} in the table"
+        yield Difference("number of rows", str(actual.path), what)
+        return
+    common = [name for name in expected.columns if name in actual.columns]
+    if common != [name for name in actual.columns if name in common]:
+        yield Difference("order of columns", str(actual.path), "")
+    found.rows, found.cells = expected.height, expected.height * len(common)
+    for number, (should, stands) in enumerate(zip(_rows(expected, common), _rows(actual, common), strict=True), 1):
+        if should != stands:
+            for name, one, other in zip(common, should, stands, strict=True):
+                if one != other and not (one != one and other != other):  # noqa: PLR0124 — NaN
+                    what = f"{_shown(other)} in the output, {_shown(one)} by the ledger"
+                    yield Difference("cell", f"row {number}, {name}", what)
+
+
+def _rows(table: Table, names: Sequence[str]) -> Iterator[tuple[Any, ...]]:
+    for batch in table.batches():
+        yield from zip(*(batch.values(name) for name in names), strict=True)
+
+
+def _shown(value: Any) -> str:
+    text = "empty" if value is None else repr(value)
+    return text if len(text) <= _CELL_CHARS else text[: _CELL_CHARS - 1] + "…"
