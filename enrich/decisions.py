@@ -65,8 +65,10 @@ class _Judge:
             hint = "the question was changed since: correct the value instead, or run again"
             yield Fault("the run has no such answer to accept", decision.line, "decision", hint)
             return
-        if decision.ruling != "reject" and not self._validators[decision.field].is_valid(value := self._value(decision)):
-            error = next(self._validators[decision.field].iter_errors(value))
+        if decision.ruling == "reject":
+            return
+        error = next(self._validators[decision.field].iter_errors(self._value(decision)), None)
+        if error is not None:
             column = "correction" if decision.ruling == "correct" else "decision"
             hint = "write a value that fits, as JSON where it is not text"
             yield Fault(f"does not fit the schema of the answer: {error.message}"[:300], decision.line, column, hint)

@@ -6,7 +6,7 @@ a request to stop, which ends every wait, and the counts that progress shows.
 
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import lru_cache, partial
@@ -302,10 +302,9 @@ class Driver:
         run = await self.client.run(run_id)
         result = RunResult(run)
         if run.status == "completed":
-            try:
+            # Its state says completed: where there is no result, what is known is kept, without an output.
+            with suppress(StillActiveError, NotFoundError):
                 result = await self.client.run_result(run_id)
-            except (StillActiveError, NotFoundError):
-                pass  # its state says completed: what is known is kept, without an output
         read = _as_read(result.run, result.output, msgspec.json.encode(result))
         self.bytes_read += len(read.raw)
         if read.task is None:

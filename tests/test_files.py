@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from enrich.files import replacing, write_whole
 from enrich.errors import OutputError
+from enrich.files import replacing, write_whole
 
 
 def names(folder: Path) -> list[str]:
@@ -96,6 +96,4 @@ def test_what_is_no_file_is_never_replaced(tmp_path: Path) -> None:
 def test_a_new_file_has_the_rights_that_the_user_gives_to_new_files(tmp_path: Path) -> None:
     (tmp_path / "plain").touch()
     write_whole(tmp_path / "written", b"")
-    assert stat.S_IMODE((tmp_path / "written").stat().st_mode) == stat.S_IMODE(
-        (tmp_path / "plain").stat().st_mode
-    )
+    assert stat.S_IMODE((tmp_path / "written").stat().st_mode) == stat.S_IMODE((tmp_path / "plain").stat().st_mode)

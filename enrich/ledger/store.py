@@ -126,6 +126,7 @@ class LedgerTotals:
     """What a ledger, or one job in it, adds up to. Runs are counts, dollars are millionths."""
 
     runs_completed: int
+    runs_paid: int  # completed, and asked by us: what another program paid for was free
     runs_failed: int
     usd_micro_paid: int
     runs_in_flight: int
@@ -583,7 +584,7 @@ class Ledger:
             marks = ",".join("?" * len(chunk))
             rows = self._db.execute(
                 "SELECT input_key, submission_id, n, generation, state, run_id, at, block_id, slot, error"
-                f" FROM run WHERE input_key IN ({marks})",
+                f" FROM run WHERE input_key IN ({marks})",  # noqa: S608 — question marks and nothing else
                 chunk,
             )
             for key, submission_id, n, generation, state, run_id, at, block_id, slot, error in rows:
@@ -730,7 +731,7 @@ class Ledger:
             marks = ",".join("?" * len(chunk))
             for key, field_id, ruling, value, run_id, note, at in self._db.execute(
                 "SELECT input_key, field_id, ruling, value, run_id, note, at FROM decision"
-                f" WHERE input_key IN ({marks})",
+                f" WHERE input_key IN ({marks})",  # noqa: S608 — question marks and nothing else
                 chunk,
             ):
                 ruled = Ruled(key, field_id, ruling, value.encode(), run_id, note, at)
@@ -764,7 +765,8 @@ class Ledger:
     def totals(self) -> LedgerTotals:
         """What all submissions of the ledger add up to."""
         row = self._db.execute(
-            "SELECT coalesce(sum(completed), 0), coalesce(sum(failed), 0),"
+            "SELECT coalesce(sum(completed), 0), coalesce(sum(completed) FILTER (WHERE usd_micro > 0), 0),"
+            " coalesce(sum(failed), 0),"
             " coalesce(sum(completed * usd_micro), 0),"
             " coalesce(sum(CASE WHEN state IN ('open', 'unknown') THEN accepted - completed - failed END), 0),"
             " coalesce(sum(CASE WHEN state IN ('open', 'unknown')"
@@ -773,16 +775,17 @@ class Ledger:
             " coalesce(sum(CASE WHEN state IN ('sending', 'unknown')"
             "   THEN (tasks - accepted) * usd_micro END), 0) FROM submission"
         ).fetchone()
-        completed, failed, paid, flying, usd_flying, unresolved, usd_unresolved = row
+        completed, runs_paid, failed, paid, flying, usd_flying, unresolved, usd_unresolved = row
         for state, usd in self._db.execute(
             "SELECT extra_run.state, usd_micro FROM extra_run JOIN submission USING (submission_id)"
         ):
             completed += state == RunState.COMPLETED
+            runs_paid += state == RunState.COMPLETED
             failed += state == RunState.FAILED
             paid += usd if state == RunState.COMPLETED else 0
             flying += state == RunState.ACCEPTED
             usd_flying += usd if state == RunState.ACCEPTED else 0
-        return LedgerTotals(completed, failed, paid, flying, usd_flying, unresolved, usd_unresolved)
+        return LedgerTotals(completed, runs_paid, failed, paid, flying, usd_flying, unresolved, usd_unresolved)
 
     def extras_under_way(self) -> list[str]:
         """Ids of double charges whose outcome is not here yet, whichever command found them."""

@@ -123,7 +123,11 @@ FAILURE = held(30, 3, RunState.FAILED, "the service's words")
         pytest.param([SURE], True, None, ("kept", "old"), id="asked again, no answer yet"),
         pytest.param([DOUBT], False, FAILURE, ("review", "new"), id="a doubtful answer and a failure"),
         pytest.param(
-            [SURE, (held(20, 2), answered("accept", "new"))], False, None, ("accepted", "new"), id="the newest certainty"
+            [SURE, (held(20, 2), answered("accept", "new"))],
+            False,
+            None,
+            ("accepted", "new"),
+            id="the newest certainty",
         ),
         pytest.param(
             [DOUBT, (held(20, 4), answered("withhold", "w"))], False, None, ("review", "new"), id="the least doubtful"

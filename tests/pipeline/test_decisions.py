@@ -70,7 +70,7 @@ def test_decisions_come_into_the_table_and_are_never_asked_again(desk: Desk) -> 
 @pytest.mark.parametrize(
     ("column", "value", "said"),
     [
-        ("field", "town", 'the config has no answer \'town\''),
+        ("field", "town", "the config has no answer 'town'"),
         ("run_id", "trun_other", "the ledger holds no run 'trun_other'"),
     ],
 )

@@ -6,10 +6,10 @@ import json
 
 import polars as pl
 import pytest
-from tests.pipeline.conftest import CONFIG, Desk, usd
 
 import enrich
 from enrich.errors import ConfigError, ExitCode, LedgerBusyError, MissingKeyError
+from tests.pipeline.conftest import CONFIG, Desk, usd
 
 
 def test_a_run_pays_once_for_each_distinct_input_and_a_second_run_for_none(desk: Desk) -> None:
@@ -62,7 +62,9 @@ def test_every_answer_is_what_the_service_said_of_that_very_input(desk: Desk) ->
         pytest.param("processor: lite", "processor: lite\nbasis: [confidence]", set(), id="fewer evidence columns"),
         pytest.param("name: test", "name: renamed", set(), id="another name"),
         pytest.param("processor: lite", "processor: lite\nrefresh: 30d", set(), id="a refresh that is not due"),
-        pytest.param("processor: lite", "processor: lite\ninstructions: Be brief.", {"city", "year"}, id="instructions"),
+        pytest.param(
+            "processor: lite", "processor: lite\ninstructions: Be brief.", {"city", "year"}, id="instructions"
+        ),
     ],
 )
 def test_a_changed_config_asks_for_what_changed_alone(desk: Desk, old: str, new: str, fields_asked: set[str]) -> None:
