@@ -3,17 +3,21 @@
     import enrich
     report = enrich.run("configs/companies.yaml", "companies.csv", sandbox=True)
     print(report.receipt.to_text())
+
+    frame = enrich.enrich(frame, "configs/companies.yaml")   # polars, pyarrow, pandas
 """
 
+import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from enrich.frames import enrich
     from enrich.library import Plan, plan, run, run_async
     from enrich.pipeline import Report
 
 __version__ = "0.1.0"
 
-__all__ = ["Plan", "Report", "__version__", "plan", "run", "run_async"]
+__all__ = ["Plan", "Report", "__version__", "enrich", "plan", "run", "run_async"]
 
 _LIBRARY = frozenset({"Plan", "plan", "run", "run_async"})
 
@@ -24,8 +28,16 @@ def __getattr__(name: str) -> Any:
         from enrich import library
 
         return getattr(library, name)
+    if name == "enrich":
+        from enrich.frames import enrich
+
+        return enrich
     if name == "Report":
         from enrich.pipeline import Report
 
         return Report
     raise AttributeError(f"module 'enrich' has no attribute {name!r}")
+
+
+if "polars" in sys.modules:  # who works with frames has them already, and gets `df.enrich`
+    from enrich import frames as frames
