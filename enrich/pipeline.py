@@ -71,7 +71,7 @@ async def run(
     shown = progress or QuietProgress()
     job = await run_sync(prepare, config, table, options)
     with ledger_refusals(job.ledger_path), ExitStack() as held:
-        ledger, worklist = _open(job, held)
+        ledger, worklist = open_books(job, held)
         comparison, summary = await run_sync(compare, job, ledger, worklist, stop.check)
         outcome = Outcome()
         if summary.due or ledger.open_submissions() or ledger.has_unreported_extras():
@@ -82,14 +82,14 @@ async def run(
             stop.check()
             if not agreed:
                 raise DeclinedError
-            job_id = _start(job, ledger)
+            job_id = start_job(job, ledger)
             with ungrouped():
                 outcome = await ask(
                     job, ledger, comparison, worklist, summary, job_id=job_id, progress=shown, interruption=stop
                 )
         shown.close()
-        report = await run_sync(_write, job, ledger, summary, outcome, stop)
-        _end(ledger, outcome, report)
+        report = await run_sync(write_outputs, job, ledger, summary, outcome, stop)
+        end_job(ledger, outcome, report)
         return report
 
 
@@ -122,14 +122,16 @@ def compare(
     return comparison, summary
 
 
-def _open(job: Job, held: ExitStack) -> tuple[Ledger, Worklist]:
+def open_books(job: Job, held: ExitStack) -> tuple[Ledger, Worklist]:
+    """The job's ledger, locked for this process, and a new worklist, for as long as `held` is open."""
     Ledger.make_folder(job.ledger_path)
     held.enter_context(InstanceLock(job.ledger_path))
     ledger = held.enter_context(closing(Ledger.open(job.ledger_path)))
     return ledger, held.enter_context(Worklist())
 
 
-def _start(job: Job, ledger: Ledger) -> int:
+def start_job(job: Job, ledger: Ledger) -> int:
+    """Write down that a command begins to ask; gives its id."""
     with ledger.transaction():
         return ledger.start_job(
             name=job.config.name,
@@ -139,13 +141,14 @@ def _start(job: Job, ledger: Ledger) -> int:
         )
 
 
-def _end(ledger: Ledger, outcome: Outcome, report: Report) -> None:
+def end_job(ledger: Ledger, outcome: Outcome, report: Report) -> None:
+    """Write down how the command ended, if it asked anything."""
     if outcome.job_id is not None:
         with ledger.transaction():
             ledger.end_job(outcome.job_id, report.stopped or report.exit_code.name.lower())
 
 
-def _write(job: Job, ledger: Ledger, summary: Summary, outcome: Outcome, stop: Interruption) -> Report:
+def write_outputs(job: Job, ledger: Ledger, summary: Summary, outcome: Outcome, stop: Interruption) -> Report:
     """The outputs and the books, from what the ledger holds now."""
     tally, page, doubtful = write_table(job.config, job.table, job.rows, ledger, job.files)
     receipt = make_receipt(job, ledger, summary, outcome, tally)

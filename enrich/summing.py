@@ -30,7 +30,7 @@ def make_receipt(job: Job, ledger: Ledger, summary: Summary, outcome: Outcome, t
         runs_submitted=outcome.submitted,
         runs_failed=outcome.failed,
         usd_at_stake=dollars(totals.usd_micro_in_flight + totals.usd_micro_unresolved),
-        ledger_runs_paid=totals.runs_completed,
+        ledger_runs_paid=totals.runs_paid,
         ledger_usd=dollars(totals.usd_micro_paid),
         double_charges=_double_charges(ledger, outcome),
     )

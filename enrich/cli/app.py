@@ -8,7 +8,10 @@ import typer
 from enrich import __version__
 
 # A file each, which holds a function of the same name; its docstring is the command's help. In the order of `--help`.
-COMMANDS: Final = ("run", "plan", "check", "init", "review", "status", "recover", "verify", "schema", "sandbox")
+COMMANDS: Final = (
+    *("run", "plan", "check", "init", "review", "status"),
+    *("recover", "verify", "adopt", "schema", "sandbox"),
+)
 
 
 def make_app() -> typer.Typer:

@@ -85,7 +85,7 @@ def run(
         retry_failed=retry_failed,
     )
     report = anyio.run(partial(_run, config, table, options, console=console, yes=yes, quiet=quiet))
-    _print(report, console, as_json=json, quiet=quiet)
+    print_report(report, console, as_json=json, quiet=quiet)
     raise typer.Exit(report.exit_code)
 
 
@@ -109,7 +109,8 @@ async def _run(config: Path, table: Path, options: "Options", *, console: Consol
         )
 
 
-def _print(report: "Report", console: Console, *, as_json: bool, quiet: bool) -> None:
+def print_report(report: "Report", console: Console, *, as_json: bool, quiet: bool) -> None:
+    """The receipt, or the manifest; with `quiet`, what to do next if all is not done."""
     import msgspec
 
     from enrich.report import next_steps

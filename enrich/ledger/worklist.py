@@ -71,6 +71,14 @@ class Worklist:
     def __len__(self) -> int:
         return int(self._db.execute("SELECT count(*) FROM wanted").fetchone()[0])
 
+    def holding(self, keys: Iterable[bytes]) -> set[bytes]:
+        """Those of these keys that are inputs of the table."""
+        return {
+            key
+            for key in set(keys)
+            if self._db.execute("SELECT 1 FROM wanted WHERE key = ?", (key,)).fetchone() is not None
+        }
+
     def chunks(self) -> Iterator[list[Wanted]]:
         """All inputs, some thousands at a time."""
         last = 0

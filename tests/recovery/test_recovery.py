@@ -264,11 +264,11 @@ def test_a_group_that_was_not_looked_at_stays_on_the_list(desk) -> None:
 @pytest.mark.parametrize(
     "fault",
     [
-        pytest.param("cut-clean=3,2x", id="listing cut"),
+        pytest.param("cut-clean=3,1x", id="listing cut"),
         pytest.param("listing-by-change", id="by change"),
         pytest.param("duplicates", id="duplicates"),
-        pytest.param("read-error=503,3x", id="503"),
-        pytest.param("cut-reset=4,3x", id="reset"),
+        pytest.param("read-error=503,2x", id="503"),
+        pytest.param("cut-reset=4,1x", id="reset"),
         pytest.param("reordered", id="reordered"),
         pytest.param("string-content", id="content as text"),
     ],
