@@ -26,6 +26,7 @@ from enrich.collect import ENDED
 from enrich.drive import Driver
 from enrich.effects import FetchRun, ReadRun, ReadRuns, RunsRead
 from enrich.errors import EnrichError, ExitCode, ungrouped
+from enrich.figures import counted
 from enrich.job import Interruption, Job, Options, prepare
 from enrich.keys import identity_in_metadata, input_key
 from enrich.ledger import Intent, Ledger, Outcome, ServiceKind, Worklist, ledger_refusals, open_recorder
@@ -72,8 +73,8 @@ class NothingAdoptedError(EnrichError):
             if number
         ]
         example = f". An input of theirs: {found.examples[0]}" if found.examples else ""
-        reasons = ", ".join(why) or "it has no runs"
-        super().__init__(f"group {found.group_id}: nothing to join; of {found.runs} runs {reasons}{example}")
+        reasons = f"of {counted(found.runs, 'run')} {', '.join(why)}" if why else "it has no runs"
+        super().__init__(f"group {found.group_id}: nothing to join, and nothing was written: {reasons}{example}")
 
 
 async def adopt(

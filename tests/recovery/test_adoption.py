@@ -94,7 +94,9 @@ def _values(desk: Desk, run_id: str, *fields: str) -> list[Any]:
     [
         pytest.param({"b": "2", "a": "1"}, ["a", "b"], '{"a":"1","b":"2"}', id="order of keys"),
         pytest.param({"a": "  1 \n"}, ["a"], '{"a":"1"}', id="blanks"),
-        pytest.param({"a": "1", "b": "", "c": None, "d": [], "e": {}, "f": "  "}, ["a"], '{"a":"1"}', id="empty values"),
+        pytest.param(
+            {"a": "1", "b": "", "c": None, "d": [], "e": {}, "f": "  "}, ["a"], '{"a":"1"}', id="empty values"
+        ),
         pytest.param('{"b": "2",  "a": "1"}', ["a", "b"], '{"a":"1","b":"2"}', id="text that holds JSON"),
         pytest.param(' {"a":" 1"}\n', ["a"], '{"a":"1"}', id="text that holds JSON, with blanks"),
         pytest.param("Acme ", ["a"], '{"a":"Acme"}', id="the bare text of a single field"),
@@ -181,9 +183,9 @@ def test_with_nothing_to_join_nothing_is_written(desk: Desk) -> None:
     empty = desk.service.post("/v1/tasks/groups", {})["taskgroup_id"]
     misfit = foreign_group(desk, [company(1)], name=CITY)
 
-    with pytest.raises(NothingAdoptedError, match=r"of 1 runs 1 have an input that is in no row\. An input of theirs: {"):
+    with pytest.raises(NothingAdoptedError, match=r"of 1 run 1 have an input that is in no row\. An .* theirs: {"):
         take_over(desk, group)
-    with pytest.raises(NothingAdoptedError, match="of 0 runs it has no runs"):
+    with pytest.raises(NothingAdoptedError, match="nothing was written: it has no runs"):
         take_over(desk, empty)
     with pytest.raises(NothingAdoptedError, match="1 have none of the answers city, year in a form that fits"):
         take_over(desk, misfit)
