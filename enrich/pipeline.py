@@ -14,7 +14,7 @@ from anyio.to_thread import run_sync
 from enrich.due import Comparison, Summary, ladder_of, price_micro
 from enrich.errors import EnrichError, ExitCode, ungrouped
 from enrich.job import Interruption, Job, Options, list_wanted, prepare
-from enrich.ledger import InstanceLock, Ledger, LedgerTotals, Worklist, ledger_refusals
+from enrich.ledger import InstanceLock, Ledger, LedgerTotals, Worklist, check_groups, ledger_refusals
 from enrich.outputs import write_report, write_table
 from enrich.planning import Rules
 from enrich.progress import Progress, QuietProgress
@@ -99,6 +99,7 @@ def plan(config: Path, table: Path, options: Options) -> tuple[Job, Summary, Wor
     worklist = Worklist()
     opened = Ledger.reader(job.ledger_path) if job.ledger_path.exists() else Ledger.in_memory()
     with ledger_refusals(job.ledger_path), closing(opened) as ledger:
+        check_groups(job.ledger_path, ledger.group_ids())
         _, summary = compare(job, ledger, worklist)
     return job, summary, worklist
 

@@ -4,7 +4,7 @@
 a second instance out, `Worklist` is the scratch table of a plan.
 """
 
-from enrich.ledger.groups import groups_file, read_groups, replace_groups
+from enrich.ledger.groups import check_groups, groups_file, read_groups, replace_groups
 from enrich.ledger.lock import InstanceLock
 from enrich.ledger.overview import JobLine, Overview, Unresolved, read_overview
 from enrich.ledger.recorder import Recorder, open_recorder
@@ -47,6 +47,7 @@ __all__ = [
     "Unresolved",
     "Wanted",
     "Worklist",
+    "check_groups",
     "damaged",
     "groups_file",
     "known_groups",

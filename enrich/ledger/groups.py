@@ -7,12 +7,12 @@ a second memory and never the first: the ledger's own transaction is what makes 
 
 import os
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from enrich.errors import OutputError
+from enrich.errors import LedgerError, OutputError
 from enrich.files import write_whole
 
 _LINE: Final = re.compile(rb"^([\x21-\x7e]{1,200})\n", re.MULTILINE)  # a line cut short is none
@@ -34,17 +34,32 @@ def is_group_id(text: str) -> bool:
     return _LINE.fullmatch(f"{text}\n".encode("utf-8", "replace")) is not None
 
 
-def complete_groups(path: Path, held: Collection[str]) -> tuple[str, ...]:
-    """Add to a list what the ledger holds and the list lacks; gives what the list has and the ledger lacks."""
+def check_groups(ledger: Path, held: Iterable[str]) -> None:
+    """Raise LedgerError where the list beside a ledger has groups that are not among those it holds."""
+    listed = groups_file(ledger)
+    held = frozenset(held)
+    lacking = [group_id for group_id in read_groups(listed) if group_id not in held]
+    if lacking:
+        raise LedgerError(
+            f"{ledger}: the ledger was deleted, or is an old copy: {listed.name} beside it lists {len(lacking)} more of"
+            f" the groups it paid through, such as {lacking[0]}. Nothing was sent. Rebuild what is lost from the"
+            " service's own records with `enrich recover`, for free; or delete"
+            f" {listed.name}, and pay for those answers again"
+        )
+
+
+def complete_groups(ledger: Path, held: Iterable[str]) -> None:
+    """Add to the list beside a ledger what it lacks of the groups that the ledger holds."""
+    path = groups_file(ledger)
     listed = read_groups(path)
     content = _content(path)
     if content and not content.endswith(b"\n"):  # a line was cut short: what comes next would be added to it
         with suppress(OutputError):
             replace_groups(path, listed)
-    new = sorted(set(held).difference(listed))
+    known = frozenset(listed)
+    new = [group_id for group_id in held if group_id not in known]
     if new:
         add_groups(path, new)
-    return tuple(group_id for group_id in listed if group_id not in held)
 
 
 def add_groups(path: Path, group_ids: Iterable[str]) -> None:

@@ -21,7 +21,7 @@ from enrich.clock import Stamp
 from enrich.errors import LedgerError
 from enrich.keys import fieldset_key, task_key
 from enrich.ledger import blocks, schema
-from enrich.ledger.groups import add_groups, complete_groups, groups_file
+from enrich.ledger.groups import add_groups, check_groups, complete_groups, groups_file
 from enrich.ledger.lock import InstanceLock
 from enrich.ledger.refusals import damaged, ledger_refusals
 
@@ -192,7 +192,9 @@ class Ledger:
         try:
             with ledger_refusals(path):
                 ledger._prepare()
-                ledger._compare_groups(may_lack_groups=may_lack_groups)
+                complete_groups(path, ledger.group_ids())
+                if not may_lack_groups:
+                    check_groups(path, ledger.group_ids())
         except UnicodeDecodeError as error:  # SQLite's complaint quotes what it can't read
             ledger.close()
             raise damaged(path, str(error)) from None
@@ -235,10 +237,10 @@ class Ledger:
     def _read_only(cls, path: Path) -> "Ledger":
         uri = path.as_uri() + "?mode=ro"
         connection = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
-        connection.execute("PRAGMA cache_size = -8000")
         ledger = cls(connection, path)
         try:
             with ledger_refusals(path):
+                connection.execute("PRAGMA cache_size = -8000")
                 ledger._version()
         except BaseException:
             ledger.close()
@@ -303,19 +305,6 @@ class Ledger:
             with self.transaction():
                 schema.MIGRATIONS[step - 1](self._db)
                 self._db.execute(f"PRAGMA user_version = {step + 1}")
-
-    def _compare_groups(self, *, may_lack_groups: bool) -> None:
-        if self.path is None:
-            return
-        listed = groups_file(self.path)
-        lacking = complete_groups(listed, self.group_ids())
-        if lacking and not may_lack_groups:
-            raise LedgerError(
-                f"{self.path}: the ledger was deleted, or is an old copy: {listed.name} beside it lists"
-                f" {len(lacking)} more of the groups it paid through, such as {lacking[0]}. Nothing was sent. Rebuild"
-                f" what is lost from the service's own records with `enrich recover`, for free; or delete"
-                f" {listed.name}, and pay for those answers again"
-            )
 
     def check_whole(self) -> None:
         """Raise LedgerError unless tables, indexes and counts agree: to be sure of before money is spent.

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+import enrich
 from enrich.errors import LedgerError
 from enrich.ledger import Ledger
 from enrich.ledger.groups import add_groups, complete_groups, groups_file, read_groups
@@ -47,6 +48,8 @@ def test_a_ruined_ledger_refuses_and_names_the_way_out(desk, ruin: Callable[[Pat
 
     with pytest.raises(LedgerError, match="enrich recover"):
         desk.run()
+    with pytest.raises(LedgerError, match="enrich recover"):
+        enrich.plan(desk.config, desk.table)
 
     assert (desk.service.bill(), desk.service.posts()) == (bill, posts)
 
@@ -182,19 +185,20 @@ def test_a_lost_list_is_written_again_from_the_ledger(desk) -> None:
     ],
 )
 def test_only_whole_lines_of_the_list_count(tmp_path: Path, content: bytes, groups: tuple[str, ...]) -> None:
-    path = tmp_path / "list"
+    ledger = tmp_path / "ledger.db"
+    path = groups_file(ledger)
     path.write_bytes(content)
 
     assert read_groups(path) == groups
-    assert complete_groups(path, ["tgrp_9"]) == groups
+    complete_groups(ledger, ["tgrp_9", *groups])
     assert read_groups(path) == (*groups, "tgrp_9")
 
 
 def test_a_list_that_cannot_be_written_stops_nothing(tmp_path: Path) -> None:
-    path = tmp_path / "is a folder"
-    path.mkdir()
+    ledger = tmp_path / "ledger.db"
+    groups_file(ledger).mkdir()
 
-    add_groups(path, ["tgrp_1"])
+    add_groups(groups_file(ledger), ["tgrp_1"])
+    complete_groups(ledger, ["tgrp_1"])
 
-    assert read_groups(path) == ()
-    assert complete_groups(path, ["tgrp_1"]) == ()
+    assert read_groups(groups_file(ledger)) == ()

@@ -1,7 +1,7 @@
 """A ledger of any released version can be opened, and nothing in it is asked again.
 
-`ledger_version_1.sql` is a ledger as the first released version wrote it. A change of the tables after that comes with a
-step in `schema.MIGRATIONS` and a text of its own here; the old ones are never changed.
+`ledger_version_1.sql` is a ledger as the first released version wrote it. A change of the tables after that comes with
+a step in `schema.MIGRATIONS` and a text of its own here; the old ones are never changed.
 """
 
 import csv
