@@ -1,0 +1,181 @@
+"""What must hold: at every POST, and when a story is over. See FAULTS: I1, I2, I4, I6, and the rules of the protocol."""
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from enrich.api.errors import ApiError
+from enrich.keys import INPUT, TASK
+from enrich.ledger import Held, Ledger, RunState
+from enrich.submit import MAX_EXPOSURE_USD_MICRO
+
+from .scenario import HOUR, Scenario
+from .service import Post, Service
+
+if TYPE_CHECKING:
+    from .command import Command
+
+_FREE: Final = frozenset({RunState.RELEASED, RunState.REFUSED})
+
+
+class Violation(Exception):  # noqa: N818 — what a simulation is looking for
+    """Something that must hold does not. `kind` says what, in a word or two."""
+
+    def __init__(self, kind: str, text: str) -> None:
+        super().__init__(f"{kind}: {text}")
+        self.kind = kind
+        self.text = text
+
+    def __reduce__(self) -> tuple[type["Violation"], tuple[str, str]]:
+        return (Violation, (self.kind, self.text))
+
+
+class _Input(msgspec.Struct):
+    processor: str
+    metadata: dict[str, str]
+
+
+class _Body(msgspec.Struct):
+    inputs: list[_Input]
+
+
+_BODY: Final = msgspec.json.Decoder(_Body)
+
+
+class Checks:
+    """The rules of one story. Without `strict` only outcomes count: what was paid, and what is in the ledger."""
+
+    def __init__(self, ledger: Ledger, scenario: Scenario, prices: Mapping[str, int], *, strict: bool) -> None:
+        self.longest_command_s = 48 * HOUR
+        self._ledger = ledger
+        self._scenario = scenario
+        self._prices = prices
+        self._strict = strict
+        self._paid_before = 0
+        self._sent: dict[str, float] = {}  # task -> when it was last sent with an outcome that is not known
+
+    def begin(self) -> None:
+        """A command begins."""
+        self._paid_before = self._ledger.totals().usd_micro_paid
+
+    def before_post(self, body: bytes, command: "Command") -> None:
+        """A POST that costs is about to go out."""
+        if not self._strict:
+            return
+        inputs = _BODY.decode(body).inputs
+        keys = [bytes.fromhex(one.metadata[INPUT]) for one in inputs]
+        held = self._ledger.held(keys)
+        now = command.world.now
+        for key, one in zip(keys, inputs):
+            _only_one_is_live(held.get(key, []))
+            sent = self._sent.get(one.metadata[TASK])
+            if sent is not None and now - sent < self._scenario.settle_s:
+                raise Violation("settling", f"a task is sent again {now - sent:.1f} s after it was sent")
+            self._sent[one.metadata[TASK]] = now
+        totals = self._ledger.totals()
+        paid = totals.usd_micro_paid - self._paid_before
+        at_stake = paid + totals.usd_micro_in_flight + totals.usd_micro_unresolved
+        budget = self._scenario.budget
+        if budget is not None and at_stake > budget:
+            raise Violation("budget", f"{at_stake} micro-dollars are at stake, the budget is {budget}")
+        price = self._prices[inputs[0].processor]
+        if len(inputs) > 1 and len(inputs) * price > MAX_EXPOSURE_USD_MICRO:
+            raise Violation("exposure", f"{len(inputs)} runs of {price} micro-dollars in one POST")
+
+    def answered(self, post: Post) -> None:
+        """The client has heard how a POST went."""
+        if isinstance(post.answer, ApiError) and post.answer.created_nothing:
+            for task in post.tasks:
+                self._sent.pop(task, None)
+
+    def end(self, command: "Command") -> None:
+        """A command ended by itself."""
+        if not self._strict or command.ending != "done":
+            return
+        totals = self._ledger.totals()
+        gained = totals.usd_micro_paid - self._paid_before
+        if gained != command.paid_micro:
+            raise Violation("I4 receipt", f"the command reports {command.paid_micro}, the ledger gained {gained}")
+        left = totals.usd_micro_in_flight + totals.usd_micro_unresolved
+        if left != command.till.at_stake:
+            raise Violation("till", f"{command.till.at_stake} reserved, {left} in the ledger")
+        if self._scenario.calm and command.commits > 4 * command.batches:
+            raise Violation("commits", f"{command.commits} commits for {command.batches} batches")
+
+
+def _only_one_is_live(held: list[Held]) -> None:
+    """Of the runs of one input, at most the one being sent is unresolved, and no other stands for the same task."""
+    if sum(run.state is RunState.SENT for run in held) > 1:
+        raise Violation("unresolved", "a task of an unresolved submission is sent")
+    live = Counter((run.generation, run.processor, run.field_ids) for run in held if run.state not in _FREE)
+    if any(count > 1 for count in live.values()):
+        raise Violation("I1 in the ledger", "a task that has a run is sent")
+
+
+def check_story(ledger: Ledger, service: Service, scenario: Scenario) -> int:
+    """Hold the service's bill against the ledger, when all is over. Gives the double charges."""
+    by_task: defaultdict[str, list[str]] = defaultdict(list)
+    for run in service.runs.values():
+        by_task[run.task or ""].append(run.id)
+    extras = {extra.run_id for extra in ledger.extra_runs()}
+    doubles = 0
+    for task, ids in by_task.items():
+        excess = len(ids) - 1
+        doubles += excess
+        if excess and not scenario.late_beyond:
+            raise Violation("I1", f"task {task[:8]} was paid {len(ids)} times: {ids}")
+        if excess != len(extras.intersection(ids)):
+            raise Violation("I1 report", f"task {task[:8]} has runs {ids}, reported are {sorted(extras)}")
+    if len(extras) != doubles:
+        raise Violation("I1 report", f"reported are {sorted(extras)}, {doubles} were made")
+    if doubles and doubles > service.exposure_beyond():
+        raise Violation("I1 bound", f"{doubles} double charges, POSTs too late had {service.exposure_beyond()} runs")
+    ledger.check_whole()
+    _check_results(ledger, service, extras)
+    _check_totals(ledger, service)
+    return doubles
+
+
+def _check_results(ledger: Ledger, service: Service, extras: set[str]) -> None:
+    """I2: every run's result is in the ledger, whole, and at its own task."""
+    keys = sorted({run.input_key for run in service.runs.values()})
+    found: dict[str, tuple[bytes, Held]] = {}
+    blocks: dict[int, list[bytes]] = {}
+    for key, held in ledger.held(keys).items():
+        for one in held:
+            if one.state in (RunState.COMPLETED, RunState.FAILED):
+                found[one.run_id or ""] = (key, one)
+                blocks[one.block_id or 0] = []
+            elif one.state not in _FREE:
+                raise Violation("I2", f"run {one.run_id} has no outcome: {one.state.name}")
+    for block_id, results in ledger.results(blocks):
+        blocks[block_id] = results
+    for run in service.runs.values():
+        if run.id in extras:
+            continue
+        if run.id not in found:
+            raise Violation("I2", f"run {run.id} is not in the ledger")
+        key, one = found[run.id]
+        if key != run.input_key:
+            raise Violation("I2 mixed up", f"the result of run {run.id} stands at another input")
+        if (one.state is RunState.COMPLETED) != run.completed:
+            raise Violation("I2", f"run {run.id} {run.status}, the ledger says {one.state.name}")
+        assert one.block_id is not None
+        assert one.slot is not None
+        if blocks[one.block_id][one.slot] != run.raw():
+            raise Violation("I2", f"the result of run {run.id} is another: {blocks[one.block_id][one.slot]!r}")
+
+
+def _check_totals(ledger: Ledger, service: Service) -> None:
+    """I4: the ledger's dollars are the bill's."""
+    totals = ledger.totals()
+    billed = sum(run.usd_micro for run in service.runs.values() if run.completed)
+    failed = sum(not run.completed for run in service.runs.values())
+    if totals.usd_micro_paid != billed:
+        raise Violation("I4", f"the bill is {billed} micro-dollars, the ledger says {totals.usd_micro_paid}")
+    if totals.runs_failed != failed:
+        raise Violation("I4", f"{failed} runs failed, the ledger says {totals.runs_failed}")
+    if totals.runs_in_flight or totals.runs_unresolved:
+        raise Violation("I4", f"{totals.runs_in_flight} in flight, {totals.runs_unresolved} unresolved at the end")

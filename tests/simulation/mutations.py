@@ -1,0 +1,124 @@
+"""The protocol with one of its rules taken away. For the tests of the simulation alone: each must turn it red."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any, Final
+
+from enrich import submit
+from enrich.api.errors import UnknownOutcomeError
+from enrich.effects import Added, AddRuns, ListGroup, Listing, RecordIntent
+from enrich.ledger import Intent
+
+from .command import Command, Process
+from .service import Post
+
+
+class Mutation:
+    """Nothing is taken away. Subclasses change a command, or a name of the protocol's modules."""
+
+    command: type[Command] = Command
+
+    def settle_s(self, seconds: float) -> float:
+        return seconds
+
+    @contextmanager
+    def in_force(self) -> Iterator[None]:
+        """Patched modules, for the length of a block."""
+        yield
+
+
+class _IntentAfterwards(Command):
+    """The intent is written down together with what became of it."""
+
+    def __init__(self, **given: Any) -> None:
+        super().__init__(**given)
+        self._intents: dict[int, Intent] = {}
+        self._ids: dict[int, int] = {}
+
+    def _record(self, process: Process, transition: Any) -> Any:
+        if isinstance(transition, RecordIntent):
+            number = -len(self._intents) - 1
+            self._intents[number] = transition.intent
+            return number
+        number = getattr(transition, "submission_id", 0)
+        if number < 0:
+            if number not in self._ids:
+                ((self._ids[number]),) = self.disk.commit([RecordIntent(self._intents[number]).apply])
+            transition = replace(transition, submission_id=self._ids[number])
+        return super()._record(process, transition)
+
+
+class _IntentNotSynced(Command):
+    """The intent is written, and not synced."""
+
+    def _apply(self, transitions: list[Any]) -> list[Any]:
+        if not any(isinstance(one, RecordIntent) for one in transitions):
+            return super()._apply(transitions)
+        return self.disk.commit([one.apply for one in transitions], synced=False)
+
+
+class _OneListing(Command):
+    """Every second listing of a group is the first one again, from memory: one listing agrees with itself."""
+
+    def __init__(self, **given: Any) -> None:
+        super().__init__(**given)
+        self._listings: dict[str, Listing] = {}
+
+    def _list(self, process: Process, effect: ListGroup) -> Any:
+        remembered = self._listings.pop(effect.group_id, None)
+        if remembered is not None and submit.is_complete(remembered):
+            return self._later(process, 0.1, lambda: remembered)
+        return super()._list(process, effect)
+
+    def _listed(self, effect: ListGroup, listing: Listing) -> Listing:
+        self._listings[effect.group_id] = listing
+        return listing
+
+
+class _SendsAgain(Command):
+    """A POST without a usable answer is sent again, twice, as an ordinary client does it."""
+
+    def _answer(self, process: Process, effect: AddRuns, post: Post, tries: int = 1) -> Added:
+        try:
+            return super()._answer(process, effect, post)
+        except UnknownOutcomeError:
+            if tries == 3:
+                raise
+            again = self.service.add(effect.group_id, effect.body)
+            return self._later(process, again.answer_s, lambda: self._answer(process, effect, again, tries + 1))
+
+
+class _Patched(Mutation):
+    def __init__(self, name: str, value: Any) -> None:
+        self._name, self._value = name, value
+
+    @contextmanager
+    def in_force(self) -> Iterator[None]:
+        kept = getattr(submit, self._name)
+        setattr(submit, self._name, self._value)
+        try:
+            yield
+        finally:
+            setattr(submit, self._name, kept)
+
+
+class _NoSettling(Mutation):
+    def settle_s(self, seconds: float) -> float:
+        return 0.0
+
+
+def _driven(driver: type[Command]) -> Mutation:
+    mutation = Mutation()
+    mutation.command = driver
+    return mutation
+
+
+MUTATIONS: Final[dict[str, Callable[[], Mutation]]] = {
+    "no-intent": lambda: _driven(_IntentAfterwards),
+    "no-sync": lambda: _driven(_IntentNotSynced),
+    "no-completeness": lambda: _Patched("is_complete", lambda listing: True),
+    "one-listing": lambda: _driven(_OneListing),
+    "no-settling": _NoSettling,
+    "send-again": lambda: _driven(_SendsAgain),
+}
