@@ -11,6 +11,7 @@ import anyio
 import pytest
 from recovery_desk import Desk
 
+from enrich.api.errors import UnauthorizedError
 from enrich.errors import ExitCode, LedgerBusyError, LedgerError, UsageError
 from enrich.keys import fieldset_key, input_key, run_metadata, task_key
 from enrich.ledger import InstanceLock, Ledger, Ruled
@@ -288,6 +289,29 @@ def test_it_is_whole_however_the_service_lists(tmp_path: Path, make_service, fau
     assert (found.completed, found.to_collect) == (12, 0)
     if fault != "string-content":
         assert desk.result(desk.run()) == before
+    assert desk.service.posts() == 0
+
+
+@pytest.mark.parametrize("calls", [6, 10, 14, 18])
+def test_a_recovery_that_was_broken_off_goes_on(tmp_path: Path, make_service, calls: int) -> None:
+    state = tmp_path / "service.ndjson"
+    desk = Desk(tmp_path, make_service(state=state))
+    for limit in (3, 6, 9, 12):
+        report = desk.run(limit=limit)
+    before, rows = desk.result(report), _runs(desk.ledger)
+    desk.ledger.unlink()
+    copies = [tmp_path / name for name in ("first.ndjson", "second.ndjson")]
+    for copy in copies:
+        copy.write_bytes(state.read_bytes())
+    desk.service = make_service(state=copies[0], faults=(f"unauthorized=@{calls}",))
+
+    with pytest.raises(UnauthorizedError):
+        rebuild(desk)
+    desk.service = make_service(state=copies[1])
+    rebuild(desk)
+
+    assert desk.result(desk.run()) == before
+    assert _runs(desk.ledger) == rows
     assert desk.service.posts() == 0
 
 
