@@ -7,7 +7,6 @@ a request to stop, which ends every wait, and the counts that progress shows.
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack, suppress
-from dataclasses import replace
 from datetime import UTC, datetime
 from functools import lru_cache, partial
 from typing import Any, Final, TypeVar
@@ -319,7 +318,7 @@ class Driver:
         except (ApiError, msgspec.MsgspecError):
             return read
         document = msgspec.json.encode(asked.input, order="sorted")
-        return replace(read, task=asked.metadata.get(TASK), input_key=input_key(document))
+        return msgspec.structs.replace(read, task=asked.metadata.get(TASK), input_key=input_key(document))
 
 
 class _Asked(msgspec.Struct):
