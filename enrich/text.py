@@ -77,6 +77,13 @@ def clean(text: str, limit: int | None = None) -> str:
     return text
 
 
+def plain_json(json_text: str) -> str:
+    """The same JSON, with an escape for each character that a terminal obeys or does not show."""
+    if json_text.isascii() and json_text.replace("\n", "").isprintable():
+        return json_text
+    return "".join(c if c.isprintable() or c == "\n" else _escaped(c) for c in json_text)
+
+
 def neutralise_formula(text: str) -> str:
     """`text` as a CSV cell that spreadsheets take as text (see above); doing it twice changes nothing."""
     if not text or (text[0] not in "\t\n\r" and not _SIGNED.search(text)):
@@ -116,6 +123,11 @@ def _spell_signs(string: str) -> str:
             done = end + 1
     parts.append(string[done:])
     return "".join(parts)
+
+
+def _escaped(character: str) -> str:
+    units = character.encode("utf-16-be", "surrogatepass").hex()
+    return "".join(f"\\u{units[at : at + 4]}" for at in range(0, len(units), 4))
 
 
 def _is_json(text: str) -> bool:

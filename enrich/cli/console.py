@@ -4,15 +4,16 @@ What a terminal would obey and the API key are taken out of every line. A reader
 terminal) is no reason to end: the console falls silent, and the command goes on.
 """
 
+import json
 import os
 import shutil
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import Literal, TextIO
+from typing import Any, Literal, TextIO
 
 from enrich.errors import ExitCode
-from enrich.text import clean
+from enrich.text import clean, plain_json
 
 LogFormat = Literal["text", "json"]
 
@@ -50,8 +51,8 @@ class Console:
         """A result as JSON, exact: what a terminal would obey, or not show, stands there as an escape."""
         import msgspec
 
-        text = msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
-        self._write(self._out, "".join(c if c.isprintable() or c == "\n" else _escaped(c) for c in text) + "\n")
+        text = msgspec.json.format(msgspec.json.encode(_encodable(value)), indent=2).decode()
+        self._write(self._out, plain_json(text) + "\n")
 
     def note(self, text: str) -> None:
         """A line that people should see, to standard error."""
@@ -81,11 +82,10 @@ class Console:
 
     def _tell(self, event: dict[str, str | int], text: str) -> None:
         if self.log_format == "json":
-            import msgspec
-
             safe = {key: self.redact(value) if isinstance(value, str) else value for key, value in event.items()}
             moment = datetime.now(UTC).isoformat(timespec="milliseconds")
-            self._write(self._err, msgspec.json.encode({"at": moment, **safe}).decode() + "\n")
+            line = json.dumps({"at": moment, **safe}, ensure_ascii=False, separators=(",", ":"))
+            self._write(self._err, plain_json(line) + "\n")
             return
         lines = self.redact(text).rstrip("\n").split("\n")
         self._write(self._err, "".join(clean(line) + "\n" for line in lines))
@@ -99,9 +99,15 @@ class Console:
         _flush(stream)
 
 
-def _escaped(character: str) -> str:
-    units = character.encode("utf-16-be", "surrogatepass").hex()
-    return "".join(f"\\u{units[at : at + 4]}" for at in range(0, len(units), 4))
+def _encodable(value: Any) -> Any:
+    """The value with a question mark for what is no text: a file name that isn't UTF-8 holds lone surrogates."""
+    if isinstance(value, str):
+        return value.encode(errors="replace").decode()
+    if isinstance(value, list | tuple):
+        return [_encodable(one) for one in value]
+    if isinstance(value, dict):
+        return {_encodable(name): _encodable(one) for name, one in value.items()}
+    return value
 
 
 def _flush(stream: TextIO | None) -> None:

@@ -4,6 +4,10 @@ import os
 import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
+from io import StringIO
+from typing import Any, Final
+
+import typer
 
 from enrich.api.secret import Secret, key_from
 from enrich.cli.app import make_app
@@ -15,14 +19,18 @@ OUR_FAULT = (
     "and the same command goes on"
 )
 
+# What is wrong with a command line. typer took it from click once, and has it of its own now.
+MISUSE: Final[Any] = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; gives the exit code (see `enrich.errors.ExitCode`)."""
     _open_closed_streams()
     console = Console(sys.stdout, sys.stderr, redact=_redaction(os.environ))
     try:
-        make_app()(args=list(sys.argv[1:] if argv is None else argv), prog_name="enrich", obj=console)
-        code = 0
+        app, given = make_app(), list(sys.argv[1:] if argv is None else argv)
+        ended = app(args=given, prog_name="enrich", obj=console, standalone_mode=False)
+        code = ended if isinstance(ended, int) else ExitCode.DONE
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else ExitCode.DONE
     except KeyboardInterrupt:
@@ -34,6 +42,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _explain(error: Exception, console: Console) -> ExitCode:
+    if isinstance(error, MISUSE):  # its words repeat the command line, which may name files of others
+        usage = StringIO()
+        error.show(file=usage)
+        console.error(usage.getvalue(), ExitCode.USAGE, is_list=True)
+        return ExitCode.USAGE
     known = _known(error)
     text, code = known or ("".join(traceback.format_exception(error)) + OUR_FAULT, ExitCode.INTERNAL)
     console.error(text, code, is_list=isinstance(error, FaultsError))

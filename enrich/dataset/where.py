@@ -32,6 +32,8 @@ def _check_single_expression(where: str) -> None:
         pl.sql_expr(f"({where}\n)")
     except ColumnNotFoundError:
         pass  # `IN` looks its column up at once, and there is no table here
+    except UnicodeEncodeError:
+        _refuse(where, "it is not UTF-8", "write it in UTF-8")
     except PolarsError as error:
         _refuse(where, _first_line(error), "write a SQL condition such as \"country = 'DE'\"")
 

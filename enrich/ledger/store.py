@@ -355,7 +355,8 @@ class Ledger:
         )
         cursor = self._db.execute(
             "INSERT INTO job (name, config, source, started_at) VALUES (?, ?, ?, ?)",
-            (name, config, source, int(time.time())),
+            # A file name that isn't UTF-8 holds lone surrogates, which SQLite does not take.
+            (name, *(path.encode(errors="replace").decode() for path in (config, source)), int(time.time())),
         )
         job_id = _rowid(cursor)
         # What commands found that did not live to report it, this one reports.

@@ -18,6 +18,7 @@ import msgspec
 from enrich.errors import UsageError
 from enrich.files import write_whole
 from enrich.report.receipt import Receipt
+from enrich.text import plain_json
 
 if TYPE_CHECKING:
     from enrich.spec import Json
@@ -99,7 +100,8 @@ class Manifest:
 
 def write_manifest(path: Path, manifest: Manifest) -> None:
     """Write the manifest, whole or not at all; raises OutputError."""
-    write_whole(path, msgspec.json.format(msgspec.json.encode(manifest.to_json()), indent=2) + b"\n")
+    text = msgspec.json.format(msgspec.json.encode(manifest.to_json()), indent=2).decode()
+    write_whole(path, plain_json(text).encode() + b"\n")
 
 
 class _Place(msgspec.Struct, frozen=True):

@@ -44,7 +44,7 @@ class Desk:
         """Write config and table."""
         self.config.write_text(config)
         with self.table.open("w", newline="", encoding="utf-8") as file:
-            csv.writer(file, lineterminator="\n").writerows([header, *rows])
+            csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_ALL).writerows([header, *rows])
 
     def run(self, output: str = "", *, table: Path | None = None, speed: float = 1.0, **options: Any) -> enrich.Report:
         """The command, once; `speed` makes the client's waits shorter."""

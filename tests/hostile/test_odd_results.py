@@ -129,7 +129,6 @@ CASES = {
     ),
     "output that is a list": Case(output([1]), NOT_FOUND, "no value for this field"),
     "output that is text": Case(output("text"), NOT_FOUND, "no value for this field"),
-    "output null": Case(output(None), NOT_FOUND, "the run completed without an output"),
     "basis that is text": Case(output({"content": GOOD, "basis": "text"}), GOOD, None),
     "confidence NaN": Case(basis(confidence=float("nan")), GOOD, "confidence NaN"),
     "confidence beyond a double": Case(basis(confidence=10**400), GOOD, "no confidence given"),
