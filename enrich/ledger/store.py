@@ -573,8 +573,8 @@ class Ledger:
             chunk = input_keys[start : start + _IN_CHUNK]
             marks = ",".join("?" * len(chunk))
             rows = self._db.execute(
-                "SELECT input_key, submission_id, n, generation, state, run_id, at, block_id, slot, error"
-                f" FROM run WHERE input_key IN ({marks})",  # noqa: S608 — question marks and nothing else
+                "SELECT input_key, submission_id, n, generation, state, run_id, at, block_id, slot, error"  # noqa: S608
+                f" FROM run WHERE input_key IN ({marks})",
                 chunk,
             )
             for key, submission_id, n, generation, state, run_id, at, block_id, slot, error in rows:
@@ -720,8 +720,8 @@ class Ledger:
             chunk = input_keys[start : start + _IN_CHUNK]
             marks = ",".join("?" * len(chunk))
             for key, field_id, ruling, value, run_id, note, at in self._db.execute(
-                "SELECT input_key, field_id, ruling, value, run_id, note, at FROM decision"
-                f" WHERE input_key IN ({marks})",  # noqa: S608 — question marks and nothing else
+                "SELECT input_key, field_id, ruling, value, run_id, note, at FROM decision"  # noqa: S608
+                f" WHERE input_key IN ({marks})",
                 chunk,
             ):
                 ruled = Ruled(key, field_id, ruling, value.encode(), run_id, note, at)
