@@ -207,8 +207,11 @@ class Ledger:
     def make_folder(path: Path) -> None:
         """Make the ledger's folder, for its owner only. Raises LedgerError."""
         folder = path.resolve().parent
+        made = [one for one in (folder, *folder.parents) if not one.exists()]
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            for one in made:  # a power cut must not take the folder with all that was synced in it
+                _sync_folder(one.parent)
         except OSError as error:
             raise LedgerError(
                 f"{folder}: the ledger's folder can't be made ({error.strerror}); nothing was sent. "
@@ -830,6 +833,14 @@ class Distinct:
         self._db.executemany("INSERT INTO seen (key) VALUES (?)", ((key,) for key in new))
         self._db.execute("COMMIT")
         return new
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _rowid(cursor: sqlite3.Cursor) -> int:
