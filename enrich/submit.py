@@ -163,7 +163,8 @@ def resolve(submission: OpenSubmission, *, settle_s: float = SETTLE_S) -> Protoc
 
     What a listing shows is adopted at once. What is missing is free again only when the settling time has passed and
     after that two complete listings, far enough apart, agree. A listing shows what there was when it was asked for: its
-    answer may wait for hours for a process that was stopped. Gives the submission as the ledger then has it.
+    answer may wait for hours for a process that was stopped. And a group never shrinks: a listing that lacks what was
+    listed or counted before comes from an old replica. Gives the submission as the ledger then has it.
     """
     since = submission.since
     if submission.state == "sending":
@@ -171,6 +172,7 @@ def resolve(submission: OpenSubmission, *, settle_s: float = SETTLE_S) -> Protoc
         since = yield Now()
         yield RecordUnknown(submission.submission_id, since, "the process ended before the answer came")
     known = dict(submission.tied)
+    ever, most = set(known), 0  # ids listed, and runs counted, so far
     agreed: tuple[Stamp, frozenset[str]] | None = None
     wait_s = min(_FIRST_LISTING_S, settle_s / 4)
     while True:
@@ -184,10 +186,12 @@ def resolve(submission: OpenSubmission, *, settle_s: float = SETTLE_S) -> Protoc
             yield from _adopt(submission, listing, known)
             if len(set(known.values())) == len(submission.tasks):
                 break
-            if passed < settle_s or not is_complete(listing):
+            seen = frozenset(run.run_id for run in listing.runs)
+            ever |= seen
+            most = max(most, listing.before, listing.after, len(ever))
+            if passed < settle_s or not is_complete(listing, most):
                 agreed = None
             else:
-                seen = frozenset(run.run_id for run in listing.runs)
                 apart = elapsed_s(agreed[0], begun) if agreed else None
                 if agreed is None or agreed[1] != seen or apart is None:
                     agreed = ((yield Now()), seen)
@@ -246,12 +250,13 @@ def note_extra(submission_id: int, n: int, run_id: str) -> Protocol[None]:
         yield Settled(usd_micro, found=1, why="found")
 
 
-def is_complete(listing: Listing) -> bool:
-    """Whether a listing shows all of a group: as many distinct runs as the group counted before and after it.
+def is_complete(listing: Listing, known: int = 0) -> bool:
+    """Whether a listing shows all of a group: as many distinct runs as the group counted before and after it, and no
+    fewer than the `known` ones.
 
     A stream that was cut with a clean end looks whole; only the count tells.
     """
-    return listing.before == listing.after == len({run.run_id for run in listing.runs})
+    return listing.before == listing.after == len({run.run_id for run in listing.runs}) >= known
 
 
 def render_body(question: Question, tasks: Sequence[Task]) -> bytes:
