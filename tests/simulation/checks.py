@@ -1,4 +1,8 @@
-"""What must hold: at every POST, and when a story is over. See FAULTS: I1, I2, I4, I6, and the rules of the protocol."""
+"""What must hold: at every POST, when a command ends, and when a story is over.
+
+I1: the bill shows one run per task. I2: every run's result is in the ledger, at its own task. I4: the ledger's dollars
+are the bill's. I6: one more command sends nothing (in `story`).
+"""
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping
@@ -11,8 +15,9 @@ from enrich.keys import INPUT, TASK
 from enrich.ledger import Held, Ledger, RunState
 from enrich.submit import MAX_EXPOSURE_USD_MICRO
 
-from .scenario import HOUR, Scenario
+from .scenario import Scenario
 from .service import Post, Service
+from .world import World
 
 if TYPE_CHECKING:
     from .command import Command
@@ -20,7 +25,7 @@ if TYPE_CHECKING:
 _FREE: Final = frozenset({RunState.RELEASED, RunState.REFUSED})
 
 
-class Violation(Exception):  # noqa: N818 — what a simulation is looking for
+class Violation(Exception):
     """Something that must hold does not. `kind` says what, in a word or two."""
 
     def __init__(self, kind: str, text: str) -> None:
@@ -47,10 +52,12 @@ _BODY: Final = msgspec.json.Decoder(_Body)
 class Checks:
     """The rules of one story. Without `strict` only outcomes count: what was paid, and what is in the ledger."""
 
-    def __init__(self, ledger: Ledger, scenario: Scenario, prices: Mapping[str, int], *, strict: bool) -> None:
-        self.longest_command_s = 48 * HOUR
+    def __init__(
+        self, ledger: Ledger, scenario: Scenario, world: World, prices: Mapping[str, int], *, strict: bool
+    ) -> None:
         self._ledger = ledger
         self._scenario = scenario
+        self._world = world
         self._prices = prices
         self._strict = strict
         self._paid_before = 0
@@ -60,15 +67,15 @@ class Checks:
         """A command begins."""
         self._paid_before = self._ledger.totals().usd_micro_paid
 
-    def before_post(self, body: bytes, command: "Command") -> None:
+    def before_post(self, body: bytes) -> None:
         """A POST that costs is about to go out."""
         if not self._strict:
             return
         inputs = _BODY.decode(body).inputs
         keys = [bytes.fromhex(one.metadata[INPUT]) for one in inputs]
         held = self._ledger.held(keys)
-        now = command.world.now
-        for key, one in zip(keys, inputs):
+        now = self._world.now
+        for key, one in zip(keys, inputs, strict=True):
             _only_one_is_live(held.get(key, []))
             sent = self._sent.get(one.metadata[TASK])
             if sent is not None and now - sent < self._scenario.settle_s:
@@ -142,16 +149,15 @@ def _check_results(ledger: Ledger, service: Service, extras: set[str]) -> None:
     """I2: every run's result is in the ledger, whole, and at its own task."""
     keys = sorted({run.input_key for run in service.runs.values()})
     found: dict[str, tuple[bytes, Held]] = {}
-    blocks: dict[int, list[bytes]] = {}
+    needed: set[int] = set()
     for key, held in ledger.held(keys).items():
         for one in held:
             if one.state in (RunState.COMPLETED, RunState.FAILED):
                 found[one.run_id or ""] = (key, one)
-                blocks[one.block_id or 0] = []
+                needed.add(one.block_id or 0)
             elif one.state not in _FREE:
                 raise Violation("I2", f"run {one.run_id} has no outcome: {one.state.name}")
-    for block_id, results in ledger.results(blocks):
-        blocks[block_id] = results
+    blocks = dict(ledger.results(sorted(needed)))
     for run in service.runs.values():
         if run.id in extras:
             continue

@@ -7,10 +7,6 @@ from typing import Any
 from enrich.ledger import Ledger
 
 
-class DiskError(Exception):
-    """The disk is full, or broken: a commit did not happen."""
-
-
 @cache
 def _memory() -> Ledger:
     """One database for all the stories of a process: making its tables takes longer than most stories."""

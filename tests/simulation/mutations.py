@@ -3,14 +3,15 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from types import ModuleType
 from typing import Any, Final
 
-from enrich import submit
+from enrich import rounds, submit
 from enrich.api.errors import UnknownOutcomeError
-from enrich.effects import Added, AddRuns, ListGroup, Listing, RecordIntent
+from enrich.effects import AddRuns, ListGroup, Listing, RecordIntent
 from enrich.ledger import Intent
 
-from .command import Command, Process
+from .command import Command, Process, Setting
 from .service import Post
 
 
@@ -31,20 +32,20 @@ class Mutation:
 class _IntentAfterwards(Command):
     """The intent is written down together with what became of it."""
 
-    def __init__(self, **given: Any) -> None:
-        super().__init__(**given)
-        self._intents: dict[int, Intent] = {}
+    def __init__(self, setting: Setting) -> None:
+        super().__init__(setting)
+        self._unwritten: dict[int, Intent] = {}
         self._ids: dict[int, int] = {}
 
     def _record(self, process: Process, transition: Any) -> Any:
         if isinstance(transition, RecordIntent):
-            number = -len(self._intents) - 1
-            self._intents[number] = transition.intent
+            number = -len(self._unwritten) - 1
+            self._unwritten[number] = transition.intent
             return number
         number = getattr(transition, "submission_id", 0)
         if number < 0:
             if number not in self._ids:
-                ((self._ids[number]),) = self.disk.commit([RecordIntent(self._intents[number]).apply])
+                ((self._ids[number]),) = self.disk.commit([RecordIntent(self._unwritten[number]).apply])
             transition = replace(transition, submission_id=self._ids[number])
         return super()._record(process, transition)
 
@@ -61,25 +62,24 @@ class _IntentNotSynced(Command):
 class _OneListing(Command):
     """Every second listing of a group is the first one again, from memory: one listing agrees with itself."""
 
-    def __init__(self, **given: Any) -> None:
-        super().__init__(**given)
+    def __init__(self, setting: Setting) -> None:
+        super().__init__(setting)
         self._listings: dict[str, Listing] = {}
 
-    def _list(self, process: Process, effect: ListGroup) -> Any:
+    def _request(self, process: Process, effect: Any) -> Any:
+        if not isinstance(effect, ListGroup):
+            return super()._request(process, effect)
         remembered = self._listings.pop(effect.group_id, None)
         if remembered is not None and submit.is_complete(remembered):
             return self._later(process, 0.1, lambda: remembered)
-        return super()._list(process, effect)
-
-    def _listed(self, effect: ListGroup, listing: Listing) -> Listing:
-        self._listings[effect.group_id] = listing
-        return listing
+        seconds, evaluate = self._network.request(effect)
+        return self._later(process, seconds, lambda: self._listings.setdefault(effect.group_id, evaluate()))
 
 
 class _SendsAgain(Command):
     """A POST without a usable answer is sent again, twice, as an ordinary client does it."""
 
-    def _answer(self, process: Process, effect: AddRuns, post: Post, tries: int = 1) -> Added:
+    def _answer(self, process: Process, effect: AddRuns, post: Post, tries: int = 1) -> Any:
         try:
             return super()._answer(process, effect, post)
         except UnknownOutcomeError:
@@ -90,17 +90,17 @@ class _SendsAgain(Command):
 
 
 class _Patched(Mutation):
-    def __init__(self, name: str, value: Any) -> None:
-        self._name, self._value = name, value
+    def __init__(self, module: ModuleType, name: str, value: Any) -> None:
+        self._module, self._name, self._value = module, name, value
 
     @contextmanager
     def in_force(self) -> Iterator[None]:
-        kept = getattr(submit, self._name)
-        setattr(submit, self._name, self._value)
+        kept = getattr(self._module, self._name)
+        setattr(self._module, self._name, self._value)
         try:
             yield
         finally:
-            setattr(submit, self._name, kept)
+            setattr(self._module, self._name, kept)
 
 
 class _NoSettling(Mutation):
@@ -117,8 +117,9 @@ def _driven(driver: type[Command]) -> Mutation:
 MUTATIONS: Final[dict[str, Callable[[], Mutation]]] = {
     "no-intent": lambda: _driven(_IntentAfterwards),
     "no-sync": lambda: _driven(_IntentNotSynced),
-    "no-completeness": lambda: _Patched("is_complete", lambda listing: True),
+    "no-completeness": lambda: _Patched(submit, "is_complete", lambda listing, known=0: True),
     "one-listing": lambda: _driven(_OneListing),
     "no-settling": _NoSettling,
     "send-again": lambda: _driven(_SendsAgain),
+    "no-watch": lambda: _Patched(rounds, "_watched_in", lambda ledger: []),
 }

@@ -149,7 +149,7 @@ def draw(seed: int) -> Scenario:
             fates["late"] = uniform(1, 4)
         if tight:
             fates = {"ok": 1.0, "late": 3.0}
-    troubles = [] if calm else [_trouble(rng, settle_s) for _ in range(1 if tight else rng.randint(1, 4))]
+    troubles = [] if calm else [Trouble()] if tight else [_trouble(rng, settle_s) for _ in range(rng.randint(1, 4))]
     if late_beyond and chance() < 0.3:  # given up for lost, and not sent again before it lands
         troubles[0] = Trouble(kill=Kill("written", number=1, written="RecordResolved"), pause_s=25 * HOUR)
     return Scenario(

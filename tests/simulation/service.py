@@ -7,7 +7,7 @@ made, others from which counts and listings show it, one in which it ends, one f
 from collections import Counter
 from dataclasses import dataclass, field
 from random import Random
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -124,10 +124,9 @@ class Service:
         self._storms: list[tuple[Storm, float, float]] = []
         self._fates = list(scenario.fates)
         self._weights = list(scenario.fates.values())
-        self._invalid = scenario.invalid
         self._seen: set[str] = set()
         self._beyond = 0
-        self._numbers = 0
+        self._all_runs: dict[str, Run] = {}
 
     # ------------------------------------------------------------------ trouble
 
@@ -220,17 +219,14 @@ class Service:
             return NotFoundError("no such group", status=404)
         if fate == "unsent":
             return NotSentError("no connection")
-        bad = [i for i, one in enumerate(inputs) if self.refuses(bytes.fromhex(one.metadata[INPUT]))]
+        bad = [i for i, one in enumerate(inputs) if int(one.metadata[INPUT][:2], 16) < 256 * self._scenario.invalid]
         if bad:
-            detail = [{"loc": ["body", "inputs", i], "msg": "no"} for i in bad] if self._scenario.names_invalid else None
-            return InvalidError("invalid", status=422, detail=detail)
-        if self.credit is not None and self.reserved() + sum(self._prices[one.processor] for one in inputs) > self.credit:
+            detail: Any = [{"loc": ["body", "inputs", i], "msg": "no"} for i in bad]
+            return InvalidError("invalid", status=422, detail=detail if self._scenario.names_invalid else None)
+        wanted = sum(self._prices[one.processor] for one in inputs)
+        if self.credit is not None and self.reserved() + wanted > self.credit:
             return CreditError("out of credit", status=402)
         return None
-
-    def refuses(self, input_key: bytes) -> bool:
-        """Whether an input is invalid by the service's rules."""
-        return input_key[0] < 256 * self._invalid
 
     def exposure_beyond(self) -> int:
         """Runs of all POSTs that landed, or showed, after the settling time."""
@@ -259,7 +255,7 @@ class Service:
                 born = [now + rng.uniform(0.01, latest) for _ in inputs]
             case _:
                 pass
-        for one, when in zip(inputs, born):
+        for one, when in zip(inputs, born, strict=False):
             metadata = one.metadata
             key = bytes.fromhex(metadata[INPUT])
             run = self._run(group, metadata[TASK], key, one.processor, self._prices[one.processor], when)
@@ -314,12 +310,11 @@ class Service:
         self, group: Group, task: str | None, input_key: bytes, processor: str, usd_micro: int, born: float
     ) -> Run:
         rng, scenario = self._rng, self._scenario
-        self._numbers += 1
-        number = self._numbers
+        number = len(self._all_runs) + 1
         ends_at = born + rng.uniform(*scenario.run_s)
         failed = rng.random() < scenario.fails
         lag_s = scenario.lag_s
-        return Run(
+        run = Run(
             id=f"r{number}",
             task=task,
             input_key=input_key,
@@ -333,8 +328,14 @@ class Service:
             output_at=ends_at + rng.uniform(0, scenario.output_lag_s),
             strong=rng.random() >= scenario.weak,
         )
+        self._all_runs[run.id] = run
+        return run
 
     # ------------------------------------------------------------------ what can be seen
+
+    def any_run(self, run_id: str) -> Run:
+        """A run, also one of somebody else's."""
+        return self._all_runs[run_id]
 
     def group(self, group_id: str, at: float) -> Group:
         """Raises NotFoundError for a group that a replica does not show yet."""

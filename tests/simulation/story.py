@@ -18,7 +18,7 @@ from enrich.submit import Batch, Question, Task, batch_size
 from enrich.till import Till
 
 from .checks import Checks, Violation, check_story
-from .command import Command
+from .command import Command, Setting
 from .disk import Disk
 from .mutations import Mutation
 from .scenario import Scenario, Trouble, draw
@@ -67,7 +67,7 @@ class _Teller:
         self._ladder = tuple(Rung(f"rung {i}", price) for i, price in enumerate(scenario.prices))
         self._prices = {rung.processor: rung.usd_micro for rung in self._ladder}
         self._service = Service(self.world, scenario, self._rng, self.counts, self._prices)
-        self._checks = Checks(self._disk.ledger, scenario, self._prices, strict=strict)
+        self._checks = Checks(self._disk.ledger, scenario, self.world, self._prices, strict=strict)
         self._documents = {
             input_key(document): document
             for document in (b'{"name":"%d-%d"}' % (scenario.seed, i) for i in range(scenario.inputs))
@@ -134,19 +134,12 @@ class _Teller:
             random_=self._rng.random,
         )
         settle_s = self._mutation.settle_s(self.scenario.settle_s)
-        job_id = self._disk.commit(
-            [lambda held: held.start_job(name="story", config="c", source="s", fields={})]
-        )[0]
+        job_id = self._disk.commit([lambda held: held.start_job(name="story", config="c", source="s", fields={})])[0]
 
         def compare() -> Plan:
             return self._plan(job_id)
 
-        command: Command
-
-        def ended() -> bool:
-            return command.ended()
-
-        command = self._mutation.command(
+        setting = Setting(
             world=self.world,
             disk=self._disk,
             service=self._service,
@@ -156,12 +149,12 @@ class _Teller:
             counts=self.counts,
             checks=self._checks,
             till=till,
-            course=course(ledger, compare(), settle_s=settle_s, ended=ended),
-            compare=compare,
             settle_s=settle_s,
             job_id=job_id,
+            compare=compare,
         )
-        ending = command.run()
+        command = self._mutation.command(setting)
+        ending = command.live(course(ledger, compare(), settle_s=settle_s, ended=command.ended))
         self.counts[f"ended: {ending}"] += 1
         self.counts["POSTs"] += command.posts
         self._checks.end(command)
