@@ -241,6 +241,8 @@ class Driver:
         return Listing(found.before, found.after, runs)
 
     async def _follow(self, effect: FollowEvents) -> Followed:
+        if effect.cursor is None and (at_end := await self._at_end(effect)) is not None:
+            return at_end
         ended: set[str] = set()
         cursor, active, counted, broken = effect.cursor, None, None, False
         told = False
@@ -266,6 +268,14 @@ class Driver:
         if not told or (not patience.cancelled_caught and not ended and active is not False):
             broken = True  # refused, silent or too slow all the time; or it ended by itself and told nothing new
         return Followed(frozenset(ended), active, counted, cursor, broken)
+
+    async def _at_end(self, effect: FollowEvents) -> Followed | None:
+        """A group in which all has ended needs no following: one small answer instead of an event for each run."""
+        try:
+            polled = _poll((await self.client.group(effect.group_id)).status)
+        except ApiError:
+            return None  # whether that matters shows when the events are asked for
+        return polled if polled.active is False and (polled.count_ended or 0) >= effect.expected else None
 
     async def _read(self, effect: ReadRuns, opened: list[int]) -> RunsRead:
         if effect.reader is None:

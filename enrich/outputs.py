@@ -116,13 +116,11 @@ def _review_line(doubt: Doubt) -> ReviewLine:
 def _show(report: ReportCollector, config: Config, start: int, joined: list[tuple[Row, list[Choice]]]) -> None:
     """Feed the report: answers that are alike are counted together, a few are shown."""
     for i, one in enumerate(config.fields):
-        kinds = [
-            (choice.status, None if choice.answer is None else choice.answer.confidence, choice.reason)
-            for choice in (choices[i] for _, choices in joined)
-        ]
-        first = dict(zip(reversed(kinds), range(len(kinds) - 1, -1, -1), strict=True))
+        column = [choices[i] for _, choices in joined]
+        said = [None if choice.answer is None else choice.answer.confidence for choice in column]
+        kinds = list(zip([choice.status for choice in column], said, [choice.reason for choice in column], strict=True))
         for kind, count in Counter(kinds).items():
-            at = first[kind]
+            at = kinds.index(kind)
             row, choices = joined[at]
             choice = choices[i]
             shown = choice.held is not None and choice.answer is not None

@@ -40,7 +40,7 @@ _LONGEST_CELL: Final = 32_000  # characters; common spreadsheets hold 32,767 in 
 _DELIMITERS: Final = ",;\t"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)  # frozen, it would take five times as long to make
 class ReviewLine:
     """One doubtful answer with its evidence; `row` counts the data rows of the table from 1."""
 

@@ -5,7 +5,7 @@ that was surely not taken is due again. `course` says what is done in which orde
 ledger; `Rounds` does it, and so does the simulation of the protocol.
 """
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -97,6 +97,12 @@ def settle_failure(error: StopRequested | SpendingStopped | ApiError, till: Till
             pass
 
 
+def is_settled(summary: Summary, completed: Counter[str]) -> bool:
+    """Whether all that was due has its answers from the top of the ladder, so that nothing can be due again."""
+    top = max(summary.ladder, key=lambda rung: rung.usd_micro).processor
+    return completed[top] == summary.due == summary.runs[top]
+
+
 def ask(batch: Batch, *, settle_s: float) -> Protocol[None]:
     """The life of a batch: permission, submission, results; in steps where budget, credit or the service want it."""
     left = deque([batch.tasks])
@@ -154,6 +160,7 @@ class Rounds:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._show)
             result: Plan | None = None
+            all_settled = False
             while True:
                 try:
                     step = steps.send(result)
@@ -161,13 +168,17 @@ class Rounds:
                     break
                 result = None
                 match step:
+                    case Compare() if all_settled:
+                        result = Plan(0, ())
                     case Compare():
                         summary = await anyio.to_thread.run_sync(comparison.compare, worklist)
                         result = self._plan(worklist, summary)
                     case InTurn(protocols):
                         await self._in_turn(protocols)
                     case Together():
+                        paid = self._driver.paid.copy()
                         await self._together(step)
+                        all_settled = not step.recovering and is_settled(summary, self._driver.paid - paid)
             self._update()
             tasks.cancel_scope.cancel()
 
