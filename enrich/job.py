@@ -35,7 +35,7 @@ class Options:
     sandbox: bool = False
     facts: Path | None = None
     retry_failed: bool = False
-    environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
+    environ: Mapping[str, str] = field(default_factory=lambda: os.environ, repr=False)  # it holds the key
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +93,7 @@ def prepare(config_path: Path, table_path: Path, options: Options) -> Job:
     """Open and check everything. Raises ConfigError, TableError, OutputError or UsageError."""
     started_at = datetime.now(UTC)
     _check_options(options)
-    config = load(config_path)
+    config = load(config_path, options.environ)
     table = open_table(
         table_path, encoding=config.csv.encoding, delimiter=config.csv.delimiter, quote=config.csv.quote
     )

@@ -56,7 +56,7 @@ class Request:
     """What to recover into which ledger. Without `groups`, those that are left of the ledger name themselves."""
 
     ledger: Path
-    environ: Mapping[str, str]
+    environ: Mapping[str, str] = field(repr=False)  # it holds the key
     groups: Sequence[str] = ()
     replace: bool = False
     sandbox: bool = False

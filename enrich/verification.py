@@ -56,7 +56,7 @@ class Request:
     """What to verify: all groups of the ledger, or those that are named; and an output, if there is one."""
 
     ledger: Path
-    environ: Mapping[str, str]
+    environ: Mapping[str, str] = field(repr=False)  # it holds the key
     groups: Sequence[str] = ()
     output: OutputToCheck | None = None
     sandbox: bool = False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Mapping
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
@@ -27,18 +28,21 @@ def base_url_from(environ: Mapping[str, str]) -> str:
 
 
 def checked_base_url(text: str) -> str:
-    """The address without its last slash. Raises BaseUrlError, whose text never shows a password."""
+    """The address without its last slash. Raises BaseUrlError, whose text never shows a password.
+
+    Neither does it show a query or fragment, where keys stand too, nor anything of an address with an `@`.
+    """
     try:
         parts = urlsplit(text)
         port = parts.port
     except ValueError:
         raise BaseUrlError("not a URL; expected something like https://api.parallel.ai") from None
-    if "@" in parts.netloc:
+    if "@" in text:
         raise BaseUrlError(
             "a name or password in the address is refused: it would end in logs; "
             "the key goes into PARALLEL_API_KEY, the address is scheme, host and perhaps port"
         )
-    shown = sanitised(text, None, limit=100)
+    shown = sanitised(re.split("[?#]", text)[0], None, limit=100)
     if parts.scheme not in ("http", "https") or not parts.hostname or port == 0:
         raise BaseUrlError(f"{shown!r} is not an http(s) address; expected {DEFAULT_BASE_URL} or the like")
     if parts.query or parts.fragment or any(c.isspace() for c in text):

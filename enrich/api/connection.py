@@ -256,7 +256,8 @@ class Connection:
                 if not kind.startswith(("text/html", "application/json")):
                     self._note(response)
                     return response
-                failure = UnavailableError(f"{call}: expected an event stream, not {kind[:40]!r}")
+                shown = sanitised(kind, self._secret, limit=40)
+                failure = UnavailableError(f"{call}: expected an event stream, not {shown!r}")
                 await response.aclose()
             else:
                 failure = await self._refusal(response, call, costs=False)

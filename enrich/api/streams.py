@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Callable
-from typing import Self
+from typing import Any, Self
 
 import httpx
 import msgspec
@@ -100,8 +100,9 @@ class EventStream:
         data = raw.data if self._secret is None else self._secret.redact_body(raw.data)
         event = decode_event(data, last_id=raw.id)
         if isinstance(event, RunEvent):
-            if event.run.error is not None:
-                event = msgspec.structs.replace(event, run=harmless(event.run, self._secret))
+            if event.run.error is not None:  # what is kept of a run that failed are words, not values
+                text = _harmless_json(event.data, self._secret)
+                event = msgspec.structs.replace(event, run=harmless(event.run, self._secret), data=text)
         elif isinstance(event, ErrorEvent):
             event = msgspec.structs.replace(event, error=_harmless_error(event.error, self._secret))
         return event
@@ -111,12 +112,36 @@ class EventStream:
 
 
 def harmless(run: RunState, secret: Secret | None) -> RunState:
-    """The run with its error's message made fit to be shown."""
+    """The run with its error's message made fit to be shown, and no part of the key in what else is said of it."""
     if run.error is None:
         return run
-    return msgspec.structs.replace(run, error=_harmless_error(run.error, secret))
+    warnings = msgspec.Raw(_harmless_json(run.warnings, secret))
+    return msgspec.structs.replace(run, error=_harmless_error(run.error, secret), warnings=warnings)
 
 
 def _harmless_error(error: ErrorBody, secret: Secret | None) -> ErrorBody:
     message = None if error.message is None else sanitised(error.message, secret)
-    return msgspec.structs.replace(error, message=message)
+    ref_id = None if error.ref_id is None else sanitised(error.ref_id, secret)
+    detail = msgspec.Raw(_harmless_json(error.detail, secret))
+    return ErrorBody(message, ref_id, detail)
+
+
+def _harmless_json(raw: bytes | msgspec.Raw, secret: Secret | None) -> bytes:
+    """JSON without any part of the key in its strings; the same bytes when there is none."""
+    text = bytes(raw).decode("utf-8", "replace")
+    if secret is None or secret.redact(text) == text:
+        return bytes(raw)
+    try:
+        return msgspec.json.encode(_redacted(msgspec.json.decode(text), secret))
+    except RecursionError:
+        return b"null"
+
+
+def _redacted(value: Any, secret: Secret) -> Any:
+    if isinstance(value, str):
+        return secret.redact(value)
+    if isinstance(value, list):
+        return [_redacted(one, secret) for one in value]
+    if isinstance(value, dict):
+        return {secret.redact(name): _redacted(one, secret) for name, one in value.items()}
+    return value

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import os
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
@@ -12,7 +13,7 @@ from pydantic import ValidationError
 from enrich.config.checks import relation_faults, schema_faults
 from enrich.config.model import OWN_KEYS, Config
 from enrich.config.places import FaultElsewhere, Places
-from enrich.config.secrets import looks_secret, take_secrets_out
+from enrich.config.secrets import Detector, detector, looks_secret, take_secrets_out
 from enrich.config.source import Source, read_source
 from enrich.config.values import path_problem
 from enrich.config.wording import MISSING, faults_of
@@ -25,19 +26,23 @@ _NOTHING: Final = "expected a value, got nothing"
 _FILL_IN: Final = "write one, or leave the key out"
 
 
-def load(path: Path) -> Config:
-    """The config in the file; ConfigError with every fault of it, and of the schema file it names."""
+def load(path: Path, environ: Mapping[str, str] = os.environ) -> Config:
+    """The config in the file; ConfigError with every fault of it, and of the schema file it names.
+
+    The key in `environ` is looked for, and refused, in both.
+    """
+    is_secret = detector(environ)
     source = read_source(path)
     places = Places(path, source.lines())
-    faults = [places.put(fault) for fault in (*_shown_faults(source), *take_secrets_out(source.root))]
+    found = (*_shown_faults(source, is_secret), *take_secrets_out(source.root, is_secret))
     raw = source.root.plain()
     assert isinstance(raw, dict)
-    return _Loading(raw, places, faults).config()
+    return _Loading(raw, places, [places.put(fault) for fault in found], is_secret).config()
 
 
 def parse(raw: dict[str, Json], *, path: Path = Path("enrich.yaml")) -> Config:
     """The config of a mapping, as if it stood in a file at `path`; its faults have no lines."""
-    return _Loading(dict(raw), Places(path), []).config()
+    return _Loading(dict(raw), Places(path), [], looks_secret).config()
 
 
 @dataclass(slots=True)
@@ -47,6 +52,7 @@ class _Loading:
     raw: dict[str, Json]
     places: Places
     faults: list[Fault]
+    is_secret: Detector
     advice: list[Fault] = field(default_factory=list)
 
     def config(self) -> Config:
@@ -106,7 +112,7 @@ class _Loading:
             self.faults.append(self._put(Fault("names a file that can't be used", path="outputs", hint=hint)))
             return
         self.places = Places(self.places.path, self.places.lines, path, source.lines())
-        faults = [*_shown_faults(source), *take_secrets_out(source.root)]
+        faults = [*_shown_faults(source, self.is_secret), *take_secrets_out(source.root, self.is_secret)]
         schema = source.root.plain()
         assert isinstance(schema, dict)
         inlined, ref_faults = inline_refs(schema)
@@ -129,9 +135,9 @@ class _Loading:
             self.raw["instructions"] = "\n\n".join(text.strip() for text in (*said, description))
 
 
-def _shown_faults(source: Source) -> list[Fault]:
+def _shown_faults(source: Source, is_secret: Detector) -> list[Fault]:
     """The faults of a file's keys, but for those whose key path holds a secret."""
-    return [fault for fault in source.faults if not looks_secret(fault.path)]
+    return [fault for fault in source.faults if not is_secret(fault.path)]
 
 
 def _of_the_root(faults: Iterable[Fault]) -> list[Fault]:

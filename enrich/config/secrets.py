@@ -1,15 +1,23 @@
-"""Keeps secrets out of configs: one that seems to hold a key is refused, and the key is shown nowhere."""
+"""Keeps secrets out of configs: one that seems to hold a key is refused, and the key is shown nowhere.
+
+The key that the environment holds is known, whatever it looks like; others are told by their form, or by the name of
+what they are given for.
+"""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Mapping
 from itertools import pairwise
-from typing import Final
+from typing import Final, TypeAlias
 
+from enrich.api.secret import KEY_VARIABLE
 from enrich.config.tree import Node
 from enrich.errors import Fault
 
-__all__ = ["looks_secret", "take_secrets_out"]
+__all__ = ["Detector", "detector", "looks_secret", "take_secrets_out"]
+
+Detector: TypeAlias = Callable[[str], bool]
 
 _NAMES: Final = re.compile(
     r"(?:x_?)?(?:parallel_?)?(?:api_?)?(?:key|token|secret)|(?:api|access|auth|secret)_?(?:key|token|secret)"
@@ -24,6 +32,7 @@ _KNOWN_FORMS: Final = re.compile(
 _WORD: Final = re.compile(r"(?<![A-Za-z0-9/=])[A-Za-z0-9]{24,}(?![A-Za-z0-9/])")
 _MIN_SWITCHES: Final = 4  # between letters and digits
 _MAX_LOWER_RUN: Final = 6
+_SHORTEST_KEY: Final = 8  # a shorter one would be found in ordinary words
 
 _WHAT: Final = "holds what looks like a secret"
 _HINT: Final = (
@@ -32,10 +41,18 @@ _HINT: Final = (
 )
 
 
-def take_secrets_out(root: Node) -> list[Fault]:
+def detector(environ: Mapping[str, str]) -> Detector:
+    """Tells whether a text holds the key of this environment, or has the form of another."""
+    key = environ.get(KEY_VARIABLE, "").strip()
+    if len(key) < _SHORTEST_KEY:
+        return looks_secret
+    return lambda text: key in text or looks_secret(text)
+
+
+def take_secrets_out(root: Node, is_secret: Detector) -> list[Fault]:
     """Removes what seems to be a secret from the tree, so that no other fault shows it; a fault for each."""
     faults: list[Fault] = []
-    _search(root, "", faults)
+    _search(root, "", faults, is_secret)
     return faults
 
 
@@ -44,31 +61,31 @@ def looks_secret(text: str) -> bool:
     return bool(_KNOWN_FORMS.search(text)) or any(_is_random(word) for word in _WORD.findall(text))
 
 
-def _search(node: Node, path: str, faults: list[Fault]) -> None:
+def _search(node: Node, path: str, faults: list[Fault], is_secret: Detector) -> None:
     if isinstance(node.value, dict):
         for key, inner in list(node.value.items()):
             where = f"{path}.{key}" if path else key
-            if looks_secret(key):
+            if is_secret(key):
                 faults.append(Fault("a key here looks like a secret", inner.line, path, _HINT))
                 del node.value[key]
-            elif _holds_secret(key, inner, path):
+            elif _holds_secret(key, inner, path, is_secret):
                 faults.append(Fault(_WHAT, inner.line, where, _HINT))
                 del node.value[key]
             else:
-                _search(inner, where, faults)
+                _search(inner, where, faults, is_secret)
     elif isinstance(node.value, list):
         for i, inner in enumerate(list(node.value)):
-            if isinstance(inner.value, str) and looks_secret(inner.value):
+            if isinstance(inner.value, str) and is_secret(inner.value):
                 faults.append(Fault(_WHAT, inner.line, f"{path}.{i}", _HINT))
                 node.value.remove(inner)
             else:
-                _search(inner, f"{path}.{i}", faults)
+                _search(inner, f"{path}.{i}", faults, is_secret)
 
 
-def _holds_secret(key: str, node: Node, path: str) -> bool:
+def _holds_secret(key: str, node: Node, path: str, is_secret: Detector) -> bool:
     if not isinstance(node.value, (str, int, float)) or isinstance(node.value, bool):
         return False
-    if isinstance(node.value, str) and looks_secret(node.value):
+    if isinstance(node.value, str) and is_secret(node.value):
         return True
     # An input field may well be called "token"; the column behind it is no secret of ours.
     named = re.sub(r"[^a-z]+", "_", key.casefold()).strip("_")

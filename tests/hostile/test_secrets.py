@@ -1,0 +1,427 @@
+"""A planted key is found nowhere: not whole, not in parts, not spelled otherwise, whoever says it."""
+
+import base64
+import json
+import logging
+import os
+import sqlite3
+import stat
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+
+import enrich
+from enrich import service
+from enrich.api.errors import ApiError, BaseUrlError
+from enrich.job import Options, prepare
+from enrich.ledger import Ledger
+from tests.hostile.conftest import Ended
+from tests.hostile.desk import serving
+from tests.hostile.middleman import Middleman, Reply, between, tampering
+
+KEY = "pk/Zq2+LxVt94=RwKb8Ns31Yd6HcJ0mQ"
+PASSWORD = "correct-horse-battery-staple"
+PART = 8
+CONFIG = """\
+name: secrets
+inputs: {company: name}
+outputs:
+  city: {type: string, description: City.}
+processor: lite
+confidence: {accept: high, missing: review}
+"""
+Command = Callable[..., Ended]
+
+
+def spellings(key: str) -> list[bytes]:
+    """The key, and what encodings make of it, at any place in what is encoded."""
+    as_base64 = [base64.b64encode(b"x" * before + key.encode()).decode()[4:-4] for before in range(3)]
+    written = [key, quote(key, safe=""), key.replace("/", "\\/"), json.dumps(key)[1:-1], *as_base64]
+    written += [text.replace("+", "-").replace("/", "_") for text in as_base64]
+    return [text.encode() for text in written]
+
+
+PARTS = {spelled[at : at + PART].lower() for spelled in spellings(KEY) for at in range(len(spelled) - PART + 1)}
+
+
+def leaks(data: bytes) -> list[bytes]:
+    """Parts of the key in some bytes."""
+    data = data.lower()
+    return [part for part in PARTS if part in data]
+
+
+def test_the_search_finds_what_it_looks_for() -> None:
+    for text in (KEY[3:11], quote(KEY, safe=""), base64.b64encode(b"user:" + KEY.encode()).decode(), KEY.upper()):
+        assert leaks(b"..." + text.encode() + b"...")
+    assert not leaks(b"an ordinary text, " + KEY[:7].encode())
+
+
+def contents(folder: Path) -> Iterator[tuple[str, bytes]]:
+    """Every file below a folder, and every result that a ledger among them keeps compressed."""
+    for path in folder.rglob("*"):
+        if path.is_file():
+            with suppress(FileNotFoundError):  # a temporary one may be gone by now
+                yield str(path), path.read_bytes()
+        if path.suffix == ".db":
+            ledger = Ledger.reader(path)
+            with suppress(sqlite3.OperationalError):
+                blocks = [row[0] for row in ledger._db.execute("SELECT block_id FROM block")]
+                for _, block in ledger.results(blocks):
+                    yield f"{path}, a result", b"\n".join(block)
+            ledger.close()
+
+
+def check_folder(folder: Path) -> None:
+    found = {name: leaks(data) for name, data in contents(folder)}
+    assert not {name: parts for name, parts in found.items() if parts}
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    (tmp_path / "c.yaml").write_text(CONFIG)
+    (tmp_path / "t.csv").write_text("name\nBonn\nRome\n")
+    return tmp_path
+
+
+@pytest.fixture
+def keyed(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    def plant(base_url: str, key: str = KEY) -> None:
+        monkeypatch.setenv("PARALLEL_API_KEY", key)
+        monkeypatch.setenv("PARALLEL_BASE_URL", base_url)
+
+    return plant
+
+
+# ---------------------------------------------------------------------- the service says it
+
+
+ECHOES = {  # what an error of the service may repeat
+    "whole": KEY,
+    "in the middle": f"the key {KEY!r} is unknown",
+    "first half": f"no such key: {KEY[:16]}…",
+    "last eight": f"no such key: …{KEY[-8:]}",
+    "another case": KEY.upper(),
+    "URL-encoded": f"GET /?key={quote(KEY, safe='')}",
+    "base64": "Basic " + base64.b64encode(f"user:{KEY}".encode()).decode(),
+    "base64 for URLs": base64.urlsafe_b64encode(f"k:{KEY}".encode()).decode(),
+    "across a control": f"{KEY[:9]}\x1b[31m{KEY[9:]}",
+    "across nothing": f"{KEY[:9]}\u200b{KEY[9:]}",
+}
+
+
+@pytest.mark.parametrize("echo", ECHOES.values(), ids=ECHOES)
+@pytest.mark.parametrize("status", [401, 422])
+@pytest.mark.parametrize("log_format", ["text", "json"])
+def test_a_refusal_that_repeats_the_key_does_not_pass_it_on(
+    place: Path,
+    command: Command,
+    keyed: Callable[..., None],
+    refusing: Middleman,
+    echo: str,
+    status: int,
+    log_format: str,
+) -> None:
+    def change(method: str, path: str, reply: Reply) -> None:
+        if method == "POST" and "/runs" in path:
+            body = {"error": {"message": echo, "ref_id": echo, "detail": {"key": echo, echo: [echo]}}}
+            reply.status, reply.body = status, json.dumps(body).encode()
+            reply.headers |= {"x-request-key": KEY, "www-authenticate": KEY, "set-cookie": f"key={KEY}"}
+
+    refusing.change = change
+    keyed(refusing.base_url)
+    ended = command("run", "c.yaml", "t.csv", "--log-format", log_format)
+    assert ended.code in (3, 5)
+    assert not leaks(ended.out + ended.err)
+    for argv in (("status", "c.yaml"), ("status", "c.yaml", "--json"), ("plan", "c.yaml", "t.csv", "--show", "1")):
+        ended = command(*argv)
+        assert not leaks(ended.out + ended.err)
+    check_folder(place)
+
+
+@pytest.fixture(scope="module")
+def refusing() -> Iterator[Middleman]:
+    with serving() as url, between(url) as man:
+        yield man
+
+
+@pytest.mark.parametrize("fault", ["key-echo=422", "key-echo=401", "key-echo=500,1x"])
+def test_the_sandbox_may_echo_it(place: Path, command: Command, keyed: Callable[..., None], fault: str) -> None:
+    with serving(fault) as url:
+        keyed(url)
+        ended = command("run", "c.yaml", "t.csv", "--settle", "1s")
+        assert ended.code in (0, 3, 5)
+        assert not leaks(ended.out + ended.err)
+        check_folder(place)
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet", "ndjson"])
+def test_runs_that_repeat_the_key_do_not_pass_it_on(
+    place: Path, command: Command, keyed: Callable[..., None], suffix: str
+) -> None:
+    def failing(said: dict[str, Any]) -> None:
+        said["run"]["error"] = {"message": ECHOES["in the middle"], "ref_id": KEY, "detail": list(ECHOES.values())}
+        said["run"]["warnings"] = [{"type": "key", "message": ECHOES["last eight"], "detail": {KEY: ECHOES["base64"]}}]
+        said["run"]["status"] = "failed"
+
+    def answering(said: dict[str, Any]) -> None:
+        said["run"]["warnings"] = [{"type": "key", "message": KEY}]
+        if said.get("output"):
+            said["output"]["content"]["city"] = KEY
+            for entry in said["output"]["basis"]:
+                citation = {"url": f"https://x.example/?k={quote(KEY, safe='')}", "title": KEY, "excerpts": [KEY]}
+                entry |= {"reasoning": base64.b64encode(KEY.encode()).decode(), "citations": [citation]}
+
+    with serving() as url, between(url, change=tampering(url, {"Bonn": failing, "Rome": answering})) as man:
+        keyed(man.base_url)
+        ended = command("run", "c.yaml", "t.csv", "-o", f"o.{suffix}", "--log-format", "json")
+        assert ended.code == 3
+        assert not leaks(ended.out + ended.err)
+        check_folder(place)
+
+
+def test_streams_and_listings_that_repeat_the_key_do_not_pass_it_on(
+    place: Path, command: Command, keyed: Callable[..., None]
+) -> None:
+    def change(method: str, path: str, reply: Reply) -> None:
+        if reply.headers.get("content-type", "").startswith("text/event-stream"):
+            error = json.dumps({"type": "error", "error": {"message": KEY, "ref_id": KEY}})
+            unknown = json.dumps({"type": "echo", "key": KEY})
+            reply.body = f": {KEY}\n\ndata: {error}\n\ndata: {unknown}\n\n".encode() + reply.body
+        elif method == "GET" and "/groups/" in path:
+            body = json.loads(reply.body)
+            body["status"]["status_message"] = KEY
+            reply.body = json.dumps(body).encode()
+
+    with serving() as url, between(url, change=change) as man:
+        keyed(man.base_url)
+        ended = command("run", "c.yaml", "t.csv")
+        assert ended.code == 0
+        assert not leaks(ended.out + ended.err)
+        check_folder(place)
+
+
+# ---------------------------------------------------------------------- we could say it
+
+
+@pytest.mark.parametrize("log_format", ["text", "json"])
+def test_a_traceback_does_not_show_the_key(
+    place: Path, command: Command, keyed: Callable[..., None], monkeypatch: pytest.MonkeyPatch, log_format: str
+) -> None:
+    class Broken:
+        def __init__(self, **given: Any) -> None:
+            raise RuntimeError(f"{given}: {given['api_key'].reveal()!r}")
+
+    monkeypatch.setattr(service, "Client", Broken)
+    keyed("http://127.0.0.1:9")
+    ended = command("run", "c.yaml", "t.csv", "--log-format", log_format)
+    assert ended.code == 1
+    assert b"RuntimeError" in ended.err
+    assert not leaks(ended.out + ended.err)
+    check_folder(place)
+
+
+def test_errors_and_objects_of_the_library_do_not_show_the_key(place: Path, keyed: Callable[..., None]) -> None:
+    keyed("http://127.0.0.1:9")  # where nobody listens
+    options = Options(settle_s=0.0)
+    told = [repr(options), str(options), repr(prepare(place / "c.yaml", place / "t.csv", options))]
+    with serving("unauthorized") as url:
+        keyed(url)
+        report = enrich.run(place / "c.yaml", place / "t.csv")
+        told += [repr(report), report.receipt.to_text(80), report.stopped]
+    with pytest.raises(BaseUrlError) as raised:
+        enrich.run(place / "c.yaml", place / "t.csv", environ={**os.environ, "PARALLEL_BASE_URL": "ftp://x"})
+    told += [repr(raised.value), *traceback.format_exception(raised.value)]
+    assert not leaks("\n".join(told).encode())
+
+
+def test_debug_logs_of_all_libraries_do_not_show_the_key(
+    place: Path, keyed: Callable[..., None], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    with serving("run-failed=1x") as url:
+        keyed(url)
+        enrich.run(place / "c.yaml", place / "t.csv")
+    assert "httpcore" in {record.name.partition(".")[0] for record in caplog.records}
+    assert not leaks(caplog.text.encode())
+
+
+# ---------------------------------------------------------------------- the user says it in a wrong place
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        f"https://user:{PASSWORD}@api.example.com",
+        f"https://{PASSWORD}@api.example.com",
+        f"https://user:{PASSWORD}@api.example.com:99999",
+        f"http://user:{PASSWORD}@127.0.0.1:1",
+        f"https:user:{PASSWORD}@api.example.com",
+        f"user:{PASSWORD}@api.example.com",
+        f"https://api.example.com/@{PASSWORD}",
+        f"https://api.example.com/?key={PASSWORD}",
+        f"https://api.example.com/#{PASSWORD}",
+        f"ftp://api.example.com/?key={PASSWORD}",
+        f"http://10.0.0.1/?key={PASSWORD}",
+        f"https://[{PASSWORD}",
+        f" https://user:{PASSWORD}@\tapi.example.com ",
+    ],
+)
+@pytest.mark.parametrize("log_format", ["text", "json"])
+def test_a_password_in_the_address_is_refused_and_not_shown(
+    place: Path, command: Command, keyed: Callable[..., None], url: str, log_format: str
+) -> None:
+    keyed(url)
+    ended = command("run", "c.yaml", "t.csv", "--log-format", log_format)
+    assert ended.code == 2
+    assert b"PARALLEL_BASE_URL" in ended.err
+    assert PASSWORD.encode() not in ended.out + ended.err
+    assert not any(PASSWORD.encode() in data for _, data in contents(place))
+
+
+@pytest.mark.parametrize("key", [f"{KEY} {KEY}", f"{KEY}\nx: y", f"schlüssel-{KEY}", f"{KEY}\x1b[31m", f"\udcff{KEY}"])
+def test_what_cannot_be_a_key_is_not_shown(
+    place: Path, command: Command, monkeypatch: pytest.MonkeyPatch, keyed: Callable[..., None], key: str
+) -> None:
+    keyed("https://api.example.com", key)
+    ended = command("run", "c.yaml", "t.csv")
+    assert ended.code == 2
+    assert not leaks(ended.out + ended.err)
+    check_folder(place)
+
+
+CONFIGS = {
+    "as a key of its own": CONFIG + f"api_key: {KEY}\n",
+    "as a header": CONFIG + f'x-api-key: "{KEY}"\n',
+    "as an unknown key": CONFIG + f"{KEY}: 1\n",
+    "as a budget": CONFIG + f"budget: {KEY}\n",
+    "as a processor": CONFIG.replace("lite", KEY),
+    "as a name": CONFIG.replace("secrets", KEY),
+    "as a column": CONFIG.replace("{company: name}", f"{{company: '{KEY}'}}"),
+    "as a field": CONFIG.replace("  city:", f"  '{KEY}':"),
+    "as an alias": CONFIG + f"budget: *{KEY}\n",
+    "as a tag": CONFIG + f"budget: !{KEY} 1\n",
+    "in an open quote": CONFIG + f"budget: '{KEY}\n",
+    "as a file of schemas": CONFIG.replace("outputs:\n  city: {type: string, description: City.}", f"outputs: '{KEY}'"),
+}
+
+
+@pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
+@pytest.mark.parametrize("log_format", ["text", "json"])
+def test_a_key_in_the_config_is_refused_and_not_shown(
+    place: Path, command: Command, keyed: Callable[..., None], config: str, log_format: str
+) -> None:
+    keyed("http://127.0.0.1:9")
+    (place / "c.yaml").write_text(config)
+    ended = command("run", "c.yaml", "t.csv", "--log-format", log_format)
+    assert ended.code == 2
+    assert not leaks(ended.out + ended.err)
+    for argv in (("check", "c.yaml", "t.csv"), ("plan", "c.yaml", "t.csv", "--json"), ("status", "c.yaml")):
+        ended = command(*argv)
+        assert ended.code == 2
+        assert not leaks(ended.out + ended.err)
+
+
+@pytest.mark.parametrize("argv", [("run", KEY, "t.csv"), ("run", "c.yaml", "t.csv", KEY), (KEY,), ("run", f"--{KEY}")])
+def test_a_key_on_the_command_line_is_not_shown(
+    place: Path, command: Command, keyed: Callable[..., None], argv: tuple[str, ...]
+) -> None:
+    keyed("http://127.0.0.1:9")
+    ended = command(*argv)
+    assert ended.code == 2
+    assert not leaks(ended.out + ended.err)
+
+
+# ---------------------------------------------------------------------- who may read what is kept
+
+
+@contextmanager
+def open_umask() -> Iterator[None]:
+    before = os.umask(0)
+    try:
+        yield
+    finally:
+        os.umask(before)
+
+
+def modes(folder: Path) -> dict[str, str]:
+    """Permissions of a folder and of all in it, and of the database files that this process has open without a name."""
+    found = {}
+    for path in (folder, *folder.rglob("*")) if folder.exists() else ():
+        with suppress(FileNotFoundError):
+            found[path.name] = oct(stat.S_IMODE(path.stat().st_mode))
+    for link in Path("/proc/self/fd").iterdir():
+        with suppress(OSError):
+            target = os.readlink(link)
+            if "etilqs" in target:
+                found[Path(target).name] = oct(stat.S_IMODE(link.stat().st_mode))
+    return found
+
+
+def test_the_ledger_is_for_its_owner_alone_also_while_it_is_written(place: Path, keyed: Callable[..., None]) -> None:
+    seen: dict[str, str] = {}
+    folder = place / ".enrich"
+    with ExitStack() as stack:
+        url = stack.enter_context(serving(latency_s=(0.0, 0.05)))
+        man = stack.enter_context(between(url, on_request=lambda: seen.update(modes(folder))))
+        stack.enter_context(open_umask())
+        keyed(man.base_url)
+        enrich.run(place / "c.yaml", place / "t.csv")
+        seen.update(modes(folder))
+        enrich.run(place / "c.yaml", place / "t.csv", sandbox=True)
+        seen.update(modes(folder))
+    names = {"ledger.db", "ledger.db-wal", "ledger.db-shm", "ledger.db.lock", "ledger.db.groups"}
+    assert names | {"sandbox.db", "sandbox.db.lock", "sandbox.db.groups", "sandbox-service.ndjson"} <= seen.keys()
+    assert seen.pop(".enrich") == "0o700"
+    assert {name: mode for name, mode in seen.items() if mode != "0o600"} == {}
+
+
+def test_a_list_of_groups_that_is_mended_stays_its_owners(place: Path, keyed: Callable[..., None]) -> None:
+    groups = place / ".enrich" / "ledger.db.groups"
+    with serving() as url, open_umask():
+        keyed(url)
+        enrich.run(place / "c.yaml", place / "t.csv")
+        with groups.open("a") as file:
+            file.write("cut short")
+        enrich.run(place / "c.yaml", place / "t.csv")
+    assert "cut short" not in groups.read_text()
+    assert modes(groups.parent)[groups.name] == "0o600"
+
+
+def test_outputs_that_were_private_stay_private(place: Path, keyed: Callable[..., None]) -> None:
+    with serving() as url, open_umask():
+        keyed(url)
+        report = enrich.run(place / "c.yaml", place / "t.csv")
+        files = (report.output, report.review, report.report, report.manifest)
+        for path in files:
+            path.chmod(0o600)
+        enrich.run(place / "c.yaml", place / "t.csv")
+        assert {path.name: modes(place)[path.name] for path in files} == {path.name: "0o600" for path in files}
+
+
+def test_the_key_is_sent_in_its_header_and_nowhere_else(place: Path, keyed: Callable[..., None]) -> None:
+    with serving() as url, between(url) as man:
+        keyed(man.base_url)
+        enrich.run(place / "c.yaml", place / "t.csv")
+    assert len(man.requests) >= 4
+    for request in man.requests:
+        head, _, rest = request.partition(b"x-api-key: " + KEY.encode() + b"\n")
+        assert rest
+        assert not leaks(head + rest)
+
+
+def test_another_service_never_gets_the_key(place: Path, keyed: Callable[..., None]) -> None:
+    with serving() as elsewhere, between(elsewhere) as trap, serving() as url:
+
+        def change(method: str, path: str, reply: Reply) -> None:
+            reply.status, reply.headers, reply.body = 307, {"location": trap.base_url + path}, b""
+
+        with between(url, change=change) as man, suppress(ApiError):
+            keyed(man.base_url)
+            enrich.run(place / "c.yaml", place / "t.csv")
+    assert man.requests
+    assert not trap.requests
