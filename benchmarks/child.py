@@ -61,7 +61,7 @@ def run(config: str, table: str, output: str, ledger: str) -> dict[str, Any]:
     pipeline.prepare = _timed("open", pipeline.prepare)  # type: ignore[attr-defined]
     pipeline.compare = _timed("plan", pipeline.compare)  # type: ignore[assignment]
     pipeline.ask = _timed_async("ask", pipeline.ask)  # type: ignore[attr-defined]
-    pipeline._write = _timed("write", pipeline._write)  # type: ignore[assignment]
+    pipeline.write_outputs = _timed("write", pipeline.write_outputs)  # type: ignore[assignment]
     report = enrich.run(config, table, output=output, ledger=ledger)
     outcome = report.outcome
     return {
