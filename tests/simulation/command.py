@@ -149,7 +149,7 @@ class Command:
         for at, seconds in trouble.frozen:
             world.at(begun + at, self._freeze, seconds)
         for at, by_s in trouble.clock:
-            world.at(begun + at, world.set_wall_clock, by_s)
+            world.at(begun + at, self._set_clock, by_s)
         for kind, at, seconds in trouble.storms:
             self.service.add_storm(kind, begun + at, begun + at + seconds)
         if trouble.stop_at is not None:
@@ -181,6 +181,10 @@ class Command:
         self._frozen_until = self.world.now + seconds
         self._setting.counts["stops for an hour"] += 1
         self.world.say(f"SIGSTOP for {seconds:.0f} s")
+
+    def _set_clock(self, by_s: float) -> None:
+        self.world.set_wall_clock(by_s)
+        self._setting.counts["clock jumps"] += 1
 
     def _request_stop(self) -> None:
         self.world.say("the user asks for an end")
