@@ -41,10 +41,20 @@ def wait_for(happened: Callable[[], bool], seconds: float = 20) -> None:
         time.sleep(0.02)
 
 
+def hear_interrupts() -> None:
+    """What a shell starts in the background ignores SIGINT, and hands that on: these tests may be run so."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def start(base_url: str, *, argv: list[str] | None = None) -> subprocess.Popen[str]:
     """`enrich run` with its runs under way."""
     process = subprocess.Popen(
-        argv or RUN, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment(base_url)
+        argv or RUN,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment(base_url),
+        preexec_fn=hear_interrupts,  # noqa: PLW1509 (no threads that matter here)
     )
     wait_for(lambda: submitted(Path()))
     return process
