@@ -25,7 +25,7 @@ from enrich.report import Manifest, ReportCollector, Sample, write_manifest
 from enrich.review import ReviewLine, ReviewWriter
 from enrich.selection import Row, Rows
 
-JOINED_ROWS: Final = 2048  # held at once with all that was said of them, some 4 KB a row, in three shapes
+JOINED_ROWS: Final = 1024  # held at once with all that was said of them, some 4 KB a row, in three shapes
 
 
 @dataclass(frozen=True, slots=True)

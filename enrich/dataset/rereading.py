@@ -16,7 +16,7 @@ from enrich.dataset.formats import TableFormat
 from enrich.dataset.records import read_header
 from enrich.dataset.streams import open_utf8
 
-_BLOCK_BYTES: Final = 1 << 20
+_BLOCK_BYTES: Final = 256 << 10
 
 
 def reread(path: Path, form: TableFormat) -> tuple[tuple[str, ...], int]:
