@@ -21,6 +21,7 @@ from msgspec import Raw
 from enrich.api.connection import Answer, Connection
 from enrich.api.errors import (
     ApiError,
+    NotFoundError,
     RateLimitedError,
     StillActiveError,
     UnavailableError,
@@ -266,7 +267,11 @@ class Client:
 
 
 def _segment(name: str) -> str:
-    """An id of the service as one segment of a path, whatever it contains."""
-    if not name.strip("."):
-        raise ValueError(f"{name!r} is no id")
-    return quote(name, safe="")
+    """An id as one segment of a path, whatever it contains. Raises NotFoundError for what can be none."""
+    try:
+        segment = quote(name, safe="")
+    except UnicodeEncodeError:
+        segment = ""
+    if not segment.strip("."):
+        raise NotFoundError(f"{sanitised(name, None, limit=80)!r} is no id", status=404)
+    return segment

@@ -314,7 +314,7 @@ async def test_the_words_of_a_failed_run_are_made_harmless(time: FakeTime) -> No
 async def test_an_id_that_would_lead_elsewhere_is_refused(time: FakeTime, bad: str) -> None:
     service = Service(httpx.Response(200, json=RUN))
     async with client_of(service, time) as client:
-        with pytest.raises(ValueError, match="is no id"):
+        with pytest.raises(NotFoundError, match="is no id"):
             await client.run(bad)
     assert service.requests == []
 

@@ -95,6 +95,13 @@ def test_names_of_files_and_columns_are_only_shown(folder: Path, command: Comman
         pytest.param(("run", "c.yaml", "{table}", "--settle", "{evil}"), 2, id="no duration"),
         pytest.param(("run", "c.yaml", "{table}", "--limit", "{evil}"), 2, id="no number"),
         pytest.param(("status", "{evil}"), 2, id="status of no config"),
+        pytest.param(("adopt", "{evil}", "c.yaml", "{table}", "--sandbox"), 2, id="adopt no group"),
+        pytest.param(("adopt", "..", "c.yaml", "{table}", "--sandbox"), 2, id="adopt dots"),
+        pytest.param(("recover", "c.yaml", "--group", "{evil}", "--sandbox"), 2, id="recover no group"),
+        pytest.param(("recover", "c.yaml", "--group", ".", "--sandbox"), 2, id="recover a dot"),
+        pytest.param(("recover", "--manifest", "{table}", "--sandbox"), 2, id="recover from no manifest"),
+        pytest.param(("verify", "{table}", "--sandbox"), 2, id="verify what we did not write"),
+        pytest.param(("review", "c.yaml", "{table}", "--sandbox"), 2, id="review what is no review file"),
         pytest.param(("status", "--ledger", "{table}"), 2, id="status of no ledger"),
     ],
 )  # fmt: skip
