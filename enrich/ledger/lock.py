@@ -6,11 +6,17 @@ file's text names the holder for the message of the second instance; the lock, n
 
 import fcntl
 import os
+import re
 import socket
+import time
 from pathlib import Path
 from types import TracebackType
+from typing import Final
 
 from enrich.errors import LedgerBusyError, LedgerError
+
+_LOOKS: Final = 20
+_LOOK_S: Final = 0.02
 
 
 class InstanceLock:
@@ -30,7 +36,7 @@ class InstanceLock:
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            holder = os.pread(fd, 200, 0).decode(errors="replace").strip() or "an unknown process"
+            holder = _holder(fd)
             os.close(fd)
             raise LedgerBusyError(
                 f"{self.ledger}: in use by {holder}; nothing was sent. Wait for it to end, or give this run "
@@ -42,8 +48,15 @@ class InstanceLock:
                 f"{self.path}: this file system has no locks ({error.strerror}); put the ledger on a local "
                 "disk with --ledger"
             ) from None
-        os.ftruncate(fd, 0)
-        os.pwrite(fd, f"pid {os.getpid()} on {socket.gethostname()}".encode(), 0)
+        try:
+            os.ftruncate(fd, 0)
+            os.pwrite(fd, _name(os.getpid()), 0)
+        except OSError as error:
+            os.close(fd)
+            raise LedgerError(
+                f"{self.path}: can't be written ({error.strerror}); nothing was sent, and the same command goes on "
+                "when this is mended"
+            ) from None
         self._fd = fd
         return self
 
@@ -53,3 +66,28 @@ class InstanceLock:
         if self._fd is not None:
             os.close(self._fd)
             self._fd = None
+
+
+def _name(pid: int) -> bytes:
+    return f"pid {pid} on {socket.gethostname()}".encode()
+
+
+def _holder(fd: int) -> str:
+    """Who holds the lock, by the file's text; that of a process that is gone is soon written over by the new holder."""
+    for _ in range(_LOOKS):
+        text = os.pread(fd, 200, 0)
+        found = re.match(rb"pid (\d+) on ", text)
+        if found and (text != _name(int(found[1])) or _is_alive(int(found[1]))):
+            return text.decode(errors="replace")
+        time.sleep(_LOOK_S)
+    return "an unknown process"
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

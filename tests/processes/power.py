@@ -43,7 +43,7 @@ class _File:
     since: list[Call] = field(default_factory=list)
 
     def left(self, rng: random.Random | None) -> bytes:
-        """What a cut leaves: what is sure and, by chance, parts of the rest; all of it where nothing is left to chance."""
+        """What is sure and, by chance, parts of the rest; all of the rest where nothing is left to chance."""
         content = bytearray(self.sure)
         for call in self.since:
             if rng is not None and rng.random() < 0.5:

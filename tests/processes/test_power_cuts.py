@@ -59,7 +59,7 @@ def test_after_power_cuts_the_same_command_goes_on(disks, tmp_path, syncs, seed)
 
 def test_a_disk_that_never_syncs_pays_twice_so_the_cuts_are_real(disks, tmp_path) -> None:
     with pytest.raises(AssertionError, match="I1: paid twice"):
-        cut_at_syncs(disks, tmp_path, tmp_path.with_suffix(".log"), [12], seed=None, disk_syncs=False)
+        cut_at_syncs(disks, tmp_path, tmp_path.with_suffix(".log"), [15], seed=None, disk_syncs=False)
 
 
 @pytest.mark.slow
