@@ -50,11 +50,14 @@ from enrich.keys import TASK, input_key
 from enrich.ledger import Recorder, ServiceKind
 from enrich.listing import list_group
 from enrich.submit import Protocol
+from enrich.text import clean
 from enrich.till import Stop, Till
 
 CHUNK_BYTES: Final = 4 * 1024 * 1024  # of results held in memory by one reader before they go to the ledger
 READERS: Final = 3  # groups read at once; bounds memory
 POST_DEADLINE_S: Final = 60.0
+
+_UNDER_WAY: Final = frozenset({"queued", "running", "cancelling"})
 
 T = TypeVar("T")
 
@@ -310,11 +313,11 @@ class Driver:
     async def _fetch(self, run_id: str) -> ReadRun:
         run = await self.client.run(run_id)
         result = RunResult(run)
-        if run.status == "completed":
+        if run.status == "completed" or _is_strange(run):
             # Its state says completed: where there is no result, what is known is kept, without an output.
             with suppress(StillActiveError, NotFoundError):
                 result = await self.client.run_result(run_id)
-        read = _as_read(result.run, result.output, msgspec.json.encode(result))
+        read = _as_read(result.run, result.output, msgspec.json.encode(result), fetched=True)
         self.bytes_read += len(read.raw)
         if read.task is None:
             return await self._with_input(read)
@@ -375,16 +378,24 @@ class _RunsReader:
         await self._stack.aclose()
 
 
-def _as_read(run: RunState, output: msgspec.Raw, raw: bytes) -> ReadRun:
+def _as_read(run: RunState, output: msgspec.Raw, raw: bytes, *, fetched: bool = False) -> ReadRun:
+    status = run.status
+    if _is_strange(run) and (fetched or output != NULL):  # paid for or not: what it brought tells
+        status = "failed" if output == NULL else "completed"
     return ReadRun(
         run.run_id,
         _task_key(run),
-        run.status,
-        raw if run.status in ENDED else b"",
+        status,
+        raw if status in ENDED else b"",
         output != NULL,
-        None if run.status == "completed" else _words(run),
+        None if status == "completed" else _words(run),
         at=_ended_at(run.modified_at),
     )
+
+
+def _is_strange(run: RunState) -> bool:
+    """Whether a run has ended in a way that is not known here."""
+    return run.is_active is False and run.status not in ENDED | _UNDER_WAY
 
 
 @lru_cache(maxsize=1024)
@@ -407,6 +418,8 @@ def _words(run: RunState) -> str | None:
             return said or "the run was cancelled at the service"
         case "action_required":
             return said or "the run asks for an action that a batch can't take (action_required)"
+        case _ if _is_strange(run):
+            return said or f"the run ended as {clean(run.status, 40)!r}, which is not known here"
         case _:
             return None
 
