@@ -118,6 +118,7 @@ class Scenario:
     finished_only: bool
     duplicates: bool
     foreign: bool
+    absent: float  # share of accepted runs that nobody is shown for up to two hours
     commit_s: float
     last_moment: bool  # late POSTs land when the settling time is nearly over
 
@@ -184,6 +185,7 @@ def draw(seed: int) -> Scenario:
         finished_only=chance() < 0.3,
         duplicates=not calm and chance() < 0.15,
         foreign=not calm and chance() < 0.04,
+        absent=sometimes(0.06, 0.4),
         commit_s=rng.choice((0.001, 0.005, 0.05)),
         last_moment=tight or chance() < 0.5,
     )

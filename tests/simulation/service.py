@@ -26,12 +26,12 @@ from enrich.api.errors import (
 from enrich.effects import Added
 from enrich.keys import INPUT, TASK
 
-from .scenario import Fate, Scenario, Storm
+from .scenario import HOUR, Fate, Scenario, Storm
 from .world import World
 
 POST_DEADLINE_S: Final = 60.0
 EVENT_LAG_S: Final = 0.5
-_BEYOND_S: Final = 4 * 3600.0
+_BEYOND_S: Final = 4 * HOUR
 
 
 class _Input(msgspec.Struct):
@@ -103,8 +103,9 @@ class Post:
     answer: Added | ApiError
     runs: list[Run] = field(default_factory=list)
 
-    def lands_last(self) -> float:
-        return max((run.born for run in self.runs), default=0.0)
+    def shown_last(self) -> float:
+        """When the last of its runs can be seen by everybody."""
+        return max((max(run.counted_at, run.listed_at) for run in self.runs), default=0.0)
 
 
 class Service:
@@ -262,7 +263,7 @@ class Service:
             post.runs.append(run)
             self.runs[run.id] = run
         group.runs.extend(post.runs)
-        if any(max(run.counted_at, run.listed_at) > now + scenario.settle_s for run in post.runs):
+        if post.shown_last() > now + scenario.settle_s:
             self._beyond += count
         if failing:
             self._lose_answer(post, fate)
@@ -271,6 +272,10 @@ class Service:
         if fate == "reordered":
             rng.shuffle(ids)
             self._counts["answers with ids in another order"] += 1
+        for run in post.runs:
+            if rng.random() < scenario.absent:
+                run.listed_at += rng.uniform(0, 2 * HOUR)
+                self._counts["runs accepted and not shown for long"] += 1
         cursor = f"{now!r}" if rng.random() < 0.5 else None
         post.answer = Added(tuple(ids), cursor)
 
@@ -279,7 +284,7 @@ class Service:
         rng, settle_s = self._rng, self._scenario.settle_s
         if self._scenario.late_beyond and rng.random() < 0.6:
             self._counts["POSTs that land after the settling time"] += 1
-            most = rng.choice((settle_s, _BEYOND_S, 20 * 3600.0))
+            most = rng.choice((settle_s, _BEYOND_S, 20 * HOUR))
             return self._world.now + settle_s + rng.uniform(0, most)
         self._counts["late POSTs"] += 1
         if self._scenario.last_moment:

@@ -109,7 +109,7 @@ class _Teller:
 
     def _commands_after_late_posts(self) -> None:
         """What was under way for longer than any settling time has landed, and the next command finds it."""
-        last = max((post.lands_last() for post in self._service.posts), default=0.0) + self.scenario.lag_s
+        last = max((post.shown_last() for post in self._service.posts), default=0.0)
         if last > self.world.now:
             self.world.now = last + 1.0
             self._command(Trouble())
