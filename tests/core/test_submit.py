@@ -97,15 +97,18 @@ def test_one_old_replica_frees_nothing(old_at: int) -> None:
 
 
 def test_a_listing_that_waited_for_a_stopped_process_proves_only_what_was_when_it_was_asked_for() -> None:
-    """Two listings asked for before it landed, each answered to a process that was stopped for half an hour."""
-    _, adopted, freed = resolve_with(
-        unknown("a"), lambda now: listing("a") if now >= 4000 else listing(), lambda now: 1800.0 if now < 3000 else 0.1
-    )
-    assert freed == 1  # landed far beyond the settling time: what can't be told apart
-    _, adopted, freed = resolve_with(
-        unknown("a"), lambda now: listing("a") if now >= 899 else listing(), lambda now: 1800.0 if now < 899 else 0.1
-    )
+    """Asked for before it landed, answered half an hour later, since the process was stopped; then one old replica."""
+    stopped = range(840, 899)
+    asked: list[float] = []
+
+    def listed_at(now: float) -> Listing:
+        asked.append(now)
+        old = len(asked) > 1 and int(asked[-2]) in stopped
+        return listing("a") if now >= 899 and not old else listing()
+
+    _, adopted, freed = resolve_with(unknown("a"), listed_at, lambda now: 1800.0 if int(now) in stopped else 0.1)
     assert (adopted, freed) == (["a"], 0)
+    assert asked[-2] > SETTLE_S
 
 
 def test_a_group_never_shrinks_so_a_listing_with_less_than_was_counted_is_not_believed() -> None:
