@@ -5,6 +5,7 @@ times are ISO 8601, bytes are base64, lists and structs are JSON.
 """
 
 import re
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
@@ -42,15 +43,26 @@ def json_lines(frame: pl.DataFrame) -> pl.Series:
     return pl.Series("line", lines, pl.String)
 
 
-def safe_cells(cells: pl.Series, *, neutralise: bool) -> pl.Series:
-    """Text from the open web as CSV cells: control characters go, formulas become text."""
-    suspect = cells.str.contains(f"{FORMULA_PATTERN}|{_CONTROLS}" if neutralise else _CONTROLS)
-    if not suspect.any():
-        return cells
-    safe = [_CONTROL.sub("", cell) for cell in cells.filter(suspect)]
-    if neutralise:
-        safe = [neutralise_formula(cell) for cell in safe]
-    return cells.clone().scatter(suspect.arg_true(), safe)
+def safe_columns(columns: Sequence[pl.Series], *, neutralise: bool) -> list[pl.Series]:
+    """Text from the open web as CSV cells: control characters go, formulas become text.
+
+    All of the columns, which are of one length, are searched at once: to make the search costs more than to search.
+    """
+    if not columns:
+        return []
+    cells = pl.concat([column.rename("") for column in columns], rechunk=False)
+    suspect = cells.str.contains(f"{FORMULA_PATTERN}|{_CONTROLS}" if neutralise else _CONTROLS).arg_true()
+    found: dict[int, list[int]] = {}
+    height = len(columns[0])
+    for at in suspect.to_list():
+        found.setdefault(at // height, []).append(at % height)
+    safe = list(columns)
+    for number, rows in found.items():
+        texts = [_CONTROL.sub("", text) for text in columns[number].gather(rows)]
+        if neutralise:
+            texts = [neutralise_formula(text) for text in texts]
+        safe[number] = columns[number].clone().scatter(rows, texts)
+    return safe
 
 
 def _json_cells(column: pl.Series) -> pl.Series:

@@ -6,6 +6,7 @@ What is added to delimited text is made safe for spreadsheets; in NDJSON and Par
 import gzip
 import io
 import re
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO, Final, Protocol
@@ -16,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from enrich.dataset.cells import json_lines, safe_cells, text_cells
+from enrich.dataset.cells import json_lines, safe_columns, text_cells
 from enrich.dataset.delimited import TextBatch
 from enrich.dataset.formats import KNOWN_SUFFIXES, TableFormat, named_format
 from enrich.dataset.layout import Layout
@@ -120,22 +121,29 @@ class DelimitedEncoder:
         self._emit(self._encode(header, quote_all=like_a_mark), start)
 
     def write(self, batch: Batch, answers: pl.DataFrame) -> None:
-        cells = [self._cells(name, batch, answers) for name in self._layout.names]
+        safe = self._safe(answers)
+        cells = [self._cells(name, batch, answers, safe) for name in self._layout.names]
         self._emit(self._encode(pl.DataFrame(cells)))
 
     def close(self) -> None:
         self._sink.close()
 
-    def _cells(self, name: str, batch: Batch, answers: pl.DataFrame) -> pl.Series:
-        if name not in answers.columns:
+    def _safe(self, answers: pl.DataFrame) -> dict[str, pl.Series]:
+        """The answers as text that can stand in this file and calculates nothing, by name."""
+        cells = {column.name: text_cells(column) for column in answers}
+        texts = [name for name, dtype in answers.schema.items() if not dtype.is_numeric() and dtype != pl.Boolean]
+        safe = safe_columns([cells[name] for name in texts], neutralise=self._neutralise)
+        cells |= dict(zip(texts, safe, strict=True))
+        if not self._format.quote:
+            broken = f"[\r\n{re.escape(self._format.delimiter)}]+"
+            cells = {name: column.str.replace_all(broken, " ") for name, column in cells.items()}
+        return cells
+
+    def _cells(self, name: str, batch: Batch, answers: pl.DataFrame, safe: Mapping[str, pl.Series]) -> pl.Series:
+        if name not in safe:
             return self._original(name, batch)
         kept = self._layout.kept(name, answers)
-        safe = text_cells(answers[name])
-        if not (answers.schema[name].is_numeric() or answers.schema[name] == pl.Boolean):
-            safe = safe_cells(safe, neutralise=self._neutralise)
-        if not self._format.quote:
-            safe = safe.str.replace_all(f"[\r\n{re.escape(self._format.delimiter)}]+", " ")
-        return safe if kept is None else self._original(name, batch).zip_with(kept, safe)
+        return safe[name] if kept is None else self._original(name, batch).zip_with(kept, safe[name])
 
     def _original(self, name: str, batch: Batch) -> pl.Series:
         cells = text_cells(batch.column(name))

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from table_files import csv_rows, examples, write
 
 from enrich.dataset import AnswerColumn, Table, default_output, open_table
-from enrich.dataset.cells import json_lines, safe_cells, text_cells
+from enrich.dataset.cells import json_lines, safe_columns, text_cells
 from enrich.errors import OutputError
 from enrich.text import neutralise_formula
 
@@ -64,9 +64,11 @@ def test_cells_are_made_safe_as_one_by_one(cells: list[str]) -> None:
     kept = {"\t", "\n", "\r"}
     plain = ["".join(c for c in cell if c in kept or (c >= " " and not "\x7f" <= c <= "\x9f")) for cell in cells]
 
-    assert safe_cells(pl.Series(cells, dtype=pl.String), neutralise=False).to_list() == plain
-    safe = safe_cells(pl.Series(cells, dtype=pl.String), neutralise=True).to_list()
-    assert safe == [neutralise_formula(cell) for cell in plain]
+    columns = [pl.Series("a", cells, pl.String), pl.Series("b", cells[::-1], pl.String)]
+    forth, back = safe_columns(columns, neutralise=False)
+    assert forth.to_list() == plain == back.to_list()[::-1]
+    forth, back = safe_columns(columns, neutralise=True)
+    assert forth.to_list() == [neutralise_formula(cell) for cell in plain] == back.to_list()[::-1]
 
 
 HOSTILE = ["=1+1", "\x1b[31mred\x00"]
