@@ -80,7 +80,7 @@ def test_a_batch_that_fails_many_times_in_a_row_is_sent_once_at_a_time(make_scen
     check(scene)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_a_batch_that_fails_a_hundred_times_in_a_row_is_sent_once_at_a_time(make_scene) -> None:
     scene = make_scene("error-before=500,50x", "error-before=502,50x@51", rows=BATCH, settle_s=0.05, speed=200)
     scene.finish()

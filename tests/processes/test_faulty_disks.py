@@ -81,7 +81,7 @@ def test_a_disk_that_fails_stops_the_command_and_the_next_one_goes_on(
     assert meet(disks, tmp_path / "desk", disk) == (True, 2, new)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize(
     ("what", "calls", "path", "step", "error", "times"),

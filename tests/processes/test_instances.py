@@ -57,7 +57,7 @@ def test_a_second_instance_leaves_at_once_whatever_it_calls_the_ledger(commands,
         check(scene, receipts=False)
 
 
-@pytest.mark.parametrize("instances", [pytest.param(2, marks=pytest.mark.slow), 10])
+@pytest.mark.parametrize("instances", [pytest.param(2, marks=pytest.mark.nightly), 10])
 def test_of_many_that_start_at_once_one_runs(commands, tmp_path, instances) -> None:
     folder = tmp_path / "desk"
     folder.mkdir()

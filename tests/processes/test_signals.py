@@ -63,7 +63,7 @@ def test_a_second_signal_ends_at_once_and_the_next_command_goes_on(commands, tmp
         check(scene, receipts=False)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_a_signal_while_an_answer_is_awaited_leaves_nothing_unknown_for_long(commands, tmp_path) -> None:
     with serving("response-lost=silent,1x") as service:
         scene = Scene(tmp_path, service, rows=BATCH)
