@@ -32,7 +32,10 @@ class InstanceLock:
         try:
             fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
-            raise LedgerError(f"{self.path}: the ledger's lock can't be opened ({error.strerror})") from None
+            raise LedgerError(
+                f"{self.path}: the ledger's lock can't be opened ({error.strerror}); nothing was sent, and the same "
+                "command goes on when this is mended"
+            ) from None
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

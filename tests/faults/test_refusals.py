@@ -9,7 +9,7 @@ import pytest
 
 from enrich.errors import ExitCode
 from tests.faults.door import Door
-from tests.faults.promises import BATCH, Scene, check, read_table, serving
+from tests.faults.promises import BATCH, Scene, check, check_cost, read_table, serving
 
 GROUP = b"POST /v1/tasks/groups HTTP"
 
@@ -123,6 +123,24 @@ def test_what_the_service_refuses_to_go_on_with_is_written_and_the_next_command_
     assert len(done) == report.receipt.runs_paid
     scene.finish()
     check(scene)
+
+
+@pytest.mark.parametrize(
+    ("faults", "code"),
+    [
+        pytest.param(("no-credit=0usd,99x@2",), ExitCode.STOPPED, id="case 13: 402"),
+        pytest.param(("key-echo=401,99x@2",), ExitCode.REFUSED, id="case 13: 401"),
+        pytest.param(("forbidden=99x@2",), ExitCode.REFUSED, id="case 13: 403"),
+    ],
+)
+def test_what_runs_when_the_service_refuses_to_go_on_is_collected_all_the_same(make_scene, faults, code) -> None:
+    scene = make_scene(*faults, settings={"latency_s": (0.2, 0.4)})
+    report = scene.run()
+    assert report.exit_code is code
+    assert report.receipt.runs_paid == BATCH
+    assert report.receipt.rows["pending"] == scene.rows - BATCH
+    assert report.receipt.usd_at_stake == 0
+    check_cost(report.ledger, scene.service.bill())
 
 
 def test_short_credit_is_used_up_in_smaller_steps(make_scene) -> None:

@@ -5,12 +5,14 @@ does the same for as long as one likes.
 """
 
 import random
+import time
 from itertools import islice
 
 import pytest
 
+from tests.faults.promises import Scene, check, serving
 from tests.processes.commands import Commands
-from tests.processes.kills import Tally, drawn, drawn_stories, enumerated_stories, story
+from tests.processes.kills import SETTLE, Tally, drawn, drawn_stories, enumerated_stories, story
 
 TRANSITIONS = (
     "create",
@@ -32,6 +34,22 @@ def test_forty_kills_pay_nothing_twice_and_lose_nothing(commands: Commands) -> N
         tally += one
     assert tally.kills >= 40
     assert (tally.paid_twice, tally.lost) == (0, 0)
+
+
+@pytest.mark.parametrize("late", [pytest.param("100ms", id="soon"), pytest.param("700ms", id="just within it")])
+def test_what_takes_effect_within_the_settling_time_after_a_kill_is_adopted(commands, tmp_path, late) -> None:
+    """Case 6: the client dies with its POSTs on the way, and they take effect when it is gone."""
+    with serving(f"late={late}") as service:
+        scene = Scene(tmp_path, service)
+        argv = ["run", str(scene.config), str(scene.table), "--settle", SETTLE, "--quiet"]
+        first = commands.start(argv, folder=tmp_path, environ=service.environ)
+        while service.posts() < 3:
+            time.sleep(0.005)
+        first.kill()
+        first.wait()
+        assert commands.start(argv, folder=tmp_path, environ=service.environ).wait() == 0
+        assert service.posts() == 3
+        check(scene, receipts=False)
 
 
 @pytest.mark.nightly
