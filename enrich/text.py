@@ -45,7 +45,8 @@ _SEPARATORS: Final = r",;|\t\n\x0b\x0c\r\x85\u2028\u2029"
 _SKIPPED: Final = (  # blanks, controls, invisible characters, quotes; the apostrophe makes text of a cell
     r"\x00-\x20\x7f-\xa0\xad\"`\xab\xbb\xb4\u034f\u061c\u115f\u1160\u1680\u17b4\u17b5\u180b-\u180f"
     r"\u2000-\u200f\u2018-\u201f\u2028-\u202f\u2039\u203a\u205f-\u206f\u2800\u3000\u3164"
-    r"\ufe00-\ufe0f\ufeff\uff02\uffa0\ufff0-\ufffb"
+    r"\u070f\ufe00-\ufe0f\ufeff\uff02\uffa0\ufff0-\ufffb"
+    r"\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
 )
 _SIGNS: Final = "=+-@＝＋－＠﹦﹢﹣﹫"  # noqa: RUF001 (look-alikes are the point)
 

@@ -18,7 +18,7 @@ from enrich.dataset.ndjson import NdjsonTable
 from enrich.dataset.parquet import ParquetTable
 from enrich.dataset.paths import refuse_input
 from enrich.dataset.rereading import reread
-from enrich.dataset.streams import reading
+from enrich.dataset.streams import open_utf8, reading
 from enrich.dataset.tables import Batch, Table
 from enrich.errors import OutputError, TableError
 from enrich.files import Files, NewFile, writing
@@ -114,13 +114,16 @@ class TableWriter:
             raise self._unreadable(f"{height} rows instead of {self._rows}")
         names = self._layout.names
         if self.format.kind == "ndjson":  # its columns are the keys of the rows that are there
-            columns = names if set(columns) == set(names) or not self._rows else columns
+            columns = names if set(columns) == set(names) else columns
         if columns != names:
             raise self._unreadable(f"columns {', '.join(columns)}")
 
     def _reread(self) -> tuple[tuple[str, ...], int]:
         if self.format.kind in ("csv", "tsv"):
             return reread(self._new.temporary, self.format)
+        if self.format.kind == "ndjson" and not self._rows:  # no rows, no keys: an empty file
+            with open_utf8(self._new.temporary, self.format) as stream:
+                return self._layout.names, len(stream.read(1))
         written = _TABLES[self.format.kind](self._new.temporary, self.format)
         return written.columns, written.height
 

@@ -8,6 +8,9 @@ from urllib.parse import urlsplit
 
 _SEPARATORS = re.compile(r"[,;|\t\n\x0b\x0c\r\x85\u2028\u2029]")
 _NUMBER = re.compile(r"[+-]?(\d[\d.]*|\.\d+)(e[+-]?\d+)?%?[\]}]*", re.IGNORECASE)
+# Signs of Arabic, Kaithi and Egyptian script: formats to Unicode, and yet they show.
+_SEEN = {*range(0x600, 0x606), 0x6DD, 0x890, 0x891, 0x8E2, 0x110BD, 0x110CD, *range(0x13430, 0x13440)}
+_FILLERS = "\u034f\u115f\u1160\u3164\uffa0" + "".join(map(chr, range(0xFE00, 0xFE10)))
 _QUOTES = '"`´‘’“”«»‹›＂'  # noqa: RUF001 — not the apostrophe: it makes text of a cell
 
 # fmt: off
@@ -37,15 +40,22 @@ def calculates(cell: str) -> str:
 def _without_unseen(piece: str) -> str:
     """From the first character that is neither blank, nor unseen, nor a quote."""
     for at, character in enumerate(piece):
-        if unicodedata.category(character)[0] not in "ZCM" and character not in _QUOTES + "\u115f\u1160\u3164\uffa0":
+        if not _is_unseen(character) and character not in _QUOTES:
             return piece[at:]
     return ""
 
 
+def _is_unseen(character: str) -> bool:
+    """Whether a character is blank, or none that is shown: a control, a format, a filler, a variation selector."""
+    kind = unicodedata.category(character)
+    return kind[0] == "Z" or kind == "Cc" or (kind == "Cf" and ord(character) not in _SEEN) or character in _FILLERS
+
+
 def obeyed(text: str, allowed: str = "\n") -> list[str]:
     """The characters of a text that a terminal obeys, or that change how the others are read."""
-    found = (c for c in text if unicodedata.category(c) in ("Cc", "Cf", "Cs", "Zl", "Zp") and c not in allowed)
-    return sorted({f"U+{ord(c):04X}" for c in found})
+    kinds = ("Cc", "Cf", "Cs", "Zl", "Zp")
+    found = {c for c in text if unicodedata.category(c) in kinds and c not in allowed and ord(c) not in _SEEN}
+    return sorted(f"U+{ord(c):04X}" for c in found)
 
 
 @dataclass
