@@ -24,6 +24,7 @@ from enrich.errors import Fault
 _DECODER: Final = msgspec.json.Decoder(dict[str, Any])
 _EXACT_FLOAT: Final = 2**53
 _INT64: Final = 2**63
+_DEEPEST: Final = 100  # what reads the table again has limits of its own
 _BATCH_BYTES: Final = 4 << 20
 _ONE_OBJECT: Final = "each line must be one JSON object, in UTF-8"
 
@@ -110,8 +111,14 @@ class _Scan:
     def add(self, number: int, line: bytes) -> None:
         try:
             document = _DECODER.decode(line)
+            too_deep = line.count(b"[") + line.count(b"{") > _DEEPEST and _is_deeper(document, _DEEPEST)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             self.faults.append(Fault(f"not a JSON object: {error}", number, hint=_ONE_OBJECT))
+            return
+        except RecursionError:
+            too_deep = True
+        if too_deep:
+            self.faults.append(Fault(f"nested more than {_DEEPEST} levels deep", number, hint="flatten it"))
             return
         self.rows += 1
         for key, value in document.items():
@@ -126,6 +133,14 @@ class _Scan:
                     self.faults.append(Fault("a key has no name", number, hint="give it one"))
                 elif "\0" in key:
                     self.faults.append(Fault(f"the key {key!r} has a NUL character, which no CSV keeps", number))
+
+
+def _is_deeper(value: Any, levels: int) -> bool:
+    """Whether lists and objects are nested in one another more than so many levels deep."""
+    if not isinstance(value, list | dict):
+        return False
+    inner = value.values() if isinstance(value, dict) else value
+    return levels == 0 or any(_is_deeper(one, levels - 1) for one in inner)
 
 
 def _dtype(kinds: set[object]) -> pl.DataType:
