@@ -127,6 +127,10 @@ class Reader:
         }
         return {field_id: choice for field_id, choice in made.items() if choice is not None}
 
+    def misfit(self, field_id: str, value: Json) -> str:
+        """Why a value can't stand for a field; empty where it can."""
+        return self._judges[field_id].misfit(value)
+
     def read(self, raw: bytes, field_ids: Iterable[str]) -> dict[str, Answer]:
         """The answers of a result by field id, of those fields that this config wants."""
         content, basis = _opened(raw)

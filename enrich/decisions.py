@@ -8,7 +8,6 @@ import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-import jsonschema_rs
 import msgspec
 
 from enrich.answers import Answer, Reader
@@ -18,7 +17,7 @@ from enrich.errors import Fault, TableError
 from enrich.ledger import Ledger, Ruled, RunState
 from enrich.phrases import did_you_mean
 from enrich.review import Decision, read_decisions
-from enrich.spec import Field
+from enrich.spec import Field, Json
 
 
 def read_rulings(path: Path, config: Config, ledger: Ledger) -> list[Ruled]:
@@ -45,7 +44,6 @@ class _Judge:
 
     def __init__(self, config: Config, ledger: Ledger, decisions: list[Decision]) -> None:
         self._fields: Mapping[str, Field] = {one.name: one for one in config.fields}
-        self._validators = {one.name: jsonschema_rs.validator_for(dict(one.schema)) for one in config.fields}
         self._reader = Reader(config.fields, {one.name: config.gate_for(one.name) for one in config.fields})
         self._ledger = ledger
         self._results = Results(ledger)
@@ -67,11 +65,11 @@ class _Judge:
             return
         if decision.ruling == "reject":
             return
-        error = next(self._validators[decision.field].iter_errors(self._value(decision)), None)
-        if error is not None:
+        misfit = self._reader.misfit(self._fields[decision.field].id, self._value(decision))
+        if misfit:
             column = "correction" if decision.ruling == "correct" else "decision"
             hint = "write a value that fits, as JSON where it is not text"
-            yield Fault(f"does not fit the schema of the answer: {error.message}"[:300], decision.line, column, hint)
+            yield Fault(misfit, decision.line, column, hint)
 
     def ruling(self, decision: Decision) -> Ruled:
         """A decision that was found sound, as the ledger keeps it."""
@@ -86,17 +84,18 @@ class _Judge:
             at=int(time.time()),
         )
 
-    def _value(self, decision: Decision) -> object:
+    def _value(self, decision: Decision) -> Json:
         if decision.ruling == "accept":
             answer = self._answer(decision)
             return None if answer is None else answer.value
-        text, validator = decision.correction, self._validators[decision.field]
-        if validator.is_valid(text):
+        text = decision.correction
+        if not self._reader.misfit(self._fields[decision.field].id, text):
             return text
         try:
-            return msgspec.json.decode(text)
-        except msgspec.MsgspecError:
+            value: Json = msgspec.json.decode(text)
+        except (msgspec.MsgspecError, RecursionError):
             return text
+        return value
 
     def _answer(self, decision: Decision) -> Answer | None:
         """The answer that the decision is about, as the run gave it."""

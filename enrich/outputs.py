@@ -78,9 +78,9 @@ def write_table(
             frame, doubts, joined = joiner.join(batch.start, questions, held, results, ledger.decisions(keys))
             written.result()  # one batch is written while the next is joined, and no more are held
             written = hand.submit(writer.write, batch, frame)
-            new = reviewed.first_time([doubt.key for doubt in doubts])
+            seen = reviewed.seen_before({doubt.key: "" for doubt in doubts})
             for doubt in doubts:
-                if doubt.key in new:
+                if doubt.key not in seen:
                     review.add(_review_line(doubt))
             _show(report, config, batch.start, joined)
         written.result()

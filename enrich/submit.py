@@ -213,7 +213,7 @@ def watch(submission: OpenSubmission) -> Protocol[OpenSubmission]:
     A late run is adopted if its task is still free; if the task was sent again, it is a double charge: both runs
     are kept, the first is used. The watch ends after a day.
     """
-    over = _age_s(submission.since, (yield Now())) > WATCH_S
+    over = _is_over(submission.since, (yield Now()))
     try:
         listing = yield from _list(submission.group_id)
     except NotFoundError:
@@ -390,7 +390,7 @@ def _adopt(submission: OpenSubmission, listing: Listing, known: dict[str, int]) 
         yield from note_extra(submission.submission_id, n, run_id)
 
 
-def _age_s(since: Stamp, now: Stamp) -> float:
-    """How long ago something was, as well as can be told: over a reboot by the wall clock, which may be wrong."""
+def _is_over(since: Stamp, now: Stamp) -> bool:
+    """Whether a watch has lasted for a day. Over a reboot only the wall clock can tell, which may be a day off."""
     passed = elapsed_s(since, now)
-    return now.wall - since.wall if passed is None else passed
+    return passed > WATCH_S if passed is not None else now.wall - since.wall > 2 * WATCH_S

@@ -185,9 +185,9 @@ class _Books:
                 tasks[identity.task] = identity
         for run_id in sorted(account.ids - listing.runs.keys()):
             found.add(Difference("run unknown to the service", f"{listing.group_id} {run_id}", "is in the ledger"))
-        new = tasks_seen.first_time(task.encode() for task in paid)
+        elsewhere = tasks_seen.seen_before({task.encode(): run_ids[0] for task, run_ids in paid.items()})
         for task, run_ids in paid.items():
-            self._find_double_charge(tasks[task], run_ids, seen_before=task.encode() not in new)
+            self._find_double_charge(tasks[task], run_ids, elsewhere.get(task.encode()))
 
     def _compare_run(
         self, group_id: str, run_id: str, status: str, identity: TaskIdentity | None, account: "_Account"
@@ -212,13 +212,11 @@ class _Books:
             theirs = "no task of ours" if identity is None else identity.task
             found.add(Difference("task", where, f"{task} in the ledger, {theirs} at the service"))
 
-    def _find_double_charge(self, task: TaskIdentity, run_ids: Sequence[str], *, seen_before: bool) -> None:
-        too_many = len(run_ids) - 1 + seen_before
+    def _find_double_charge(self, task: TaskIdentity, run_ids: Sequence[str], elsewhere: str | None) -> None:
+        too_many = len(run_ids) - (elsewhere is None)  # runs of this group, and a first one in another
         if too_many == 0:
             return
-        live = self._ledger.run_of_task(task.input_key, task.field_ids, task.processor, task.generation)
-        first = [live.run_id] if seen_before and live is not None and live.run_id is not None else []
-        ids = tuple(dict.fromkeys([*first, *run_ids]))
+        ids = tuple(run_ids) if elsewhere is None else (elsewhere, *run_ids)
         usd = too_many * dollars(price_micro(task.processor))
         self._found.double_charges.append(DoubleCharge(task_key=task.task, run_ids=ids, usd=usd))
 

@@ -743,7 +743,7 @@ class Ledger:
 
     @contextmanager
     def distinct(self) -> Iterator["Distinct"]:
-        """A set of input keys, on disk, for the length of a block."""
+        """A set of keys, on disk, for the length of a block."""
         scratch = sqlite3.connect("", isolation_level=None, check_same_thread=False)
         try:
             yield Distinct(scratch)
@@ -813,26 +813,26 @@ class Ledger:
 
 
 class Distinct:
-    """Input keys seen so far."""
+    """Keys seen so far, each with a note of the one who gave it first."""
 
     def __init__(self, scratch: sqlite3.Connection) -> None:
         self._db = scratch
         self._db.execute("PRAGMA journal_mode = OFF")
-        self._db.execute("CREATE TABLE seen (key BLOB PRIMARY KEY) WITHOUT ROWID")
+        self._db.execute("CREATE TABLE seen (key BLOB PRIMARY KEY, note TEXT) WITHOUT ROWID")
 
-    def first_time(self, keys: Iterable[bytes]) -> set[bytes]:
-        """Those of these keys that were never given before."""
-        new = set(keys)
-        given = list(new)
+    def seen_before(self, notes: Mapping[bytes, str]) -> dict[bytes, str]:
+        """The first notes of those of these keys that were given before; the other keys are new, and are kept."""
+        given = list(notes)
+        seen: dict[bytes, str] = {}
         for start in range(0, len(given), _IN_CHUNK):
             chunk = given[start : start + _IN_CHUNK]
             marks = ",".join("?" * len(chunk))
-            seen = self._db.execute(f"SELECT key FROM seen WHERE key IN ({marks})", chunk)  # noqa: S608
-            new.difference_update(key for (key,) in seen)
+            seen.update(self._db.execute(f"SELECT key, note FROM seen WHERE key IN ({marks})", chunk))  # noqa: S608
         self._db.execute("BEGIN")
-        self._db.executemany("INSERT INTO seen (key) VALUES (?)", ((key,) for key in new))
+        new = ((key, note) for key, note in notes.items() if key not in seen)
+        self._db.executemany("INSERT INTO seen (key, note) VALUES (?, ?)", new)
         self._db.execute("COMMIT")
-        return new
+        return seen
 
 
 def _sync_folder(folder: Path) -> None:

@@ -109,10 +109,19 @@ class _Teller:
 
     def _commands_after_late_posts(self) -> None:
         """What was under way for longer than any settling time has landed, and the next command finds it."""
-        last = max((post.shown_last() for post in self._service.posts), default=0.0)
-        if last > self.world.now:
-            self.world.now = last + 1.0
+        while self._late_s() > 0.0:
+            self.world.now += self._late_s() + 1.0
             self._command(Trouble())
+        if self._is_under_way():  # a run that was taken, and not shown for so long that no command waited for it
+            self._command(Trouble())
+            if self._is_under_way():
+                raise Violation("progress", "what has ended and is shown has not been collected")
+
+    def _late_s(self) -> float:
+        return max((post.shown_last() for post in self._service.posts), default=0.0) - self.world.now
+
+    def _is_under_way(self) -> bool:
+        return any(submission.state != "done" for submission in self._disk.ledger.open_submissions())
 
     def _calm_down(self) -> None:
         """The network is well again, and there is credit."""
