@@ -33,7 +33,7 @@ _STATUS: Final[Mapping[Verdict, Status]] = {
     "invalid": "invalid",
 }
 _WORTH: Final[Mapping[Verdict, int]] = {"review": 3, "not_found": 2, "withhold": 1, "invalid": 0, "accept": 4}
-NO_CITATIONS: Final = b"[]"
+NO_CITATIONS: Final = "[]"
 _TOO_DEEP: Final = "does not fit its schema: it is nested too deeply"
 _NO_ROOM: Final = "does not fit its column: a number is too large"
 _LEVELS_KEPT: Final = 1000
@@ -50,13 +50,13 @@ _SAYS_NOTHING: Final = frozenset({"title", "description", "default", "examples"}
 class Answer(msgspec.Struct, frozen=True, gc=False):  # a struct is made five times as fast as a frozen dataclass
     """The value of one field for one input, with its basis and what the gate says of it.
 
-    `citations` is a JSON array of {url, title, excerpts}; `strong` answers are not asked again on a higher rung.
+    `citations` is JSON text, an array of {url, title, excerpts}; `strong` answers are not asked again on a higher rung.
     """
 
     value: Json
     confidence: str | float | None
     reasoning: str
-    citations: bytes
+    citations: str
     verdict: Verdict
     reason: str
     strong: bool
@@ -74,7 +74,7 @@ class Choice(msgspec.Struct, frozen=True, gc=False):
 class _Basis(msgspec.Struct, gc=False):
     field: str
     reasoning: str | None = None
-    citations: msgspec.Raw = msgspec.Raw(NO_CITATIONS)
+    citations: msgspec.Raw = msgspec.Raw(NO_CITATIONS.encode())
     confidence: str | float | None = None
 
 
@@ -162,7 +162,7 @@ class _Judge:
         if found is None:
             confidence, reasoning, citations = None, "", NO_CITATIONS
         else:
-            confidence, reasoning, citations = found.confidence, found.reasoning or "", bytes(found.citations)
+            confidence, reasoning, citations = found.confidence, found.reasoning or "", str(found.citations, "utf-8")
         if content is None or name not in content:
             reason = "the result has no value for this field"
             return Answer(None, confidence, reasoning, citations, "invalid", reason, strong=False)
@@ -233,12 +233,12 @@ class Citation(msgspec.Struct):
 _CITATIONS: Final = msgspec.json.Decoder(list[Citation])
 
 
-def citations_of(raw: bytes) -> list[Citation]:
+def citations_of(text: str) -> list[Citation]:
     """Citations as typed values; what is not of the expected shape is left out."""
     try:
-        return _CITATIONS.decode(raw)
+        return _CITATIONS.decode(text)
     except _UNREADABLE:
-        document = _loose(raw)
+        document = _loose(text.encode())
     return [_citation(entry) for entry in document if isinstance(entry, dict)] if isinstance(document, list) else []
 
 
@@ -259,9 +259,6 @@ def choose(
     Tonight's doubt never replaces last month's certainty: where a doubtful, failed or pending attempt is newer than
     a strong answer, that one is `kept`. `candidates` are all answers held for the field, in any order.
     """
-    if len(candidates) == 1 and failed is None and not pending:  # nearly always
-        held, answer = candidates[0]
-        return Choice(_STATUS[answer.verdict], answer.reason, answer, held)
     strong = max((pair for pair in candidates if pair[1].strong), key=_age, default=None)
     if strong is not None:
         held, answer = strong
@@ -269,10 +266,9 @@ def choose(
         newer_failure = failed is not None and (failed.at or 0, failed.submission_id) > _age(strong)
         if answer.verdict == "accept" and (newer or newer_failure or pending):
             return Choice("kept", "an older accepted answer stands", answer, held)
-        return Choice(_STATUS[answer.verdict], answer.reason, answer, held)
+        return as_it_is(held, answer)
     if candidates:
-        held, answer = max(candidates, key=lambda pair: (_WORTH[pair[1].verdict], *_age(pair)))
-        return Choice(_STATUS[answer.verdict], answer.reason, answer, held)
+        return as_it_is(*max(candidates, key=lambda pair: (_WORTH[pair[1].verdict], *_age(pair))))
     if pending:
         return Choice("pending", "asked, no answer yet")
     if failed is not None:
@@ -280,6 +276,11 @@ def choose(
     if too_long is not None:
         return Choice("failed", too_long)
     return Choice("pending", "not asked yet")
+
+
+def as_it_is(held: Held, answer: Answer) -> Choice:
+    """An answer as the choice of its field, by its own verdict."""
+    return Choice(_STATUS[answer.verdict], answer.reason, answer, held)
 
 
 def by_a_person(ruled: Ruled, misfit: Callable[[Json], str]) -> Choice | None:

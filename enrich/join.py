@@ -15,10 +15,10 @@ from typing import Any, Final
 import msgspec
 import polars as pl
 
-from enrich.answers import NO_CITATIONS, Answer, Choice, Reader, Status, choose, citations_of
+from enrich.answers import NO_CITATIONS, Answer, Choice, Reader, Status, as_it_is, choose, citations_of
 from enrich.config import ROW_COLUMNS, Config, answer_columns
 from enrich.dataset import AnswerColumn
-from enrich.ledger import Held, Ruled
+from enrich.ledger import Held, Ruled, RunState
 from enrich.planning import FAILED, IN_FLIGHT
 from enrich.selection import Row
 from enrich.spec import Field, column_type
@@ -38,6 +38,7 @@ _ROW_STATUS: Final[tuple[tuple[frozenset[str], str], ...]] = (  # the first that
 _SKIPPED: Final = Choice("skipped", "the cell was filled already")
 
 ReadResult = Callable[[Held], bytes]
+Kind = tuple[Status, str | float | None, str]  # status, confidence and reason, by which answers are alike
 
 
 @dataclass(slots=True)
@@ -49,6 +50,21 @@ class Doubt:
     document: bytes
     name: str
     choice: Choice
+
+
+@dataclass(slots=True)
+class Joined:
+    """Some rows with their answers.
+
+    `choices` and `kinds` are by field, `choices` in the order of `rows`; `kinds` counts the answers that are alike and
+    has the place of the first of them.
+    """
+
+    rows: Sequence[Row]
+    frame: pl.DataFrame
+    doubts: list[Doubt]
+    choices: list[tuple[Choice, ...]]
+    kinds: list[dict[Kind, tuple[int, int]]]
 
 
 @dataclass(slots=True)
@@ -100,18 +116,18 @@ class Joiner:
         held: Mapping[bytes, Sequence[Held]],
         result: ReadResult,
         decided: Mapping[bytes, Mapping[str, Ruled]] = MappingProxyType({}),
-    ) -> tuple[pl.DataFrame, list[Doubt], list[tuple[Row, list[Choice]]]]:
-        """The answer columns of some rows, what in them is doubtful, and each row with its choices.
+    ) -> Joined:
+        """The answers of some rows.
 
         `start` is the index of the first row; `held` are the ledger's runs, `decided` people's decisions by field, both
         by input key.
         """
         chosen: dict[bytes, list[Choice]] = {}
         doubts: list[Doubt] = []
-        joined: list[tuple[Row, list[Choice]]] = []
+        by_row: list[list[Choice]] = []
         for row in rows:
             if row.key is None:
-                joined.append((row, [Choice("skipped", row.left_out)] * len(self._fields)))
+                by_row.append([Choice("skipped", row.left_out)] * len(self._fields))
                 continue
             choices = chosen.get(row.key)
             if choices is None:
@@ -121,16 +137,22 @@ class Joiner:
                     ruled = self._reader.ruled(decided[row.key])
                     choices = [ruled.get(one.id, choice) for one, choice in zip(self._fields, choices, strict=True)]
                 chosen[row.key] = choices
-                first = start + len(joined) + 1
+                first = start + len(by_row) + 1
                 doubts.extend(
                     Doubt(first, row.key, row.document, one.name, choice)
                     for i, (one, choice) in enumerate(zip(self._fields, choices, strict=True))
                     if choice.status in DOUBTFUL and row.mask >> i & 1
                 )
-            joined.append((row, self._for_row(row, choices)))
-        return self._frame(joined), doubts, joined
+            by_row.append(self._for_row(row, choices))
+        by_field = list(zip(*by_row, strict=True)) or [()] * len(self._fields)
+        return Joined(rows, self._frame(rows, by_row, by_field), doubts, by_field, self._kinds(by_field))
 
     def _choices(self, document: bytes, held: Sequence[Held], result: ReadResult) -> list[Choice]:
+        if len(held) == 1 and held[0].state is RunState.COMPLETED and held[0].block_id is not None:
+            (run,) = held
+            read = self._reader.read(result(run), run.field_ids)
+            if len(read) == len(self._fields):  # nearly always: there is nothing to choose
+                return [as_it_is(run, read[one.id]) for one in self._fields]
         answers: dict[str, list[tuple[Held, Answer]]] = {}
         failed: dict[str, Held] = {}
         flying: set[str] = set()
@@ -171,20 +193,33 @@ class Joiner:
             return dtype if self._typed or not isinstance(dtype, pl.List | pl.Struct) else pl.String()
         return CITATIONS if suffix == "_citations" and self._typed else pl.String()
 
-    def _frame(self, joined: list[tuple[Row, list[Choice]]]) -> pl.DataFrame:
+    def _kinds(self, by_field: Sequence[Sequence[Choice]]) -> list[dict[Kind, tuple[int, int]]]:
+        found: list[dict[Kind, tuple[int, int]]] = []
+        for choices in by_field:
+            kinds: list[Kind] = [
+                (choice.status, None if choice.answer is None else choice.answer.confidence, choice.reason)
+                for choice in choices
+            ]
+            counted = Counter(kinds)
+            for (status, *_), count in counted.items():
+                self.tally.answers[status] += count
+            found.append({kind: (count, kinds.index(kind)) for kind, count in counted.items()})
+        return found
+
+    def _frame(
+        self, rows: Sequence[Row], by_row: Sequence[Sequence[Choice]], by_field: Sequence[Sequence[Choice]]
+    ) -> pl.DataFrame:
         series: list[pl.Series] = []
-        by_field = list(zip(*(choices for _, choices in joined), strict=True)) or [()] * len(self._fields)
         statuses: list[list[Status]] = []
         for one, choices in zip(self._fields, by_field, strict=True):
             said = [choice.status for choice in choices]
             answers = [choice.answer for choice in choices]
             statuses.append(said)
-            self.tally.answers.update(said)
             series.append(self._values(one, said, answers))
             evidence = answer_columns(one.name, self._basis)[1:-1]
             series.extend(self._evidence(name, name.removeprefix(one.name), answers) for name in evidence)
             series.append(pl.Series(one.name + "_status", said, pl.String))
-        series.extend(self._row_columns(joined, statuses))
+        series.extend(self._row_columns(rows, by_row, statuses))
         return pl.DataFrame(series)
 
     def _values(self, one: Field, statuses: list[Status], answers: list[Answer | None]) -> pl.Series:
@@ -216,16 +251,16 @@ class Joiner:
                 cited = [None if answer is None else self._cited(answer.citations) for answer in answers]
                 return _from_json(name, cited, CITATIONS) if self._typed else pl.Series(name, cited, pl.String)
 
-    def _cited(self, raw: bytes) -> str | None:
+    def _cited(self, text: str) -> str | None:
         """Citations as JSON text: as they came in a CSV, in the shape of the column's type where it has one."""
-        if raw in (NO_CITATIONS, b"null"):
+        if text in (NO_CITATIONS, "null"):
             return None
-        if self._typed or b"\n" in raw or b"\r" in raw:
-            return msgspec.json.encode(citations_of(raw)).decode()
-        return raw.decode()
+        if self._typed or "\n" in text or "\r" in text:
+            return msgspec.json.encode(citations_of(text)).decode()
+        return text
 
     def _row_columns(
-        self, joined: list[tuple[Row, list[Choice]]], by_field: Sequence[Sequence[Status]]
+        self, rows: Sequence[Row], by_row: Sequence[Sequence[Choice]], by_field: Sequence[Sequence[Status]]
     ) -> list[pl.Series]:
         status: list[str] = []
         detail, run_ids, processors, at = [], [], [], []
@@ -233,7 +268,7 @@ class Joiner:
         words = dict.fromkeys(zip(*by_field, strict=True), "")  # the different combinations, of which there are few
         for statuses in words:
             words[statuses] = row_status(statuses)
-        for (row, choices), statuses in zip(joined, zip(*by_field, strict=True), strict=True):
+        for row, choices, statuses in zip(rows, by_row, zip(*by_field, strict=True), strict=True):
             word = "skipped" if row.left_out and statuses.count("skipped") == len(statuses) else words[statuses]
             status.append(word)
             detail.append(None if word == "complete" else _detail(row, names, choices))

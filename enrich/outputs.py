@@ -4,10 +4,10 @@ The table is read once more and comes out row by row with the answers that the l
 done again from the ledger, for free.
 """
 
-from collections import Counter
+from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Final
 
@@ -19,11 +19,12 @@ from enrich.dataset import Layout, Table, TableWriter
 from enrich.dataset.encoding import output_format
 from enrich.due import Results, too_long_text
 from enrich.files import write_whole
-from enrich.join import Doubt, Joiner, Tally
+from enrich.join import Doubt, Joined, Joiner, Tally
 from enrich.ledger import Ledger
 from enrich.report import Manifest, ReportCollector, Sample, write_manifest
 from enrich.review import ReviewLine, ReviewWriter
 from enrich.selection import Row, Rows
+from enrich.spec import Json
 
 JOINED_ROWS: Final = 1024  # held at once with all that was said of them, some 4 KB a row, in three shapes
 
@@ -75,13 +76,11 @@ def write_table(
         for batch, questions in rows.batches(JOINED_ROWS):
             keys = sorted({row.key for row in questions if row.key is not None})
             held = ledger.held(keys)
-            frame, doubts, joined = joiner.join(batch.start, questions, held, results, ledger.decisions(keys))
+            joined = joiner.join(batch.start, questions, held, results, ledger.decisions(keys))
             written.result()  # one batch is written while the next is joined, and no more are held
-            written = hand.submit(writer.write, batch, frame)
-            seen = reviewed.seen_before({doubt.key: "" for doubt in doubts})
-            for doubt in doubts:
-                if doubt.key not in seen:
-                    review.add(_review_line(doubt))
+            written = hand.submit(writer.write, batch, joined.frame)
+            seen = reviewed.seen_before({doubt.key: "" for doubt in joined.doubts})
+            review.add(_review_line(doubt) for doubt in joined.doubts if doubt.key not in seen)
             _show(report, config, batch.start, joined)
         written.result()
         doubtful = review.lines
@@ -94,37 +93,38 @@ def write_report(files: Files, report: ReportCollector, manifest: Manifest) -> N
     write_manifest(files.manifest, manifest)
 
 
+@lru_cache(maxsize=1)  # the doubtful answers of an input follow one another
+def _inputs(document: bytes) -> Mapping[str, Json]:
+    inputs: dict[str, Json] = msgspec.json.decode(document)
+    return inputs
+
+
 def _review_line(doubt: Doubt) -> ReviewLine:
     answer, held = doubt.choice.answer, doubt.choice.held
     assert answer is not None
     assert held is not None
     return ReviewLine(
         row=doubt.row,
-        inputs=msgspec.json.decode(doubt.document),
+        inputs=_inputs(doubt.document),
         field=doubt.name,
         status=doubt.choice.status,
         value=answer.value,
         confidence=answer.confidence,
         reason=doubt.choice.reason,
         reasoning=answer.reasoning,
-        citations=[msgspec.to_builtins(citation) for citation in citations_of(answer.citations)],
+        sources=[citation.url for citation in citations_of(answer.citations) if citation.url is not None],
         run_id=held.run_id or "",
         processor=held.processor,
     )
 
 
-def _show(report: ReportCollector, config: Config, start: int, joined: list[tuple[Row, list[Choice]]]) -> None:
+def _show(report: ReportCollector, config: Config, start: int, joined: Joined) -> None:
     """Feed the report: answers that are alike are counted together, a few are shown."""
-    for i, one in enumerate(config.fields):
-        column = [choices[i] for _, choices in joined]
-        said = [None if choice.answer is None else choice.answer.confidence for choice in column]
-        kinds = list(zip([choice.status for choice in column], said, [choice.reason for choice in column], strict=True))
-        for kind, count in Counter(kinds).items():
-            at = kinds.index(kind)
-            row, choices = joined[at]
-            choice = choices[i]
+    for one, choices, kinds in zip(config.fields, joined.choices, joined.kinds, strict=True):
+        for kind, (count, at) in kinds.items():
+            choice = choices[at]
             shown = choice.held is not None and choice.answer is not None
-            sample = partial(_sample, start + at + 1, row, choice) if shown else None
+            sample = partial(_sample, start + at + 1, joined.rows[at], choice) if shown else None
             report.add(one.name, *kind, sample=sample, count=count)
 
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -52,7 +52,7 @@ class ReviewLine:
     confidence: str | float | None
     reason: str
     reasoning: str | None
-    citations: Sequence[Mapping[str, Json]]
+    sources: Sequence[str]  # addresses
     run_id: str
     processor: str
 
@@ -90,24 +90,31 @@ class ReviewWriter:
         self._csv.writerow([*_ANSWER, *named, "run_id", "processor", *_PERSON])
         return self
 
-    def add(self, line: ReviewLine) -> None:
-        """Append one answer."""
-        cells: list[Json] = [
-            line.value,
-            line.reasoning,
-            "\n".join(address for citation in line.citations if isinstance(address := citation.get("url"), str)),
-            *(line.inputs.get(field) for field in self._input_fields),
-            line.run_id,
-        ]
-        value, reasoning, citations, *rest = map(_cell, cells)
-        field, status, confidence, reason, processor = map(
-            _word, (line.field, line.status, line.confidence, line.reason, line.processor)
-        )
+    def add(self, lines: Iterable[ReviewLine]) -> None:
+        """Append answers."""
         with writing(self._path):
-            self._csv.writerow(
-                [line.row, field, status, value, confidence, reason, reasoning, citations, *rest, processor, "", "", ""]
-            )
-        self.lines += 1
+            for line in lines:
+                self._csv.writerow(self._cells(line))
+                self.lines += 1
+
+    def _cells(self, line: ReviewLine) -> list[str | int]:
+        inputs = [_cell(line.inputs.get(field)) for field in self._input_fields]
+        return [
+            line.row,
+            _word(line.field),
+            _word(line.status),
+            _cell(line.value),
+            _word(line.confidence),
+            _word(line.reason),
+            _cell(line.reasoning),
+            _cell("\n".join(line.sources)),
+            *inputs,
+            _cell(line.run_id),
+            _word(line.processor),
+            "",
+            "",
+            "",
+        ]
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None

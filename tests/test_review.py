@@ -22,7 +22,7 @@ LINE = ReviewLine(
     confidence="medium",
     reason="medium confidence; the config asks for high",
     reasoning="The imprint says so.",
-    citations=[{"url": "https://a.example/", "title": "A"}, {"url": None}, {"url": "https://b.example/"}],
+    sources=["https://a.example/", "https://b.example/"],
     run_id="trun_1",
     processor="core",
 )
@@ -34,8 +34,7 @@ HEADER = [
 
 def write(path: Path, *lines: ReviewLine) -> list[list[str]]:
     with ReviewWriter(path, input_fields=["company_name", "size"]) as writer:
-        for line in lines:
-            writer.add(line)
+        writer.add(lines)
     return rows(path)
 
 
@@ -93,7 +92,7 @@ def test_a_value_is_harmless_text(tmp_path: Path, value: Any, shown: str) -> Non
         ("confidence", {"confidence": "=x"}),
         ("reason", {"reason": "=x"}),
         ("reasoning", {"reasoning": "=x"}),
-        ("citations", {"citations": [{"url": "=x"}]}),
+        ("citations", {"sources": ["=x"]}),
         ("input_company_name", {"inputs": {"company_name": "=x"}}),
         ("run_id", {"run_id": "=x"}),
         ("processor", {"processor": "=x"}),
@@ -109,7 +108,7 @@ def test_an_error_leaves_the_older_file(tmp_path: Path) -> None:
 
     def write_half() -> None:
         with ReviewWriter(path, input_fields=[]) as writer:
-            writer.add(LINE)
+            writer.add([LINE])
             raise KeyError("stopped")
 
     with pytest.raises(KeyError, match="stopped"):
@@ -133,10 +132,9 @@ def test_a_disk_without_room_is_an_output_error(tmp_path: Path, lines: int) -> N
 
 def test_memory_does_not_grow_with_the_lines(tmp_path: Path) -> None:
     with ReviewWriter(tmp_path / "a.review.csv", input_fields=["company_name"]) as writer:
-        writer.add(LINE)
+        writer.add([LINE])
         tracemalloc.start()
-        for _ in range(5_000):
-            writer.add(LINE)
+        writer.add(LINE for _ in range(5_000))
         _, peak = tracemalloc.get_traced_memory()
         tracemalloc.stop()
     assert peak < 200_000

@@ -81,7 +81,7 @@ def test_citations_come_as_they_came_and_can_be_typed() -> None:
     answer = read(result({"x": "a"}, [entry()]))
     assert json.loads(answer.citations) == CITED
     assert msgspec.to_builtins(citations_of(answer.citations)) == CITED
-    odd = b'[{"url": 5, "excerpts": ["a", 7], "more": 1}, "x"]'
+    odd = '[{"url": 5, "excerpts": ["a", 7], "more": 1}, "x"]'
     assert msgspec.to_builtins(citations_of(odd)) == [{"url": None, "title": None, "excerpts": ["a"]}]
 
 
@@ -102,7 +102,7 @@ def held(at: int, submission: int = 1, state: RunState = RunState.COMPLETED, err
 
 
 def answered(verdict: str, value: str = "v") -> Answer:
-    return Answer(value, "high", "", b"[]", verdict, f"is {verdict}", strong=verdict in ("accept", "sure null"))
+    return Answer(value, "high", "", "[]", verdict, f"is {verdict}", strong=verdict in ("accept", "sure null"))
 
 
 SURE = (held(10, 1), answered("accept", "old"))

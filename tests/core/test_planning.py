@@ -34,7 +34,7 @@ def held(
 
 
 def answer(verdict: str = "accept") -> Answer:
-    return Answer("x", "high", "", b"[]", verdict, "", strong=verdict == "accept")
+    return Answer("x", "high", "", "[]", verdict, "", strong=verdict == "accept")
 
 
 def asked(
