@@ -133,7 +133,7 @@ def open_books(job: Job, held: ExitStack) -> tuple[Ledger, Worklist]:
 
 def start_job(job: Job, ledger: Ledger) -> int:
     """Write down that a command begins to ask; gives its id."""
-    with ledger.transaction():
+    with ledger.transaction(keeps_answers=True):
         return ledger.start_job(
             name=job.config.name,
             config=str(job.config.path),
@@ -145,7 +145,7 @@ def start_job(job: Job, ledger: Ledger) -> int:
 def end_job(ledger: Ledger, outcome: Outcome, report: Report) -> None:
     """Write down how the command ended, if it asked anything."""
     if outcome.job_id is not None:
-        with ledger.transaction():
+        with ledger.transaction(keeps_answers=True):
             ledger.end_job(outcome.job_id, report.stopped or report.exit_code.name.lower())
 
 

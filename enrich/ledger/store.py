@@ -6,6 +6,7 @@ own at any time. All times are Unix seconds, money is in millionths of a dollar.
 """
 
 import os
+import secrets
 import sqlite3
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -29,6 +30,7 @@ SubmissionState = Literal["sending", "unknown", "open", "done", "refused"]
 ServiceKind = Literal["service", "sandbox"]
 
 _IN_CHUNK: Final = 500  # bound variables of one SELECT … IN (…)
+_REVISION_BYTES: Final = 16
 _CLOCKS_DIFFER_S: Final = 300  # at most, between the service and this machine
 _WAL_PAGES: Final = 8_000  # checkpoint every 32 MB of log: two fsyncs more for thousands of results
 
@@ -331,11 +333,17 @@ class Ledger:
             self._block(block_id)
 
     @contextmanager
-    def transaction(self) -> Iterator[None]:
-        """All the transitions made inside become durable together, or none of them."""
+    def transaction(self, *, keeps_answers: bool = False) -> Iterator[None]:
+        """All the transitions made inside become durable together, or none of them.
+
+        They give the ledger a new revision, unless they change nothing that answers are made of (`keeps_answers`).
+        """
         self._db.execute("BEGIN IMMEDIATE")
+        before = self._db.total_changes
         try:
             yield
+            if not keeps_answers and self._db.total_changes != before:
+                self.renew_revision()
             self._db.execute("COMMIT")
         except BaseException:
             self._new_groups.clear()
@@ -347,6 +355,12 @@ class Ledger:
         self._new_groups.clear()
 
     # ------------------------------------------------------------------ transitions
+
+    def renew_revision(self) -> None:
+        """What this ledger holds is not what any ledger held before."""
+        self._db.execute(
+            "INSERT OR REPLACE INTO meta (key, value) VALUES ('revision', ?)", (secrets.token_hex(_REVISION_BYTES),)
+        )
 
     def start_job(
         self, *, name: str, config: str, source: str, fields: Mapping[str, tuple[str, Mapping[str, Any]]]
@@ -754,6 +768,14 @@ class Ledger:
         """Which kind of service the results came from, None while there are none."""
         row = self._db.execute("SELECT value FROM meta WHERE key = 'service'").fetchone()
         return None if row is None else row[0]
+
+    def revision(self) -> str | None:
+        """A random number, another one after every change of answers: ledgers that have the same answer the same.
+
+        None for a ledger from before there were revisions.
+        """
+        row = self._db.execute("SELECT value FROM meta WHERE key = 'revision'").fetchone()
+        return None if row is None else str(row[0])
 
     def totals(self) -> LedgerTotals:
         """What all submissions of the ledger add up to."""
