@@ -1,4 +1,4 @@
-"""Writes what a command leaves: the table, the review queue, the report page, the manifest.
+"""Writes what a command leaves beside its manifest: the table, the review queue, the report page.
 
 The table is read once more and comes out row by row with the answers that the ledger holds now. Everything here can be
 done again from the ledger, for free.
@@ -21,7 +21,7 @@ from enrich.due import Results, too_long_text
 from enrich.files import write_whole
 from enrich.join import Doubt, Joined, Joiner, Tally
 from enrich.ledger import Ledger
-from enrich.report import Manifest, ReportCollector, Sample, write_manifest
+from enrich.report import Manifest, ReportCollector, Sample
 from enrich.review import ReviewLine, ReviewWriter
 from enrich.selection import Row, Rows
 from enrich.spec import Json
@@ -87,10 +87,9 @@ def write_table(
     return joiner.tally, report, doubtful
 
 
-def write_report(files: Files, report: ReportCollector, manifest: Manifest) -> None:
-    """Write the report page and the manifest. Raises OutputError."""
-    write_whole(files.report, report.render(manifest).encode("utf-8", "replace"))
-    write_manifest(files.manifest, manifest)
+def write_report(path: Path, report: ReportCollector, manifest: Manifest) -> None:
+    """Write the report page. Raises OutputError."""
+    write_whole(path, report.render(manifest).encode("utf-8", "replace"))
 
 
 @lru_cache(maxsize=1)  # the doubtful answers of an input follow one another

@@ -18,7 +18,7 @@ from enrich.ledger import InstanceLock, Ledger, LedgerTotals, Worklist, check_gr
 from enrich.outputs import write_report, write_table
 from enrich.planning import Rules
 from enrich.progress import Progress, QuietProgress
-from enrich.report import Receipt
+from enrich.report import Receipt, write_manifest
 from enrich.service import check_key
 from enrich.spend import Outcome, ask
 from enrich.summing import make_manifest, make_receipt
@@ -155,7 +155,8 @@ def write_outputs(job: Job, ledger: Ledger, summary: Summary, outcome: Outcome, 
     receipt = make_receipt(job, ledger, summary, outcome, tally)
     receipt.check()
     manifest = make_manifest(job, ledger, receipt, outcome, stop)
-    write_report(job.files, page, manifest)
+    write_report(job.files.report, page, manifest)
+    write_manifest(job.files.manifest, manifest)
     return Report(
         receipt=receipt,
         exit_code=ExitCode(manifest.exit_code),
