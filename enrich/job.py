@@ -35,6 +35,7 @@ class Options:
     sandbox: bool = False
     facts: Path | None = None
     retry_failed: bool = False
+    rewrite: bool = False  # the outputs, also where they still stand
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ, repr=False)  # it holds the key
 
 

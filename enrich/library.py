@@ -45,7 +45,7 @@ async def run_async(
     """Enrich a table and write it to `output` (by default beside the input).
 
     `options` are those of `enrich run`: limit, sample, where, processor, budget, settle_s, ledger, sandbox, facts,
-    retry_failed. Raises EnrichError; what was paid for is in the ledger whatever happens.
+    retry_failed, rewrite. Raises EnrichError; what was paid for is in the ledger whatever happens.
     """
     chosen = _options(output, options)
     return await pipeline.run(Path(config), Path(table), chosen, progress=progress)

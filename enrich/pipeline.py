@@ -6,7 +6,8 @@ ledger without paying.
 
 from collections.abc import Awaitable, Callable
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 
 from anyio.to_thread import run_sync
@@ -14,13 +15,15 @@ from anyio.to_thread import run_sync
 from enrich.due import Comparison, Summary, ladder_of, price_micro
 from enrich.errors import EnrichError, ExitCode, ungrouped
 from enrich.job import Interruption, Job, Options, list_wanted, prepare
+from enrich.join import Tally
 from enrich.ledger import InstanceLock, Ledger, LedgerTotals, Worklist, check_groups, ledger_refusals
 from enrich.outputs import write_report, write_table
 from enrich.planning import Rules
 from enrich.progress import Progress, QuietProgress
-from enrich.report import Receipt, write_manifest
+from enrich.report import Manifest, Receipt, write_manifest
 from enrich.service import check_key
 from enrich.spend import Outcome, ask
+from enrich.standing import find_standing, just_written, marks_of, origin_of
 from enrich.summing import make_manifest, make_receipt
 
 
@@ -35,6 +38,8 @@ class Report:
     review: Path
     report: Path
     manifest: Path
+    outputs_written: bool  # by this command; else those of an earlier one still stood, and were left alone
+    outputs_written_at: datetime
     doubtful: int
     ledger: LedgerTotals
     outcome: Outcome
@@ -150,22 +155,36 @@ def end_job(ledger: Ledger, outcome: Outcome, report: Report) -> None:
 
 
 def write_outputs(job: Job, ledger: Ledger, summary: Summary, outcome: Outcome, stop: Interruption) -> Report:
-    """The outputs and the books, from what the ledger holds now."""
-    tally, page, doubtful = write_table(job.config, job.table, job.rows, ledger, job.files)
-    receipt = make_receipt(job, ledger, summary, outcome, tally)
-    receipt.check()
-    manifest = make_manifest(job, ledger, receipt, outcome, stop)
-    write_report(job.files.report, page, manifest)
-    write_manifest(job.files.manifest, manifest)
+    """The outputs and the books, from what the ledger holds now; outputs that still stand are left alone."""
+
+    def books(tally: Tally) -> Manifest:
+        receipt = make_receipt(job, ledger, summary, outcome, tally)
+        receipt.check()
+        return make_manifest(job, ledger, receipt, outcome, stop)
+
+    files, origin = job.files, origin_of(job, ledger)
+    may_stand = outcome.job_id is None and not job.options.rewrite
+    standing = find_standing(origin, files) if may_stand else None
+    if standing is not None:
+        outputs, manifest = standing.outputs, books(standing.tally)
+    else:
+        tally, page, doubtful = write_table(job.config, job.table, job.rows, ledger, files)
+        marks = marks_of(files.table, files.review)
+        manifest = books(tally)
+        write_report(files.report, page, manifest)
+        outputs = just_written(origin, (*marks, *marks_of(files.report)), manifest, doubtful)
+    write_manifest(files.manifest, replace(manifest, outputs=outputs))
     return Report(
-        receipt=receipt,
+        receipt=manifest.receipt,
         exit_code=ExitCode(manifest.exit_code),
         stopped=manifest.stopped,
-        output=job.files.table,
-        review=job.files.review,
-        report=job.files.report,
-        manifest=job.files.manifest,
-        doubtful=doubtful,
+        output=files.table,
+        review=files.review,
+        report=files.report,
+        manifest=files.manifest,
+        outputs_written=outputs.written,
+        outputs_written_at=outputs.written_at,
+        doubtful=outputs.doubtful,
         ledger=ledger.totals(),
         outcome=outcome,
         sandbox=manifest.sandbox,

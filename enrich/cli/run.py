@@ -50,6 +50,9 @@ def run(
     retry_failed: RetryFailedOption = False,
     sandbox: SandboxOption = False,
     facts: FactsOption = None,
+    rewrite: Annotated[
+        bool, typer.Option("--rewrite", help="Write the outputs anew, also if nothing they are made of has changed.")
+    ] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Don't ask before spending more than a dollar.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the manifest as JSON in place of the receipt.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only, and what --json asks for.")] = False,
@@ -83,6 +86,7 @@ def run(
         sandbox=sandbox,
         facts=facts,
         retry_failed=retry_failed,
+        rewrite=rewrite,
     )
     report = anyio.run(partial(_run, config, table, options, console=console, yes=yes, quiet=quiet))
     print_report(report, console, as_json=json, quiet=quiet)
@@ -115,6 +119,9 @@ def print_report(report: "Report", console: Console, *, as_json: bool, quiet: bo
 
     from enrich.report import next_steps
 
+    if not report.outputs_written and not quiet:
+        since = report.outputs_written_at.strftime("%Y-%m-%d %H:%M:%S UTC")
+        console.note(f"the outputs still stand: nothing has changed since {since}; they were left as they are")
     steps = next_steps(report.receipt, review_file=str(report.review), stopped=report.stopped)
     if as_json:
         console.show_json(msgspec.Raw(report.manifest.read_bytes()))

@@ -7,12 +7,14 @@ the batch must get the same answers as the whole.
 
 import difflib
 import re
-from typing import NoReturn
+from typing import Final, NoReturn
 
 import polars as pl
 from polars.exceptions import ColumnNotFoundError, PolarsError, SQLInterfaceError, SQLSyntaxError
 
 from enrich.errors import ConfigError, Fault
+
+_CLOCK: Final = re.compile(r"\b(?:now|today|current_?(?:date|time|timestamp)|local_?time(?:stamp)?)\b", re.IGNORECASE)
 
 
 def condition_mask(frame: pl.DataFrame, where: str) -> pl.Series:
@@ -23,6 +25,11 @@ def condition_mask(frame: pl.DataFrame, where: str) -> pl.Series:
     if half and not _evaluate(frame.slice(half), where).equals(mask.slice(half)):
         _refuse(where, "it looks at other rows than the one it decides on", "write a condition on one row")
     return mask
+
+
+def looks_at_the_clock(where: str) -> bool:
+    """Whether a condition may be true of other rows later: it says a word by which SQL asks for the time."""
+    return _CLOCK.search(where) is not None
 
 
 def _check_single_expression(where: str) -> None:

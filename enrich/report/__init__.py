@@ -3,7 +3,7 @@
 Everything here is computed from counts and texts that others hand in; only `write_manifest` touches the disk.
 """
 
-from enrich.report.manifest import Manifest, PastRun, Selection, read_manifest, write_manifest
+from enrich.report.manifest import Manifest, Outputs, PastRun, Selection, read_manifest, write_manifest
 from enrich.report.page import ReportCollector, Sample
 from enrich.report.receipt import ANSWER_STATUSES, ROW_STATUSES, DoubleCharge, Receipt, next_steps
 
@@ -12,6 +12,7 @@ __all__ = [
     "ROW_STATUSES",
     "DoubleCharge",
     "Manifest",
+    "Outputs",
     "PastRun",
     "Receipt",
     "ReportCollector",

@@ -23,7 +23,7 @@ from enrich.text import plain_json
 if TYPE_CHECKING:
     from enrich.spec import Json
 
-__all__ = ["SCHEMA", "Manifest", "PastRun", "Selection", "read_manifest", "write_manifest"]
+__all__ = ["SCHEMA", "Manifest", "Outputs", "PastRun", "Selection", "read_manifest", "write_manifest"]
 
 SCHEMA: Final = "enrich.run/1"
 
@@ -37,6 +37,15 @@ class Selection(msgspec.Struct, frozen=True):
 
 
 EVERY_ROW: Final = Selection()
+
+
+class Outputs(msgspec.Struct, frozen=True):
+    """Table, review file and report: when they were written, and how the next run knows whether they still stand."""
+
+    written: bool  # by this run; else those of an earlier one still stood, and were left alone
+    written_at: datetime
+    doubtful: int  # answers in the review file
+    fingerprint: str | None  # None where the next run must write them anew, whatever stands there
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +71,7 @@ class Manifest:
     fields: Mapping[str, str] = field(default_factory=dict)  # answer column → identity of the field
     budget_usd: Decimal | None = None
     groups: tuple[str, ...] = ()  # task groups that this run made or read
+    outputs: Outputs | None = None
     receipt: Receipt
 
     @property
@@ -90,6 +100,7 @@ class Manifest:
                 "review": _text(self.review) or None,
                 "report": _text(self.report) or None,
             },
+            "outputs": None if self.outputs is None else _outputs_json(self.outputs),
             "processors": list(self.processors),
             "fields": dict(self.fields),
             "budget_usd": None if self.budget_usd is None else float(self.budget_usd),
@@ -113,6 +124,11 @@ class _Files(msgspec.Struct, frozen=True):
     output: str | None = None
 
 
+class _Sums(msgspec.Struct, frozen=True):
+    rows: dict[str, int] = {}
+    answers: dict[str, int] = {}
+
+
 class PastRun(msgspec.Struct, frozen=True):
     """What a later command needs to know of a run, read from its manifest."""
 
@@ -124,6 +140,8 @@ class PastRun(msgspec.Struct, frozen=True):
     sandbox: bool = False
     selection: Selection = Selection()
     groups: tuple[str, ...] = ()
+    outputs: Outputs | None = None
+    receipt: _Sums = _Sums()
 
 
 def read_manifest(path: Path) -> PastRun:
@@ -137,6 +155,15 @@ def read_manifest(path: Path) -> PastRun:
     if run.schema != SCHEMA:
         raise UsageError(f"{path}: expected a manifest of form {SCHEMA!r}, got {run.schema!r}")
     return run
+
+
+def _outputs_json(outputs: Outputs) -> dict[str, Json]:
+    return {
+        "written": outputs.written,
+        "written_at": _moment(outputs.written_at),
+        "doubtful": outputs.doubtful,
+        "fingerprint": outputs.fingerprint,
+    }
 
 
 def _moment(moment: datetime) -> str:

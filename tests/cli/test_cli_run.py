@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -152,15 +153,37 @@ def test_a_run_prints_its_receipt_and_writes_four_files(enrich: Enrich, folder: 
     assert rows[0]["river"] == rows[2]["river"] != ""
 
 
-def test_a_second_run_sends_nothing_and_writes_the_same(enrich: Enrich, folder: Path, service: str) -> None:
+def test_a_second_run_sends_nothing_and_leaves_what_stands(enrich: Enrich, folder: Path, service: str) -> None:
     sure(folder)
     enrich("run", "places.yaml", "places.csv")
     before = (folder / "places.enriched.csv").read_bytes()
     again = enrich("run", "places.yaml", "places.csv")
     assert again.code == 0
     assert "runs paid  0  $0.00" in again.out
-    assert again.err == ""
+    assert re.fullmatch(
+        r"the outputs still stand: nothing has changed since \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC; "
+        r"they were left as they are\n",
+        again.err,
+    )
     assert (folder / "places.enriched.csv").read_bytes() == before
+
+
+def test_what_stands_is_written_anew_on_demand(enrich: Enrich, folder: Path, service: str) -> None:
+    sure(folder)
+    enrich("run", "places.yaml", "places.csv")
+    before = (folder / "places.enriched.csv").read_bytes()
+    again = enrich("run", "places.yaml", "places.csv", "--rewrite", "--json")
+    assert (again.code, again.err) == (0, "")
+    assert json.loads(again.out)["outputs"]["written"] is True
+    assert (folder / "places.enriched.csv").read_bytes() == before
+
+
+def test_quiet_says_nothing_of_what_stands(enrich: Enrich, folder: Path, service: str) -> None:
+    sure(folder)
+    enrich("run", "places.yaml", "places.csv")
+    again = enrich("run", "places.yaml", "places.csv", "--quiet", "--json")
+    assert (again.code, again.err) == (0, "")
+    assert json.loads(again.out)["outputs"]["written"] is False
 
 
 def test_the_sandbox_needs_no_key_and_has_a_ledger_of_its_own(enrich: Enrich, folder: Path) -> None:

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import pytest
 
-from enrich.report import ANSWER_STATUSES, Manifest, Receipt, ReportCollector, Sample, Selection
+from enrich.report import ANSWER_STATUSES, Manifest, Outputs, Receipt, ReportCollector, Sample, Selection
 
 ASKED = {"failed": 12, "skipped": 10, "pending": 10}
 STATUSES: Mapping[str, Mapping[str, int]] = {
@@ -73,6 +73,12 @@ def manifest(receipt: Receipt) -> Manifest:
         fields={name: f"{number:016x}" for number, name in enumerate(STATUSES)},
         budget_usd=Decimal("45.65"),
         groups=("tgrp_1", "tgrp_2"),
+        outputs=Outputs(
+            written=True,
+            written_at=datetime(2026, 3, 1, 22, 31, 17, tzinfo=UTC),
+            doubtful=487,
+            fingerprint=None,
+        ),
         receipt=receipt,
     )
 

@@ -34,6 +34,12 @@ def test_the_stored_manifest(manifest: Manifest, tmp_path: Path) -> None:
             "review": "companies.enriched.review.csv",
             "report": "companies.enriched.report.html",
         },
+        "outputs": {
+            "written": True,
+            "written_at": "2026-03-01T22:31:17Z",
+            "doubtful": 487,
+            "fingerprint": None,
+        },
         "processors": ["core", "pro"],
         "fields": dict(manifest.fields),
         "budget_usd": 45.65,
@@ -74,6 +80,8 @@ def test_a_later_command_reads_what_it_needs(manifest: Manifest, tmp_path: Path)
         manifest.output,
     )
     assert (run.config.sha256, run.groups, run.selection) == ("9f" * 32, manifest.groups, manifest.selection)
+    assert run.outputs is not None
+    assert (run.outputs.doubtful, run.receipt.rows) == (487, manifest.receipt.rows)
 
 
 def test_a_manifest_of_the_first_version_without_later_keys_is_read(tmp_path: Path) -> None:
@@ -106,6 +114,8 @@ def test_a_place_that_refuses_is_an_output_error(manifest: Manifest, tmp_path: P
 def test_every_key_is_documented(manifest: Manifest) -> None:
     documented = set(re.findall(r"`([\w.]+)`", DOCUMENT.read_text("utf-8")))
     stored = manifest.to_json()
-    receipt = manifest.receipt.to_json()
+    receipt, outputs = manifest.receipt.to_json(), stored["outputs"]
+    assert isinstance(outputs, dict)
     assert stored.keys() <= documented
+    assert {f"outputs.{key}" for key in outputs} <= documented
     assert {f"receipt.{key}" for key in receipt} <= documented
