@@ -61,16 +61,16 @@ class Waiting:
         run_of = {n: run_id for run_id, n in submission.tied.items()}
         return cls(submission, still, run_of, cursor=submission.runs_cursor)
 
-    def unread(self) -> list[str]:
+    def unread(self) -> frozenset[str]:
         """Ids of the accepted runs without an outcome here, but for those the service does not know."""
         submission = self.submission
         done = {run_id for run_id, n in submission.tied.items() if n not in self.open}
-        ids = (submission.run_ids | submission.tied.keys()) - done
-        return sorted(run_id for run_id in ids if self.unknown[run_id] < LOST_AFTER)
+        lost = {run_id for run_id, times in self.unknown.items() if times >= LOST_AFTER}
+        return submission.run_ids.union(submission.tied) - done - lost
 
     def ended_unread(self, news: Followed | None) -> int:
         """How many runs have surely ended and were not read, by the ids told or by the group's own count."""
-        told = len(self.ended.intersection(self.unread()))
+        told = len(self.ended & self.unread()) if self.ended else 0
         if news is None or news.count_ended is None:
             return told
         return max(told, news.count_ended - (len(self.submission.states) - len(self.open)))
@@ -176,7 +176,7 @@ def _read(waiting: Waiting, news: Followed | None) -> Protocol[None]:
     unread = waiting.unread()
     certain = news is not None and (news.active is False or len(unread) <= BY_ID)
     fetched: list[ReadRun] = []
-    for run_id in unread if certain else sorted(waiting.ended.intersection(unread)):
+    for run_id in sorted(unread if certain else unread & waiting.ended):
         try:
             run: ReadRun = yield FetchRun(run_id)
         except ApiError as error:

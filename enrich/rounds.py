@@ -20,7 +20,7 @@ from enrich.due import OPEN_GROUPS, Comparison, Summary, dollars
 from enrich.effects import AwaitTurn, SpendingStopped, StopRequested
 from enrich.ledger import Ledger, OpenSubmission, Worklist
 from enrich.progress import Progress
-from enrich.submit import Batch, Protocol, Task, batch_size, resolve, submit, watch
+from enrich.submit import Batch, Protocol, batch_size, resolve, submit, watch
 from enrich.till import Till
 
 MOST_REFUSALS: Final = 12  # more than it takes to find one bad input among a thousand
@@ -105,14 +105,15 @@ def is_settled(summary: Summary, completed: Counter[str]) -> bool:
 
 def ask(batch: Batch, *, settle_s: float) -> Protocol[None]:
     """The life of a batch: permission, submission, results; in steps where budget, credit or the service want it."""
-    left = deque([batch.tasks])
+    left, batch.tasks = deque([batch.tasks]), ()  # what was sent is let go: results may take hours
     refusals = 0  # in a row: when nothing of a batch is valid, it is the question, and no search finds an input
     while left:
+        granted = yield AwaitTurn(len(left[0]), batch.question.usd_micro)
         tasks = left.popleft()
-        granted = yield AwaitTurn(len(tasks), batch.question.usd_micro)
         if granted < len(tasks):
             left.appendleft(tasks[granted:])
         sent = yield from submit(batch, tasks[:granted], settle_s=settle_s, give_up=refusals >= MOST_REFUSALS)
+        del tasks
         if isinstance(sent, list):
             refusals += len(sent) > 1
             left.extendleft(reversed(sent))
@@ -191,8 +192,7 @@ class Rounds:
     def _batches(self, worklist: Worklist, summary: Summary) -> Iterator[Batch]:
         for number, question in enumerate(summary.questions):
             for due in worklist.batches(number, batch_size(question.usd_micro)):
-                rows = tuple(Task(one.key, one.document, one.generation, one.previous) for one in due)
-                yield Batch(self._job_id, self._job, question, rows)
+                yield Batch(self._job_id, self._job, question, tuple(due))
 
     async def _in_turn(self, protocols: Iterable[Protocol[None]]) -> None:
         for protocol in protocols:

@@ -15,11 +15,12 @@ listing, within the settling time of being sent. Beyond it the excess is bounded
 """
 
 from collections.abc import Generator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Any, Final, TypeVar
 
 import msgspec
+from msgspec.structs import replace
 
 from enrich.api.errors import (
     ApiError,
@@ -55,7 +56,7 @@ from enrich.effects import (
     Sleep,
 )
 from enrich.keys import fieldset_key, run_metadata, task_key
-from enrich.ledger import Intent, OpenSubmission, RunState
+from enrich.ledger import Intent, OpenSubmission, RunState, Task
 
 SETTLE_S: Final = 900.0
 AGREEMENT_S: Final = 30.0  # two complete listings this far apart must agree, or a settling time if that is less
@@ -74,19 +75,6 @@ Protocol = Generator[Effect, Any, T]
 
 
 @dataclass(frozen=True, slots=True)
-class Task:
-    """One question: an input's key and its canonical JSON, asked for the n-th time.
-
-    `previous` is the interaction id of a weaker attempt whose context the service may build on.
-    """
-
-    input_key: bytes
-    document: bytes
-    generation: int = 0
-    previous: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Question:
     """What is asked of every input of a batch: fields and how, as the service wants it."""
 
@@ -97,7 +85,7 @@ class Question:
     settings: Mapping[str, Any] = field(default_factory=dict)  # beside the input of each run: source policy, location
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Batch:
     """Tasks that travel together, as one group."""
 
@@ -124,20 +112,19 @@ def submit(
     Raises StopRequested or SpendingStopped, and ApiError where the service refuses key or permission.
     """
     group_id = yield from _open_group(batch)
-    body = render_body(batch.question, tasks)
-    stamp = yield Now()
-    submission_id = yield RecordIntent(
-        Intent(
-            job_id=batch.job_id,
-            group_id=group_id,
-            processor=batch.question.processor,
-            field_ids=batch.question.field_ids,
-            usd_micro=batch.question.usd_micro,
-            body_hash=blake2b(body, digest_size=16).digest(),
-            stamp=stamp,
-            tasks=tuple((task.input_key, task.generation) for task in tasks),
-        )
+    keys = task_keys(batch.question, tasks)
+    body = render_body(batch.question, tasks, keys)
+    intent = Intent(
+        job_id=batch.job_id,
+        group_id=group_id,
+        processor=batch.question.processor,
+        field_ids=batch.question.field_ids,
+        usd_micro=batch.question.usd_micro,
+        body_hash=blake2b(body, digest_size=16).digest(),
+        stamp=(yield Now()),
+        tasks=tuple((task.input_key, task.generation) for task in tasks),
     )
+    submission_id: int = yield RecordIntent(intent)
     try:
         added = yield AddRuns(group_id, body)
     except ApiError as error:
@@ -148,8 +135,7 @@ def submit(
         if len(set(added.run_ids)) == len(added.run_ids) == len(tasks):
             yield RecordAccepted(submission_id, added.run_ids, added.runs_cursor)
             yield Settled(batch.question.usd_micro, why="accepted")
-            accepted: OpenSubmission = yield Reload(submission_id)
-            return accepted
+            return OpenSubmission.accepted(submission_id, intent, keys, added.run_ids, added.runs_cursor)
         detail = f"the answer names {len(set(added.run_ids))} runs, {len(tasks)} were sent"
     # Settling is measured from here and not from the intent: a process that was stopped between the two would
     # otherwise count the time in which it had not yet sent anything.
@@ -259,12 +245,16 @@ def is_complete(listing: Listing, known: int = 0) -> bool:
     return listing.before == listing.after == len({run.run_id for run in listing.runs}) >= known
 
 
-def render_body(question: Question, tasks: Sequence[Task]) -> bytes:
-    """The body of the POST that adds these tasks to a group."""
+def task_keys(question: Question, tasks: Sequence[Task]) -> list[str]:
+    """The keys of tasks, in their order."""
     fieldset = fieldset_key(question.field_ids)
+    return [task_key(task.input_key, fieldset, question.processor, task.generation) for task in tasks]
+
+
+def render_body(question: Question, tasks: Sequence[Task], keys: Sequence[str]) -> bytes:
+    """The body of the POST that adds these tasks, by their keys, to a group."""
     inputs = []
-    for task in tasks:
-        key = task_key(task.input_key, fieldset, question.processor, task.generation)
+    for task, key in zip(tasks, keys, strict=True):
         run_input: dict[str, Any] = {
             "processor": question.processor,
             "input": msgspec.Raw(task.document),

@@ -12,7 +12,9 @@ Work is linear in the bytes, whatever their split, and done by `bytes` methods: 
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import Final
+
+import msgspec
 
 __all__ = ["MAX_EVENT_BYTES", "EventTooLargeError", "SseDecoder", "SseEvent"]
 
@@ -21,7 +23,7 @@ MAX_EVENT_BYTES: Final = 64 * 1024 * 1024
 _BOM: Final = b"\xef\xbb\xbf"
 
 
-class SseEvent(NamedTuple):
+class SseEvent(msgspec.Struct, frozen=True, gc=False):
     """One event. `id` is the last one the stream has set, on this event or before it; '' if none yet."""
 
     event: str

@@ -39,7 +39,7 @@ NULL: Final = Raw(b"null")
 MetadataValue: TypeAlias = str | int | float | bool | None
 
 
-class ErrorBody(Struct, frozen=True):
+class ErrorBody(Struct, frozen=True, gc=False):
     """The service's own account of an error. `detail` is raw JSON."""
 
     message: str | None = None
@@ -47,7 +47,7 @@ class ErrorBody(Struct, frozen=True):
     detail: Raw = NULL
 
 
-class RunState(Struct, frozen=True):
+class RunState(Struct, frozen=True, gc=False):
     """One run as the service sees it. `warnings` is raw JSON."""
 
     run_id: str
@@ -63,14 +63,14 @@ class RunState(Struct, frozen=True):
     warnings: Raw = NULL
 
 
-class RunResult(Struct, frozen=True):
+class RunResult(Struct, frozen=True, gc=False):
     """A completed run with its output, raw JSON."""
 
     run: RunState
     output: Raw = NULL
 
 
-class GroupStatus(Struct, frozen=True):
+class GroupStatus(Struct, frozen=True, gc=False):
     """How many runs a group has, and how many in each status."""
 
     num_task_runs: int
@@ -80,7 +80,7 @@ class GroupStatus(Struct, frozen=True):
     modified_at: str | None = None
 
 
-class Group(Struct, frozen=True):
+class Group(Struct, frozen=True, gc=False):
     """A task group."""
 
     taskgroup_id: str
@@ -89,7 +89,7 @@ class Group(Struct, frozen=True):
     created_at: str | None = None
 
 
-class AddedRuns(Struct, frozen=True):
+class AddedRuns(Struct, frozen=True, gc=False):
     """The answer to adding runs. Which id belongs to which input is told by metadata, never by position."""
 
     run_ids: list[str]
@@ -98,7 +98,7 @@ class AddedRuns(Struct, frozen=True):
     status: GroupStatus | None = None
 
 
-class RunEvent(Struct, frozen=True, tag_field="type", tag="task_run.state"):
+class RunEvent(Struct, frozen=True, gc=False, tag_field="type", tag="task_run.state"):
     """A run's state in a stream. `event_id` is what to resume after; `output` and `input` are raw JSON.
 
     `data` is the whole event as it came, key redacted.
@@ -111,14 +111,14 @@ class RunEvent(Struct, frozen=True, tag_field="type", tag="task_run.state"):
     data: bytes = msgspec.field(default=b"", name="(data)")  # set by decode_event, not by the JSON
 
 
-class GroupStatusEvent(Struct, frozen=True, tag_field="type", tag="task_group_status"):
+class GroupStatusEvent(Struct, frozen=True, gc=False, tag_field="type", tag="task_group_status"):
     """A change of a group's counts."""
 
     status: GroupStatus
     event_id: str | None = None
 
 
-class ErrorEvent(Struct, frozen=True, tag_field="type", tag="error"):
+class ErrorEvent(Struct, frozen=True, gc=False, tag_field="type", tag="error"):
     """An error reported inside a stream; the stream may go on after it."""
 
     error: ErrorBody
@@ -133,7 +133,7 @@ class UnreadableError(ValueError):
     """Bytes that aren't the JSON that was expected of them."""
 
 
-class _Kind(Struct, frozen=True):
+class _Kind(Struct, frozen=True, gc=False):
     type: str
 
 

@@ -135,12 +135,12 @@ def _as_json(job: "Job", summary: "Summary", advice: "list[Fault]", requests: li
 
 def _requests(summary: "Summary", worklist: "Worklist", number: int) -> Iterator[bytes]:
     """The bodies that would bring the first runs to the service."""
-    from enrich.submit import Task, batch_size, render_body
+    from enrich.submit import batch_size, render_body, task_keys
 
     for i, question in enumerate(summary.questions):
         for batch in worklist.batches(i, batch_size(question.usd_micro)):
             if number <= 0:
                 return
-            tasks = [Task(due.key, due.document, due.generation, due.previous) for due in batch[:number]]
-            yield render_body(question, tasks)
+            tasks = batch[:number]
+            yield render_body(question, tasks, task_keys(question, tasks))
             number -= len(tasks)

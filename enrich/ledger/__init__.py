@@ -24,11 +24,10 @@ from enrich.ledger.store import (
     RunState,
     ServiceKind,
 )
-from enrich.ledger.worklist import Due, Wanted, Worklist
+from enrich.ledger.worklist import Task, Wanted, Worklist
 
 __all__ = [
     "Distinct",
-    "Due",
     "ExtraRun",
     "Held",
     "InstanceLock",
@@ -44,6 +43,7 @@ __all__ = [
     "Ruled",
     "RunState",
     "ServiceKind",
+    "Task",
     "Unresolved",
     "Wanted",
     "Worklist",

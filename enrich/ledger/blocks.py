@@ -12,8 +12,8 @@ from typing import Final
 
 import pyarrow as pa
 
-BLOCK_BYTES: Final = 64 * 1024
-_ZSTD_LEVEL: Final = 3
+BLOCK_BYTES: Final = 128 * 1024
+_ZSTD_LEVEL: Final = 1
 
 
 class CorruptBlockError(ValueError):

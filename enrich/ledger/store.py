@@ -96,6 +96,32 @@ class OpenSubmission:
     tied: dict[str, int] = field(default_factory=dict)  # run id -> n
     states: list[RunState] = field(default_factory=list)  # by n
 
+    @classmethod
+    def accepted(
+        cls,
+        submission_id: int,
+        intent: Intent,
+        task_keys: Iterable[str],
+        run_ids: Iterable[str],
+        runs_cursor: str | None,
+    ) -> "OpenSubmission":
+        """What the ledger has once it was told of an intent and that the service made all of its runs."""
+        return cls(
+            submission_id,
+            intent.group_id,
+            "open",
+            watched=False,
+            processor=intent.processor,
+            field_ids=tuple(sorted(intent.field_ids)),
+            usd_micro=intent.usd_micro,
+            since=intent.stamp,
+            runs_cursor=runs_cursor,
+            run_ids=frozenset(run_ids),
+            tasks={key: n for n, key in enumerate(task_keys)},
+            inputs={key: n for n, (key, _) in enumerate(intent.tasks)},
+            states=[RunState.ACCEPTED] * len(intent.tasks),
+        )
+
 
 class Held(msgspec.Struct, frozen=True, gc=False):
     """One run the ledger holds for an input."""

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Final, Self
 
+import msgspec
+
 _MASK_BITS: Final = 50  # fields in one of the two integers of a mask: SQLite's have 63 bits
 CHUNK: Final = 2000
 
@@ -24,14 +26,16 @@ class Wanted:
     mask: int
 
 
-@dataclass(frozen=True, slots=True)
-class Due:
-    """A run that is due, ready to be sent."""
+class Task(msgspec.Struct, frozen=True, gc=False):
+    """One question that is due: an input's key and its canonical JSON, asked for the n-th time.
 
-    key: bytes
+    `previous` is the interaction id of a weaker attempt whose context the service may build on.
+    """
+
+    input_key: bytes
     document: bytes
-    generation: int
-    previous: str | None
+    generation: int = 0
+    previous: str | None = None
 
 
 class Worklist:
@@ -110,7 +114,7 @@ class Worklist:
         """Runs that are due, by question."""
         return dict(self._db.execute("SELECT question, count(*) FROM due GROUP BY question"))
 
-    def batches(self, question: int, size: int) -> Iterator[list[Due]]:
+    def batches(self, question: int, size: int) -> Iterator[list[Task]]:
         """The runs due for a question, `size` at a time, in the order of the table."""
         last = 0
         while True:
@@ -121,5 +125,5 @@ class Worklist:
             ).fetchall()
             if not rows:
                 return
-            yield [Due(key, document, generation, previous) for _, key, document, generation, previous in rows]
             last = rows[-1][0]
+            yield [Task(key, document, generation, previous) for _, key, document, generation, previous in rows]

@@ -10,11 +10,11 @@ from typing import Any, Final
 from enrich.answers import NO_CITATIONS, Answer
 from enrich.config import Refresh
 from enrich.keys import input_key
-from enrich.ledger import Held
+from enrich.ledger import Held, Task
 from enrich.planning import Rules, Rung, ask_for
 from enrich.rounds import Plan, course
 from enrich.spec import Field
-from enrich.submit import Batch, Question, Task, batch_size
+from enrich.submit import Batch, Question, batch_size
 from enrich.till import Till
 
 from .checks import Checks, Violation, check_story
