@@ -75,7 +75,7 @@ def ceiling(folder: Path, rows: int) -> Iterator[Figure]:
 
 
 def road(folder: Path, suffix: str, rows: int, duplicates: float, cli: Path | None) -> Iterator[Figure]:
-    """The whole road on one table: first run, nothing due, everything in doubt; the official CLI on the same."""
+    """The whole road on one table: first run, nothing due, all written anew, all in doubt; the official CLI on it."""
     table = _table(folder, suffix, rows, duplicates)
     config = write_config(folder / "bench.yaml")
     doubting = write_config(folder / "doubting.yaml", accept="0.95")
@@ -93,8 +93,13 @@ def road(folder: Path, suffix: str, rows: int, duplicates: float, cli: Path | No
         yield Figure("look-up", "enrich", *of, json.loads(_child(folder, "benchmarks.lookup", str(ledger)).out))
         again, told = _enrich(folder, stub, config, table, output, ledger)
         assert stub.counts() == counts, "nothing was due, and yet it asked"
+        assert not told["outputs_written"], "nothing had changed, and yet it wrote"
         yield Figure("rerun, nothing due", "enrich", *of, _basic(again, rows))
-        yield from _phases(told, of, rows, ("plan", "write"), " (rerun)")
+        yield from _phases(told, of, rows, ("plan",), " (rerun)")
+        anew, told = _enrich(folder, stub, config, table, output, ledger, "--rewrite")
+        assert told["outputs_written"], told
+        yield Figure("rerun, outputs written anew", "enrich", *of, _basic(anew, rows))
+        yield from _phases(told, of, rows, ("write",), " (rerun)")
         doubted, told = _enrich(folder, stub, doubting, table, output, ledger)
         assert told["doubtful"] > rows * (1 - duplicates), told
         assert told["runs_paid"] == 0, told
@@ -120,7 +125,7 @@ def _table(folder: Path, suffix: str, rows: int, duplicates: float) -> Path:
 
 
 def _enrich(
-    folder: Path, stub: Stub, config: Path, table: Path, output: Path, ledger: Path
+    folder: Path, stub: Stub, config: Path, table: Path, output: Path, ledger: Path, *options: str
 ) -> tuple[Measured, dict[str, Any]]:
     environ = {
         "PARALLEL_API_KEY": "sk-bench-4fQz7WkX2mV9tJ0cYbRrD8uHnE3sLpGa",
@@ -128,7 +133,7 @@ def _enrich(
         "ENRICH_REQUESTS_PER_MINUTE": "1000000",
     }
     paths = map(str, (config, table, output, ledger))
-    done = _child(folder, "benchmarks.child", "run", *paths, environ=environ)
+    done = _child(folder, "benchmarks.child", "run", *paths, *options, environ=environ)
     told = json.loads(done.out)
     assert told["exit_code"] == 0, told
     return done, told

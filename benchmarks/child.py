@@ -1,6 +1,6 @@
 """One measured run of `enrich` in a process of its own; prints what it knows of itself as JSON.
 
-    python -m benchmarks.child run CONFIG TABLE OUTPUT LEDGER
+    python -m benchmarks.child run CONFIG TABLE OUTPUT LEDGER [--rewrite]
     python -m benchmarks.child plan CONFIG TABLE LEDGER
 
 The steps of the pipeline are wrapped from outside, to tell where time and memory go.
@@ -56,19 +56,20 @@ def _timed_async(name: str, step: Callable[..., Any]) -> Callable[..., Any]:
     return call
 
 
-def run(config: str, table: str, output: str, ledger: str) -> dict[str, Any]:
+def run(config: str, table: str, output: str, ledger: str, *options: str) -> dict[str, Any]:
     """Enrich a table, phase by phase."""
     pipeline.prepare = _timed("open", pipeline.prepare)  # type: ignore[attr-defined]
     pipeline.compare = _timed("plan", pipeline.compare)  # type: ignore[assignment]
     pipeline.ask = _timed_async("ask", pipeline.ask)  # type: ignore[attr-defined]
     pipeline.write_outputs = _timed("write", pipeline.write_outputs)  # type: ignore[assignment]
-    report = enrich.run(config, table, output=output, ledger=ledger)
+    report = enrich.run(config, table, output=output, ledger=ledger, rewrite="--rewrite" in options)
     outcome = report.outcome
     return {
         "rows": report.receipt.rows_in,
         "exit_code": int(report.exit_code),
         "runs_paid": report.receipt.runs_paid,
         "doubtful": report.doubtful,
+        "outputs_written": report.outputs_written,
         "answers": dict(report.receipt.answers),
         "bytes_read": outcome.bytes_read,
         "result_bytes": outcome.result_bytes,
