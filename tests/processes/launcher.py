@@ -132,9 +132,9 @@ def _kill_at_commit(number: int, when: str, log: str) -> None:
     transaction = store.Ledger.transaction
 
     @contextmanager
-    def mortal(self: store.Ledger) -> Iterator[None]:
+    def mortal(self: store.Ledger, **options: bool) -> Iterator[None]:
         nonlocal commits
-        with transaction(self):
+        with transaction(self, **options):
             inside.clear()
             yield
             commits += bool(inside)  # a question to the ledger commits nothing
