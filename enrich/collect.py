@@ -214,6 +214,7 @@ def _read_stream(waiting: Waiting, cursor: str | None) -> Protocol[None]:
             yield from _keep(waiting, chunk.runs, cursor)
             progress = progress or len(waiting.open) < left
             reader = chunk.reader
+            del chunk  # megabytes, while the next ones come
             if reader is None:
                 break
 

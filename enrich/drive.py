@@ -55,6 +55,7 @@ from enrich.till import Stop, Till
 
 CHUNK_BYTES: Final = 4 * 1024 * 1024  # of results held in memory by one reader before they go to the ledger
 READERS: Final = 3  # groups read at once; bounds memory
+SENDERS: Final = 16  # submissions on their way at once, each with its body; bounds memory
 POST_DEADLINE_S: Final = 60.0
 
 _UNDER_WAY: Final = frozenset({"queued", "running", "cancelling"})
@@ -85,6 +86,7 @@ class Driver:
         self._held_up = 0
         self._readers: dict[int, _RunsReader] = {}
         self._reading = anyio.Semaphore(READERS)
+        self._sending = anyio.Semaphore(SENDERS)  # from the making of a group to the answer to its POST
 
     @property
     def ended(self) -> int:
@@ -128,8 +130,7 @@ class Driver:
             case CreateGroup(metadata):
                 return await self._create_group(dict(metadata))
             case AddRuns(group_id, body):
-                added = await self.client.add_runs(group_id, body, timeout_s=POST_DEADLINE_S, turn_taken=True)
-                return Added(tuple(added.run_ids), added.run_cursor)
+                return await self._add_runs(group_id, body)
             case ListGroup(group_id):
                 return await self._list(group_id)
             case FollowEvents():
@@ -232,11 +233,23 @@ class Driver:
     # ------------------------------------------------------------------ the service
 
     async def _create_group(self, metadata: dict[str, str]) -> str:
-        group = await self.client.create_group(metadata)
-        kind: ServiceKind = "sandbox" if self.client.server_is_sandbox else "service"
-        await self.recorder.record(RecordService(kind))  # before anything that costs: the two are never mixed
+        await self._sending.acquire()
+        try:
+            group = await self.client.create_group(metadata)
+            kind: ServiceKind = "sandbox" if self.client.server_is_sandbox else "service"
+            await self.recorder.record(RecordService(kind))  # before anything that costs: the two are never mixed
+        except BaseException:
+            self._sending.release()
+            raise
         self.groups.append(group.taskgroup_id)
         return group.taskgroup_id
+
+    async def _add_runs(self, group_id: str, body: bytes) -> Added:
+        try:
+            added = await self.client.add_runs(group_id, body, timeout_s=POST_DEADLINE_S, turn_taken=True)
+        finally:
+            self._sending.release()
+        return Added(tuple(added.run_ids), added.run_cursor)
 
     async def _list(self, group_id: str) -> Listing:
         found = await list_group(self.client, group_id)

@@ -23,7 +23,7 @@ class CorruptBlockError(ValueError):
 def pack(results: list[bytes]) -> tuple[int, int, bytes]:
     """Compress results into a block: (size before compression, checksum, compressed bytes)."""
     head = struct.pack(f"<I{len(results)}I", len(results), *map(len, results))
-    plain = head + b"".join(results)
+    plain = b"".join((head, *results))
     packed: bytes = _codec().compress(plain, asbytes=True)
     return len(plain), _crc(len(plain), packed), packed
 

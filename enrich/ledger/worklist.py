@@ -14,6 +14,8 @@ import msgspec
 
 _MASK_BITS: Final = 50  # fields in one of the two integers of a mask: SQLite's have 63 bits
 CHUNK: Final = 2000
+_CACHE_KB: Final = 16_000  # for keys in the order of their hashes
+_READING_CACHE_KB: Final = 1_000  # for one pass in the order of the table
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +47,7 @@ class Worklist:
         self._db = sqlite3.connect("", isolation_level=None, check_same_thread=False)
         self._db.execute("PRAGMA journal_mode = OFF")
         self._db.execute("PRAGMA synchronous = OFF")
-        self._db.execute("PRAGMA cache_size = -16000")
+        self._db.execute(f"PRAGMA cache_size = -{_CACHE_KB}")
         self._db.executescript(
             "CREATE TABLE wanted (seq INTEGER PRIMARY KEY, key BLOB NOT NULL UNIQUE, document BLOB NOT NULL,"
             " low INTEGER NOT NULL, high INTEGER NOT NULL);"
@@ -100,6 +102,7 @@ class Worklist:
 
     def clear_due(self) -> None:
         """Forget what is due: a new comparison begins."""
+        self._db.execute(f"PRAGMA cache_size = -{_CACHE_KB}")
         self._db.execute("DELETE FROM due")
 
     def add_due(self, rows: Sequence[tuple[int, int, int, str | None]]) -> None:
@@ -116,6 +119,7 @@ class Worklist:
 
     def batches(self, question: int, size: int) -> Iterator[list[Task]]:
         """The runs due for a question, `size` at a time, in the order of the table."""
+        self._db.execute(f"PRAGMA cache_size = -{_READING_CACHE_KB}")
         last = 0
         while True:
             rows = self._db.execute(
