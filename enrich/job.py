@@ -11,7 +11,7 @@ from enrich.api.processors import PROCESSORS
 from enrich.config import Config, check_columns, load
 from enrich.dataset import Table, check_output_path, default_output, open_table
 from enrich.errors import ConfigError, EnrichError, ExitCode, UsageError
-from enrich.ledger import Worklist
+from enrich.ledger import Worklist, check_place
 from enrich.outputs import Files, make_joiner
 from enrich.phrases import did_you_mean
 from enrich.selection import Chosen, Rows
@@ -95,9 +95,11 @@ def prepare(config_path: Path, table_path: Path, options: Options) -> Job:
     started_at = datetime.now(UTC)
     _check_options(options)
     config = load(config_path, options.environ)
-    table = open_table(
-        table_path, encoding=config.csv.encoding, delimiter=config.csv.delimiter, quote=config.csv.quote
-    )
+    ledger = _ledger_place(config, options)
+    refuse_as_ledger(ledger, table_path, "the table")
+    refuse_as_ledger(ledger, config_path, "the config")
+    check_place(ledger)
+    table = open_table(table_path, encoding=config.csv.encoding, delimiter=config.csv.delimiter, quote=config.csv.quote)
     faults = check_columns(config, table.columns)
     if faults:
         raise ConfigError(str(config_path), faults)
@@ -107,21 +109,39 @@ def prepare(config_path: Path, table_path: Path, options: Options) -> Job:
     for path in (files.table, files.review, files.report, files.manifest):
         if path.exists() and path.samefile(config_path):
             raise UsageError(f"{path}: would be overwritten, and is the config; give another output with -o")
+        refuse_as_ledger(ledger, path, "an output of the command")
     check_output_path(files.table, table)
     make_joiner(config, table, files)
     rows = Rows(config, table, Chosen(options.where, options.limit, options.sample))
-    return Job(config, table, rows, files, options, ledger_path(config, options), started_at)
+    return Job(config, table, rows, files, options, ledger, started_at)
 
 
 def ledger_path(config: Config | None, options: Options) -> Path:
     """Where the ledger is: --ledger, `ledger:` in the config, or `.enrich/` in the config's folder (or in this one).
 
-    The sandbox has one of its own beside it.
+    The sandbox has one of its own beside it. Raises LedgerError where something stands that is no ledger.
     """
+    path = _ledger_place(config, options)
+    check_place(path)
+    return path
+
+
+def refuse_as_ledger(ledger: Path, path: Path, what: str) -> None:
+    """Raise UsageError where the ledger is another file of the command, by whatever name or link."""
+    if ledger.resolve() == path.resolve() or (ledger.exists() and path.exists() and ledger.samefile(path)):
+        raise UsageError(
+            f"{ledger}: is {what}, and can't be the ledger too; name another file with --ledger, or `ledger:` in the"
+            " config"
+        )
+
+
+def _ledger_place(config: Config | None, options: Options) -> Path:
     path = options.ledger or (None if config is None else config.ledger)
     if path is None:
         folder = Path() if config is None else config.path.resolve().parent
         return folder / (SANDBOX_LEDGER if options.sandbox else LEDGER)
+    if path.is_dir():
+        raise UsageError(f"{path}: this is a folder; name a file with --ledger, or `ledger:` in the config")
     return path.with_name(f"{path.stem}.sandbox{path.suffix}") if options.sandbox else path
 
 

@@ -7,7 +7,7 @@ is collected by the next `enrich run`.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
@@ -30,9 +30,9 @@ from enrich.ledger import (
     Ledger,
     LiveRun,
     OpenSubmission,
-    Ruled,
     RunState,
     ServiceKind,
+    check_place,
     groups_file,
     known_groups,
     ledger_refusals,
@@ -120,6 +120,7 @@ async def recover(request: Request, *, progress: Progress | None = None) -> Reco
 
     A ledger that can't be trusted is refused, unless `replace` allows to set it aside.
     """
+    await run_sync(check_place, request.ledger)
     groups = list(dict.fromkeys(request.groups)) or list(await run_sync(known_groups, request.ledger))
     if not groups:
         raise UsageError(
@@ -127,26 +128,50 @@ async def recover(request: Request, *, progress: Progress | None = None) -> Reco
             "The service's console lists them too"
         )
     recovery = Recovery(request.ledger)
+    shown = progress or QuietProgress()
     Ledger.make_folder(request.ledger)
-    with ledger_refusals(request.ledger), InstanceLock(request.ledger), ungrouped():
-        decisions: list[Ruled] = []
-        if request.replace:
-            decisions = await run_sync(salvaged_decisions, request.ledger)
-            recovery.aside = await run_sync(set_aside, request.ledger)
-        with closing(await run_sync(_open, request.ledger)) as ledger:
-            with ledger.transaction():
-                ledger.record_decisions(decisions)
-            recovery.decisions = len(decisions)
-            async with (
-                open_service(
-                    request.environ, ledger=request.ledger, sandbox=request.sandbox, facts=request.facts
-                ) as client,
-                open_recorder(ledger) as recorder,
-            ):
-                work = _Work(Driver(client, recorder, Till()), recovery, progress or QuietProgress())
-                await work.recover_all(groups)
+    with ledger_refusals(request.ledger), InstanceLock(request.ledger), ungrouped(), ExitStack() as held:
+        ledger = None if request.replace else held.enter_context(closing(await run_sync(_open, request.ledger)))
+        async with open_service(
+            request.environ, ledger=request.ledger, sandbox=request.sandbox, facts=request.facts
+        ) as client:
+            ordered = await _oldest_first(client, groups, recovery, shown)
+            if not ordered:
+                return recovery
+            if ledger is None:  # now that the service answers, and knows what to rebuild from
+                ledger = held.enter_context(closing(await run_sync(_replace, request.ledger, recovery)))
+            async with open_recorder(ledger) as recorder:
+                work = _Work(Driver(client, recorder, Till()), recovery, shown)
+                await work.recover_all(ordered)
             await run_sync(_relist, request.ledger, ledger, work.done)
     return recovery
+
+
+async def _oldest_first(client: Client, groups: Sequence[str], recovery: Recovery, progress: Progress) -> list[str]:
+    """The groups in the order in which they were made: of two runs of one task, the first one counts."""
+    made: dict[str, str] = {}
+    runs = 0
+    for group_id in groups:
+        try:
+            group = await client.group(group_id)
+        except NotFoundError:
+            recovery.unknown_groups.append(group_id)
+        else:
+            made[group_id] = group.created_at or ""
+            runs += group.status.num_task_runs
+    progress.start(runs)
+    return sorted(made, key=lambda group_id: made[group_id])
+
+
+def _replace(path: Path, recovery: Recovery) -> Ledger:
+    """A new ledger in the place of the one there is, with what people decided."""
+    decisions = salvaged_decisions(path)
+    recovery.aside = set_aside(path)
+    ledger = _open(path)
+    with ledger.transaction():
+        ledger.record_decisions(decisions)
+    recovery.decisions = len(decisions)
+    return ledger
 
 
 def _open(path: Path) -> Ledger:
@@ -179,13 +204,10 @@ class _Work:
 
     async def recover_all(self, groups: Sequence[str]) -> None:
         client = self._driver.client
-        ordered = await self._oldest_first(client, groups)
-        if not ordered:
-            return
         kind: ServiceKind = "sandbox" if client.server_is_sandbox else "service"
         job_id = await self._driver.recorder.record(_Begin(kind))
         async with anyio.create_task_group() as tasks:
-            for group_id in ordered:
+            for group_id in groups:
                 try:
                     listing = await list_whole_group(client, group_id)
                 except IncompleteListingError as error:
@@ -201,21 +223,6 @@ class _Work:
         self._recovery.usd = dollars(self._driver.paid_micro)
         self._recovery.double_charges = await self._driver.recorder.record(_End(job_id))
         self._progress.close()
-
-    async def _oldest_first(self, client: Client, groups: Sequence[str]) -> list[str]:
-        """The groups in the order in which they were made: of two runs of one task, the first one counts."""
-        made: dict[str, str] = {}
-        runs = 0
-        for group_id in groups:
-            try:
-                group = await client.group(group_id)
-            except NotFoundError:
-                self._recovery.unknown_groups.append(group_id)
-            else:
-                made[group_id] = group.created_at or ""
-                runs += group.status.num_task_runs
-        self._progress.start(runs)
-        return sorted(made, key=lambda group_id: made[group_id])
 
     def _count(self, listing: GroupListing, own: Sequence[OwnRun], entered: Entered) -> None:
         recovery = self._recovery

@@ -33,6 +33,7 @@ def check(
 
     console = console_of(context)
     loaded = load(config)
+    _check_ledger(loaded)
     for fault in warnings(loaded):
         console.warn(fault.render(str(config)))
     fits = ""
@@ -41,6 +42,17 @@ def check(
         fits = f"; {table} fits it, {counted(opened.height, 'row')}"
     answers, ladder = counted(len(loaded.fields), "answer"), ", then ".join(loaded.processor)
     console.show(f"{config} is sound: {answers} from {ladder}{fits}\n")
+
+
+def _check_ledger(config: "Config") -> None:
+    """Raise ConfigError where something stands in the ledger's place that is none, which a run would refuse."""
+    from enrich.errors import Fault, LedgerError, UsageError
+    from enrich.job import Options, ledger_path
+
+    try:
+        ledger_path(config, Options())
+    except (LedgerError, UsageError) as error:
+        raise ConfigError(str(config.path), [config.placed(Fault(str(error), path="ledger"))]) from None
 
 
 def _open_fitting(config: "Config", path: Path) -> "Table":

@@ -7,6 +7,7 @@ a second instance out, `Worklist` is the scratch table of a plan.
 from enrich.ledger.groups import check_groups, groups_file, read_groups, replace_groups
 from enrich.ledger.lock import InstanceLock
 from enrich.ledger.overview import JobLine, Overview, Unresolved, read_overview
+from enrich.ledger.place import check_place, place_problem
 from enrich.ledger.recorder import Recorder, open_recorder
 from enrich.ledger.refusals import damaged, ledger_refusals
 from enrich.ledger.salvage import known_groups, salvaged_decisions, set_aside
@@ -48,11 +49,13 @@ __all__ = [
     "Wanted",
     "Worklist",
     "check_groups",
+    "check_place",
     "damaged",
     "groups_file",
     "known_groups",
     "ledger_refusals",
     "open_recorder",
+    "place_problem",
     "read_groups",
     "read_overview",
     "replace_groups",

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from enrich.errors import LedgerError
+from enrich.ledger.place import check_place
 
 _REASONS: Final = {
     "SQLITE_FULL": "the disk is full (the ledger's, or that of temporary files)",
@@ -29,6 +30,7 @@ def ledger_refusals(path: Path) -> Iterator[None]:
     except (sqlite3.OperationalError, sqlite3.DatabaseError) as error:
         name = getattr(error, "sqlite_errorname", "")
         if name.startswith(_DAMAGE) or str(error).startswith(_NO_TEXT):
+            check_place(path)
             raise damaged(path, str(error)) from None
         reason = next((words for code, words in _REASONS.items() if name.startswith(code)), None)
         if reason is None:

@@ -87,3 +87,22 @@ def test_what_is_missing_is_said(desk: Desk, capsys: pytest.CaptureFixture[str])
     )
     assert main(["recover", "test.yaml", "--group", "tgrp_0"]) == 2
     assert "unknown     tgrp_0: the service does not know it, or not for this API key\n" in capsys.readouterr().out
+
+
+def test_a_table_is_never_set_aside(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
+    manifest, table = str(desk.run().manifest), desk.table.read_bytes()
+
+    assert main(["recover", "--manifest", manifest, "--ledger", "table.csv", "--replace"]) == 2
+    assert "table.csv: this file is no ledger, and is left as it is" in capsys.readouterr().err
+    assert main(["recover", "test.yaml", "--group", "tgrp_0", "--ledger", "table.csv", "--replace"]) == 2
+    assert "table.csv: this file is no ledger, and is left as it is" in capsys.readouterr().err
+    assert desk.table.read_bytes() == table
+    assert not (desk.folder / "table.csv.lock").exists()
+
+
+def test_check_finds_a_ledger_that_is_none(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
+    desk.config.write_text(desk.config.read_text() + "ledger: table.csv\n")
+
+    assert main(["check", "test.yaml"]) == 2
+    assert "test.yaml:10: ledger: " in capsys.readouterr().err
+    assert main(["check", "test.yaml", "table.csv"]) == 2

@@ -11,8 +11,9 @@ import anyio
 import pytest
 from recovery_desk import Desk
 
-from enrich.api.errors import UnauthorizedError
-from enrich.errors import ExitCode, LedgerBusyError, LedgerError, UsageError
+import enrich
+from enrich.api.errors import BaseUrlError, UnauthorizedError
+from enrich.errors import ExitCode, LedgerBusyError, LedgerError, MissingKeyError, UsageError
 from enrich.keys import fieldset_key, input_key, run_metadata, task_key
 from enrich.ledger import InstanceLock, Ledger, Ruled
 from enrich.ledger.groups import groups_file, read_groups
@@ -375,3 +376,94 @@ def test_results_of_the_sandbox_are_not_mixed_with_real_ones(desk) -> None:
 
     with pytest.raises(LedgerError, match="never mixed"):
         rebuild(desk, groups=[group])
+
+
+# ---------------------------------------------------------------------- what is set aside
+
+
+def test_a_ledger_stays_where_it_is_until_the_service_answers(desk: Desk) -> None:
+    report = desk.run()
+    zero(desk.ledger)
+    damaged = desk.ledger.read_bytes()
+    key, address = desk.service.environ["PARALLEL_API_KEY"], desk.service.base_url
+
+    for environ, groups, error in (
+        ({}, (), MissingKeyError),
+        ({"PARALLEL_API_KEY": key, "PARALLEL_BASE_URL": "nowhere"}, (), BaseUrlError),
+        ({"PARALLEL_API_KEY": key, "PARALLEL_BASE_URL": address}, ("tgrp_0",), None),
+    ):
+        request = Request(ledger=desk.ledger, environ=environ, groups=groups, replace=True)
+        if error is None:
+            assert anyio.run(recover, request).exit_code is ExitCode.USAGE
+        else:
+            with pytest.raises(error):
+                anyio.run(recover, request)
+        assert desk.ledger.read_bytes() == damaged
+        assert not list(desk.ledger.parent.glob("*.damaged-*"))
+
+    assert rebuild(desk, replace=True).completed == report.receipt.runs_paid
+
+
+def somebody_elses_database(path: Path) -> None:
+    with sqlite3.connect(path) as database:
+        database.execute("CREATE TABLE friend (name)")
+    database.close()
+
+
+@pytest.mark.parametrize(
+    ("make", "problem"),
+    [
+        pytest.param(lambda path: path.write_text("name\nAcme\n"), "this file is no ledger", id="a table"),
+        pytest.param(somebody_elses_database, "this file is no ledger", id="another program's database"),
+        pytest.param(Path.mkdir, "this is a folder", id="a folder"),
+        pytest.param(os.mkfifo, "this is no regular file", id="a named pipe"),
+    ],
+)
+def test_what_never_was_a_ledger_is_not_touched(desk: Desk, make: Callable[[Path], Any], problem: str) -> None:
+    path = desk.folder / "friends.csv"
+    make(path)
+    before = sorted(desk.folder.iterdir())
+
+    for act in (
+        lambda: rebuild(desk, ledger=path, replace=True, groups=["tgrp_0"]),
+        lambda: desk.run(ledger=path),
+        lambda: enrich.plan(desk.config, desk.table, ledger=path),
+    ):
+        with pytest.raises((LedgerError, UsageError), match=problem):
+            act()
+
+    assert sorted(desk.folder.iterdir()) == before
+
+
+@pytest.mark.parametrize(
+    "ruin",
+    [
+        pytest.param(lambda path: path.write_bytes(b""), id="emptied"),
+        pytest.param(lambda path: path.write_bytes(bytes(2_000_000)), id="zeroed"),
+        pytest.param(lambda path: path.write_bytes(b"what is this?"), id="overwritten"),
+    ],
+)
+def test_what_once_was_a_ledger_is_set_aside(desk: Desk, ruin: Callable[[Path], Any]) -> None:
+    desk.run()
+    ruin(desk.ledger)
+
+    found = rebuild(desk, replace=True)
+
+    assert found.completed == 12
+    assert found.aside is not None
+
+
+@pytest.mark.parametrize(
+    ("ledger", "output"),
+    [
+        pytest.param("table.csv", None, id="the table"),
+        pytest.param("test.yaml", None, id="the config"),
+        pytest.param("out.csv", "out.csv", id="the output"),
+        pytest.param("out.review.csv", "out.csv", id="the review file"),
+    ],
+)
+def test_a_ledger_is_no_other_file_of_the_command(desk: Desk, ledger: str, output: str | None) -> None:
+    chosen = None if output is None else desk.folder / output
+    with pytest.raises(UsageError, match="can't be the ledger too"):
+        desk.run(ledger=desk.folder / ledger, output=chosen)
+    assert not list(desk.folder.glob("*.lock"))
