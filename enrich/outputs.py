@@ -18,6 +18,7 @@ from enrich.config import Config
 from enrich.dataset import Layout, Table, TableWriter
 from enrich.dataset.encoding import output_format
 from enrich.due import Results, too_long_text
+from enrich.errors import OutputError
 from enrich.files import write_whole
 from enrich.join import Doubt, Joined, Joiner, Tally
 from enrich.ledger import Ledger
@@ -40,7 +41,12 @@ class Files:
 
     @classmethod
     def beside(cls, output: Path) -> "Files":
-        """`companies.enriched.csv` has `companies.review.csv`, `companies.report.html`, `companies.run.json`."""
+        """`companies.enriched.csv` has `companies.review.csv`, `companies.report.html`, `companies.run.json`.
+
+        Raises OutputError for a path without a name: `.` or `/`.
+        """
+        if not output.name:
+            raise OutputError(f"{output}: is a folder; give the name of a file")
         stem = output.name
         for suffix in (".gz", ".zst", ".csv", ".tsv", ".ndjson", ".jsonl", ".parquet", ".enriched"):
             stem = stem.removesuffix(suffix)

@@ -40,6 +40,8 @@ async def open_service(
 
 def facts_beside(table: Path) -> Path | None:
     """The facts file of a table, if there is one: `companies.facts.ndjson` (or .parquet) beside `companies.csv`."""
+    if not table.name:
+        return None
     stem = table.name.split(".", 1)[0]
     found = (table.with_name(f"{stem}.facts{suffix}") for suffix in (".ndjson", ".parquet"))
     return next((path for path in found if path.exists()), None)

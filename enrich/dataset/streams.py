@@ -172,5 +172,5 @@ class _Transcoded(io.RawIOBase):
 
 def unknown_kind(path: Path) -> TableError:
     """The error for a name that promises no table."""
-    message = f"unknown kind of table {''.join(path.suffixes) or path.name}"
+    message = f"unknown kind of table {''.join(path.suffixes) or path.name or path}"
     return TableError(str(path), [Fault(message, hint=f"give a file named {KNOWN_SUFFIXES}")])

@@ -77,6 +77,11 @@ def sure(folder: Path) -> None:
             id="output-is-input",
         ),
         pytest.param(
+            ["places.yaml", "places.csv", "-o", "."],
+            "Error: .: is a folder; give the name of a file\n",
+            id="output-folder",
+        ),
+        pytest.param(
             ["places.yaml", "places.csv", "--sandbox", "--facts", "nope.ndjson"],
             "Error: nope.ndjson: facts file can't be read: No such file or directory\n",
             id="no-facts",
@@ -87,6 +92,42 @@ def test_what_cannot_be_done_ends_with_2_and_one_sentence(enrich: Enrich, argv: 
     ended = enrich("run", *argv)
     assert (ended.code, ended.out) == (2, "")
     assert ended.err.splitlines(keepends=True)[-1] == message
+
+
+@pytest.mark.parametrize("path", [".", "./", "..", "/", ""])
+@pytest.mark.parametrize(
+    "argv",
+    [
+        pytest.param("run places.yaml places.csv --sandbox -o", id="run -o"),
+        pytest.param("run places.yaml places.csv --sandbox --ledger", id="run --ledger"),
+        pytest.param("run places.yaml places.csv --sandbox --facts", id="run --facts"),
+        pytest.param("run places.yaml", id="table of run"),
+        pytest.param("run", id="config of run"),
+        pytest.param("plan places.yaml", id="table of plan"),
+        pytest.param("plan places.yaml places.csv --ledger", id="plan --ledger"),
+        pytest.param("check places.yaml", id="table of check"),
+        pytest.param("check", id="config of check"),
+        pytest.param("init", id="table of init"),
+        pytest.param("init places.csv -o", id="init -o"),
+        pytest.param("status", id="config of status"),
+        pytest.param("status --ledger", id="status --ledger"),
+        pytest.param("review places.yaml", id="review file"),
+        pytest.param("verify", id="output of verify"),
+        pytest.param("verify places.csv --config places.yaml --table", id="verify --table"),
+        pytest.param("verify places.csv --table places.csv --config", id="verify --config"),
+        pytest.param("adopt tgrp_0 places.yaml", id="table of adopt"),
+        pytest.param("adopt tgrp_0 places.yaml places.csv --sandbox -o", id="adopt -o"),
+        pytest.param("recover --group tgrp_0 --ledger", id="recover --ledger"),
+        pytest.param("recover --manifest", id="recover --manifest"),
+    ],
+)
+def test_a_folder_where_a_file_is_meant_is_said(enrich: Enrich, folder: Path, argv: str, path: str) -> None:
+    before = sorted(folder.iterdir())
+    ended = enrich(*argv.split(), path)
+    assert (ended.code, ended.out) == (2, "")
+    assert "Traceback" not in ended.err
+    assert "nothing is lost" not in ended.err
+    assert [one for one in sorted(folder.iterdir()) if one.name != ".enrich"] == before
 
 
 @pytest.mark.parametrize(
@@ -296,6 +337,12 @@ def test_a_wrong_environment_ends_with_2(
 
 def test_an_ill_ledger_is_named(enrich: Enrich, folder: Path, service: str) -> None:
     (folder / "some.db").write_bytes(b"this is no database, " * 100)
+    ended = enrich("run", "places.yaml", "places.csv", "--ledger", "some.db")
+    assert ended.code == 2
+    assert "some.db: this file is no ledger, and is left as it is" in ended.err
+    assert not (folder / "some.db.lock").exists()
+
+    (folder / "some.db.groups").write_text("tgrp_0\n")
     ended = enrich("run", "places.yaml", "places.csv", "--ledger", "some.db")
     assert ended.code == 2
     assert "some.db: the ledger is damaged" in ended.err
