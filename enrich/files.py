@@ -60,6 +60,15 @@ class Files:
             os.close(descriptor)
 
 
+def is_special(path: Path) -> bool:
+    """Whether a pipe, socket or device stands at the path: to open one may wait for ever, or read without end."""
+    try:
+        mode = path.stat().st_mode
+    except (OSError, ValueError):
+        return False  # whoever opens it says what is wrong
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
+
+
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
     """Turn what the disk refuses into OutputError: the path, what happened, what to do."""

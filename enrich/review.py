@@ -22,7 +22,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Final, Literal, Self, cast
 
 from enrich.errors import Fault, OutputError, TableError
-from enrich.files import replacing, writing
+from enrich.files import is_special, replacing, writing
 from enrich.text import ELLIPSIS, clean, neutralise_formula
 
 if TYPE_CHECKING:
@@ -171,6 +171,8 @@ def _decision(line: int, cells: Mapping[str, str], ruling: Ruling) -> Decision:
 def _read(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
     """Each line as (line number, cells by column)."""
     needed = ("row", "field", "run_id", *_PERSON)
+    if is_special(path):
+        raise TableError(str(path), [Fault("this is no regular file", hint="name a review file")])
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             header = file.readline()

@@ -43,6 +43,8 @@ def read_source(path: Path) -> Source:
 
 def _text(path: Path) -> str:
     try:
+        if path.exists() and not (path.is_file() or path.is_dir()):  # to open a pipe may wait for ever
+            raise UnreadableError("is no regular file")
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
     except FileNotFoundError:

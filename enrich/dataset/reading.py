@@ -8,6 +8,8 @@ from enrich.dataset.ndjson import open_ndjson
 from enrich.dataset.parquet import open_parquet
 from enrich.dataset.streams import reading, unknown_kind
 from enrich.dataset.tables import Table
+from enrich.errors import Fault, TableError
+from enrich.files import is_special
 
 
 def open_table(
@@ -21,6 +23,9 @@ def open_table(
     named = named_format(path)
     if named is None:
         raise unknown_kind(path)
+    if is_special(path):
+        fault = Fault("this is no regular file, and a table is read more than once", hint="write it to a file first")
+        raise TableError(str(path), [fault])
     with reading(path):
         if named.kind == "parquet":
             return open_parquet(path, named)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from enrich.errors import UsageError
-from enrich.files import write_whole
+from enrich.files import is_special, write_whole
 from enrich.report.receipt import Receipt
 from enrich.text import plain_json
 
@@ -146,6 +146,8 @@ class PastRun(msgspec.Struct, frozen=True):
 
 def read_manifest(path: Path) -> PastRun:
     """The manifest at `path`. Raises UsageError when there is none that can be read."""
+    if is_special(path):
+        raise UsageError(f"{path}: this is no regular file; name the manifest of a run")
     try:
         run = msgspec.json.decode(path.read_bytes(), type=PastRun)
     except OSError as error:

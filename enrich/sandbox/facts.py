@@ -97,6 +97,8 @@ def load_facts(path: Path | None) -> Facts:
     facts = Facts()
     if path is None:
         return facts
+    if path.exists() and not (path.is_file() or path.is_dir()):  # to open a pipe may wait for ever
+        raise SandboxError(f"{path}: the facts file is no regular file")
     try:
         for number, line in _lines(path):
             _add_line(facts, line, f"{path}:{number}")
