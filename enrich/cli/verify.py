@@ -49,6 +49,8 @@ def verify(
     from enrich.verification import Request, verify
 
     console = console_of(context)
+    if out is not None:
+        _check_there(out, "OUT")
     run = None if out is None else _past_run(out)
     request = Request(
         ledger=_ledger_path(run, config, ledger, sandbox=sandbox),
@@ -71,6 +73,16 @@ def _past_run(out: Path) -> "PastRun | None":
 
     manifest = Files.beside(out).manifest
     return read_manifest(manifest) if manifest.exists() else None
+
+
+def _check_there(path: Path, name: str) -> None:
+    from enrich.errors import UsageError
+    from enrich.files import is_special
+
+    if not path.exists():
+        raise UsageError(f"{path}: there is no such file; give another {name}")
+    if is_special(path):
+        raise UsageError(f"{path}: this is no regular file; give another {name}")
 
 
 def _ledger_path(run: "PastRun | None", config: Path | None, ledger: Path | None, *, sandbox: bool) -> Path:
@@ -96,9 +108,8 @@ def _output(out: Path, run: "PastRun | None", config: Path | None, table: Path |
             f"{out}: there is no {Files.beside(out).manifest.name} beside it that says what it was made of; "
             "give --config and --table"
         )
-    for path, name in ((out, "OUT"), (config, "--config"), (table, "--table")):
-        if not path.exists():
-            raise UsageError(f"{path}: there is no such file; give another {name}")
+    _check_there(config, "--config")
+    _check_there(table, "--table")
     return OutputToCheck(path=out, config=config, table=table, selection=Selection() if run is None else run.selection)
 
 

@@ -287,6 +287,33 @@ def test_an_output_without_a_manifest_needs_to_be_explained(typed: Desk, capsys:
     assert main(["verify", "table.enriched.csv", "--config", "test.yaml", "--table", "table.csv"]) == 0
 
 
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        pytest.param("nope.csv", "nope.csv: there is no such file; give another OUT", id="output"),
+        pytest.param(
+            "nope.csv --config test.yaml --table table.csv",
+            "nope.csv: there is no such file; give another OUT",
+            id="output, with what it was made of",
+        ),
+        pytest.param(
+            "table.enriched.csv --table nope.csv", "nope.csv: there is no such file; give another --table", id="table"
+        ),
+        pytest.param(
+            "table.enriched.csv --config nope.yaml",
+            "nope.yaml: there is no such file",
+            id="config",
+        ),
+    ],
+)
+def test_a_file_that_is_not_there_is_named(
+    typed: Desk, capsys: pytest.CaptureFixture[str], argv: str, message: str
+) -> None:
+    typed.run()
+    assert main(["verify", *argv.split()]) == 2
+    assert message in capsys.readouterr().err
+
+
 def test_without_a_ledger_there_is_nothing_to_verify(typed: Desk, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["verify"]) == 2
     assert "there is no ledger here yet" in capsys.readouterr().err
