@@ -19,13 +19,23 @@ import anyio
 from anyio.to_thread import run_sync
 
 from enrich.api.client import Client
+from enrich.api.errors import NotFoundError
 from enrich.collect import ENDED
 from enrich.dataset import Table, open_table
 from enrich.due import dollars, price_micro
 from enrich.errors import ExitCode, UsageError, ungrouped
 from enrich.job import Options, prepare
 from enrich.keys import TaskIdentity, identity_in_metadata
-from enrich.ledger import Distinct, InstanceLock, Ledger, OpenSubmission, RunState, ledger_refusals
+from enrich.ledger import (
+    Distinct,
+    InstanceLock,
+    Ledger,
+    OpenSubmission,
+    RunState,
+    groups_file,
+    ledger_refusals,
+    read_groups,
+)
 from enrich.listing import GroupListing, IncompleteListingError, list_whole_group
 from enrich.outputs import write_table
 from enrich.report import DoubleCharge, Selection
@@ -116,10 +126,11 @@ async def verify(request: Request) -> Verification:
         await run_sync(_check, ledger)
         if request.output is not None:
             await run_sync(_compare_output, request.output, request, ledger, found)
-        groups = list(request.groups) or ledger.group_ids()
+        known = [*ledger.group_ids(), *read_groups(groups_file(request.ledger))]
+        groups = list(request.groups) or list(dict.fromkeys(known))
         if groups:
             async with open_service(request.environ, ledger=request.ledger, sandbox=request.sandbox) as client:
-                await _Books(ledger, client, found).compare_all(groups)
+                await _Books(ledger, client, found).compare_all(groups, wherever=not request.groups)
     return found
 
 
@@ -139,14 +150,33 @@ class _Books:
         self._client = client
         self._found = found
         self._extras = {extra.run_id: extra for extra in ledger.extra_runs()}
+        self._extras_left = {*self._extras}  # in no listing so far
 
-    async def compare_all(self, groups: Sequence[str]) -> None:
-        """Compare group by group, in any order, some at once."""
+    async def compare_all(self, groups: Sequence[str], *, wherever: bool) -> None:
+        """Compare group by group, in any order, some at once; with `wherever`, also groups that hold extra runs only.
+
+        No submission of the ledger names such a group: the service says of each run where it is.
+        """
         slots = anyio.CapacityLimiter(GROUPS_AT_ONCE)
         with self._ledger.distinct() as tasks_seen:
             async with anyio.create_task_group() as running:
                 for group_id in groups:
                     running.start_soon(self._compare, group_id, slots, tasks_seen)
+            compared = {*groups}
+            for run_id in sorted(self._extras_left) if wherever else ():
+                if run_id not in self._extras_left:  # in a group that was compared for another one
+                    continue
+                try:
+                    run = await self._client.run(run_id)
+                except NotFoundError:
+                    self._found.add(Difference("run unknown to the service", run_id, "is in the ledger, as an extra"))
+                    continue
+                place = run.taskgroup_id
+                if place is None:
+                    self._compare_group(GroupListing("", "", 1, 1, {run_id: run}), tasks_seen)
+                elif place not in compared:
+                    compared.add(place)
+                    await self._compare(place, slots, tasks_seen)
 
     async def _compare(self, group_id: str, slots: anyio.CapacityLimiter, tasks_seen: Distinct) -> None:
         async with slots:
@@ -163,7 +193,8 @@ class _Books:
     def _compare_group(self, listing: GroupListing, tasks_seen: Distinct) -> None:
         found = self._found
         account = _Account.of(self._ledger.submissions_of(listing.group_id))
-        found.groups += 1
+        self._extras_left.difference_update(listing.runs)
+        found.groups += bool(listing.group_id)
         found.runs_ledger += len(account.ids) + sum(run_id in self._extras for run_id in listing.runs)
         found.runs_service += len(listing.runs)
         found.usd_ledger += dollars(account.usd_micro)
@@ -267,6 +298,7 @@ def _compare_output(output: OutputToCheck, request: Request, ledger: Ledger, fou
             where=chosen.where,
             limit=chosen.limit,
             sample=chosen.sample,
+            sandbox=request.sandbox,
             environ=request.environ,
         )
         job = prepare(output.config, output.table, options)

@@ -4,6 +4,7 @@ import json
 import sqlite3
 from collections import Counter
 from collections.abc import Callable
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from recovery_desk import Desk, Service
 
 from enrich.cli import main
 from enrich.errors import ExitCode, LedgerError
+from enrich.recovery import Request as Recovered
+from enrich.recovery import recover
 from enrich.report import Selection
 from enrich.verification import OutputToCheck, Request, Verification, verify
 
@@ -32,6 +35,12 @@ def tampered(desk: Desk, *statements: str) -> None:
         database.execute(statement)
     database.commit()
     database.close()
+
+
+def until_ended(desk: Desk, group: str) -> None:
+    """Return when every run of a group has ended."""
+    while desk.service.get(f"/v1/tasks/groups/{group}")["status"]["is_active"]:
+        pass
 
 
 @pytest.fixture
@@ -87,7 +96,9 @@ def test_runs_that_have_not_ended_are_no_difference(desk: Desk, make_service: Ca
         pytest.param(["UPDATE run SET generation = 1 WHERE n < 3"], {"task": 3}, id="other tasks"),
         pytest.param(["UPDATE submission SET processor = 'pro'"], {"task": 12}, id="another processor"),
         pytest.param(
-            ["UPDATE submission SET group_id = 'tgrp_elsewhere'"], {"group unknown to the service": 1}, id="a group"
+            ["UPDATE submission SET group_id = 'tgrp_elsewhere'"],
+            {"group unknown to the service": 1, "run unknown to the ledger": 12},
+            id="a group",
         ),
     ],
 )
@@ -119,6 +130,55 @@ def test_a_double_charge_is_found(desk: Desk, *, apart: bool) -> None:
     assert len(set(charge.run_ids)) == 2
     assert runs[0]["run_id"] in charge.run_ids
     assert found.counts == {"run unknown to the ledger": 1}
+
+
+def asked_again(desk: Desk, group: str) -> str:
+    """Another group with all runs of a group, as a service makes them that takes a request and says it did not."""
+    asked = [desk.service.get(f"/v1/tasks/runs/{run['run_id']}/input") for run in desk.service.runs(group)]
+    again = [{name: one[name] for name in ("input", "processor", "metadata", "task_spec")} for one in asked]
+    place: str = desk.service.post("/v1/tasks/groups", {})["taskgroup_id"]
+    desk.service.post(f"/v1/tasks/groups/{place}/runs", {"inputs": again})
+    return place
+
+
+@pytest.mark.parametrize("times", [1, 3])
+def test_double_charges_are_found_in_a_group_of_which_nothing_stands(desk: Desk, times: int) -> None:
+    (group,) = desk.run().outcome.groups
+    places = [asked_again(desk, group) for _ in range(times)]
+    for place in places:
+        until_ended(desk, place)
+    recovery = Recovered(ledger=desk.ledger, environ=desk.service.environ, groups=[group, *places], replace=True)
+    assert anyio.run(recover, recovery).exit_code is ExitCode.DOUBLE_CHARGE
+
+    found = check(desk)
+
+    assert found.exit_code is ExitCode.DOUBLE_CHARGE
+    assert (found.counts, found.groups) == ({}, 1 + times)
+    assert found.runs_ledger == found.runs_service == 12 * (1 + times)
+    assert found.usd_ledger == found.usd_service
+    assert sum(charge.usd for charge in found.double_charges) == Decimal("0.06") * times
+    assert check(desk, groups=[group]).exit_code is ExitCode.DONE
+
+
+def test_a_double_charge_that_the_service_does_not_know_is_told(desk: Desk) -> None:
+    (group,) = desk.run().outcome.groups
+    tampered(desk, "INSERT INTO extra_run VALUES ('trun_0', 1, 0, 0, 2, 1, NULL, NULL)")
+
+    assert check(desk).counts == {"run unknown to the service": 1}
+    assert check(desk, groups=[group]).counts == {}
+
+
+def test_groups_of_the_list_are_compared_also_where_the_ledger_is_an_old_copy(desk: Desk) -> None:
+    desk.run(limit=2)
+    copy = desk.ledger.read_bytes()
+    desk.run()
+    desk.ledger.write_bytes(copy)
+    for log in desk.ledger.parent.glob("ledger.db-*"):
+        log.unlink()
+
+    found = check(desk)
+
+    assert (found.groups, found.counts) == (2, {"run unknown to the ledger": 10})
 
 
 def test_a_run_that_failed_is_no_double_charge(failing: Desk) -> None:
