@@ -15,6 +15,7 @@ from enrich.ledger import Worklist, check_place
 from enrich.outputs import Files, make_joiner
 from enrich.phrases import did_you_mean
 from enrich.selection import Chosen, Rows
+from enrich.service import check_service
 
 LEDGER = Path(".enrich/ledger.db")
 SANDBOX_LEDGER = Path(".enrich/sandbox.db")
@@ -91,9 +92,10 @@ class InterruptedEarlyError(EnrichError):
 
 
 def prepare(config_path: Path, table_path: Path, options: Options) -> Job:
-    """Open and check everything. Raises ConfigError, TableError, OutputError or UsageError."""
+    """Open and check everything. Raises ConfigError, TableError, OutputError, UsageError or BaseUrlError."""
     started_at = datetime.now(UTC)
     _check_options(options)
+    check_service(options.environ, sandbox=options.sandbox)
     config = load(config_path, options.environ)
     ledger = _ledger_place(config, options)
     refuse_as_ledger(ledger, table_path, "the table")

@@ -25,6 +25,16 @@ def check_key(environ: Mapping[str, str]) -> Secret:
     return key
 
 
+def check_service(environ: Mapping[str, str], *, sandbox: bool = False) -> None:
+    """Find what the environment says wrongly of the service, before any work. Whether it has a key is asked later.
+
+    Raises BaseUrlError, or UsageError.
+    """
+    limiter_from(environ)
+    if not sandbox:
+        base_url_from(environ)
+
+
 @asynccontextmanager
 async def open_service(
     environ: Mapping[str, str], *, ledger: Path, sandbox: bool = False, facts: Path | None = None

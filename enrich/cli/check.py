@@ -1,5 +1,6 @@
 """`enrich check`: every fault of a config, and of a table for it. Sends nothing, writes nothing."""
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -30,8 +31,10 @@ def check(
     """
     from enrich.config import load, warnings
     from enrich.figures import counted
+    from enrich.service import check_service
 
     console = console_of(context)
+    check_service(os.environ)
     loaded = load(config)
     _check_ledger(loaded)
     for fault in warnings(loaded):

@@ -335,6 +335,38 @@ def test_a_wrong_environment_ends_with_2(
     assert "two words" not in ended.err
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        pytest.param("PARALLEL_BASE_URL", "nowhere", id="address"),
+        pytest.param("ENRICH_REQUESTS_PER_MINUTE", "many", id="rate"),
+    ],
+)
+@pytest.mark.parametrize(
+    "argv",
+    [
+        pytest.param("run places.yaml nope.csv", id="run"),
+        pytest.param("plan places.yaml nope.csv", id="plan"),
+        pytest.param("check places.yaml nope.csv", id="check"),
+        pytest.param("adopt tgrp_0 places.yaml nope.csv", id="adopt"),
+    ],
+)
+def test_a_wrong_environment_is_said_before_the_table_is_read(
+    enrich: Enrich, monkeypatch: pytest.MonkeyPatch, name: str, value: str, argv: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    ended = enrich(*argv.split())
+    assert (ended.code, ended.out) == (2, "")
+    assert f"Error: {name}: " in ended.err
+    assert "nope.csv" not in ended.err
+
+
+def test_the_sandbox_needs_no_address(enrich: Enrich, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PARALLEL_BASE_URL", "nowhere")
+    assert enrich("plan", "places.yaml", "places.csv", "--sandbox").code == 0
+    assert enrich("run", "places.yaml", "places.csv", "--sandbox").code == 0
+
+
 def test_an_ill_ledger_is_named(enrich: Enrich, folder: Path, service: str) -> None:
     (folder / "some.db").write_bytes(b"this is no database, " * 100)
     ended = enrich("run", "places.yaml", "places.csv", "--ledger", "some.db")
