@@ -87,7 +87,7 @@ async def adopt(
     shown = progress or QuietProgress()
     job = await run_sync(prepare, config, table, options)
     with ledger_refusals(job.ledger_path), ExitStack() as held, ungrouped():
-        ledger, worklist = open_books(job, held)
+        ledger, worklist = open_books(job, held, may_lack_groups=True)
         await run_sync(ledger.check_whole)
         _, summary = await run_sync(compare, job, ledger, worklist)
         facts = options.facts or facts_beside(job.table.path)

@@ -128,11 +128,14 @@ def compare(
     return comparison, summary
 
 
-def open_books(job: Job, held: ExitStack) -> tuple[Ledger, Worklist]:
-    """The job's ledger, locked for this process, and a new worklist, for as long as `held` is open."""
+def open_books(job: Job, held: ExitStack, *, may_lack_groups: bool = False) -> tuple[Ledger, Worklist]:
+    """The job's ledger, locked for this process, and a new worklist, for as long as `held` is open.
+
+    Only what asks nothing may open a ledger that lacks groups it paid through.
+    """
     Ledger.make_folder(job.ledger_path)
     held.enter_context(InstanceLock(job.ledger_path))
-    ledger = held.enter_context(closing(Ledger.open(job.ledger_path)))
+    ledger = held.enter_context(closing(Ledger.open(job.ledger_path, may_lack_groups=may_lack_groups)))
     return ledger, held.enter_context(Worklist())
 
 

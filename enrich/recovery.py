@@ -76,7 +76,9 @@ class Recovery:
     completed: int = 0
     failed: int = 0
     extras: int = 0  # more runs of a task that has one
-    foreign: int = 0  # runs without metadata of ours
+    foreign: int = 0  # runs without metadata of ours, and not in the ledger
+    untied: int = 0  # of them, completed: if they were ours, to ask again is to pay again
+    untied_groups: list[str] = field(default_factory=list)
     usd: Decimal = Decimal(0)  # of the completed ones
     double_charges: list[DoubleCharge] = field(default_factory=list)
     unknown_groups: list[str] = field(default_factory=list)
@@ -94,7 +96,9 @@ class Recovery:
             return ExitCode.DOUBLE_CHARGE
         if self.unknown_groups:
             return ExitCode.USAGE
-        return ExitCode.STOPPED if self.incomplete else ExitCode.DONE
+        if self.incomplete:
+            return ExitCode.STOPPED
+        return ExitCode.FAILED_ROWS if self.untied else ExitCode.DONE
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +117,7 @@ class Entered:
     submissions: tuple[OpenSubmission, ...]  # with something to read
     known: int
     extras: tuple[OwnRun, ...]  # double charges
+    held: frozenset[str]  # ids of runs that the ledger had
 
 
 async def recover(request: Request, *, progress: Progress | None = None) -> Recovery:
@@ -143,7 +148,7 @@ async def recover(request: Request, *, progress: Progress | None = None) -> Reco
             async with open_recorder(ledger) as recorder:
                 work = _Work(Driver(client, recorder, Till()), recovery, shown)
                 await work.recover_all(ordered)
-            await run_sync(_relist, request.ledger, ledger, work.done)
+            await run_sync(_relist, request.ledger, ledger, work.done, work.lost)
     return recovery
 
 
@@ -184,12 +189,16 @@ def _open(path: Path) -> Ledger:
     return ledger
 
 
-def _relist(path: Path, ledger: Ledger, done: Iterable[str]) -> None:
-    """A group that was read to the end and has no run of ours need not be looked for again."""
+def _relist(path: Path, ledger: Ledger, done: Iterable[str], lost: Iterable[str]) -> None:
+    """A group that was read to the end and has no run of ours need not be looked for again.
+
+    One that is ours by its name, and whose runs can't be tied, stays on the list: no command pays again unawares.
+    """
     held = ledger.group_ids()
     listed = groups_file(path)
-    left = [group_id for group_id in read_groups(listed) if group_id not in set(done).union(held)]
-    replace_groups(listed, [*held, *left])
+    gone = {*done, *held}
+    left = [group_id for group_id in (*read_groups(listed), *lost) if group_id not in gone]
+    replace_groups(listed, dict.fromkeys([*held, *left]))
 
 
 class _Work:
@@ -197,6 +206,7 @@ class _Work:
 
     def __init__(self, driver: Driver, recovery: Recovery, progress: Progress) -> None:
         self.done: list[str] = []  # groups read to the end
+        self.lost: list[str] = []  # groups that are ours by their name, with completed runs of which none can be tied
         self._driver = driver
         self._recovery = recovery
         self._progress = progress
@@ -216,6 +226,9 @@ class _Work:
                 own = own_runs(listing)
                 entered: Entered = await self._driver.recorder.record(_Enter(job_id, group_id, own, stamp()))
                 self._count(listing, own, entered)
+                if listing.group_id in self._recovery.untied_groups and not (own or entered.held & listing.runs.keys()):
+                    self.lost += [group_id] if listing.name else []
+                    continue
                 await self._slots.acquire()
                 tasks.start_soon(self._read, group_id, own, entered)
         self._recovery.completed = self._driver.done - self._driver.failed
@@ -230,7 +243,12 @@ class _Work:
         recovery.listed += len(own)
         recovery.known += entered.known
         recovery.extras += len(entered.extras)
-        recovery.foreign += len(listing.runs) - len(own)
+        others = listing.runs.keys() - {run.run_id for run in own} - entered.held
+        untied = sum(listing.runs[run_id].status == "completed" for run_id in others)
+        recovery.foreign += len(others)
+        recovery.untied += untied
+        if untied:
+            recovery.untied_groups.append(listing.group_id)
 
     async def _read(self, group_id: str, own: Sequence[OwnRun], entered: Entered) -> None:
         try:
@@ -324,7 +342,7 @@ class _Enter:
             assert live is not None
             ledger.record_extra(live.submission_id, live.n, run.run_id)
         to_read = tuple(ledger.submission(submission_id) for submission_id in (*made, *sorted(late)))
-        return Entered(to_read, known, tuple(extras))
+        return Entered(to_read, known, tuple(extras), frozenset(known_ids))
 
     def _enter(self, ledger: Ledger, runs: Sequence[OwnRun]) -> int:
         """One submission of runs that were asked the same; gives its id."""

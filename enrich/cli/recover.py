@@ -96,8 +96,14 @@ def _lines(found: "Recovery") -> Iterator[str]:
         yield f"decisions   {count_text(found.decisions)} of people, taken over from what was there"
     if found.to_collect:
         yield f"to collect  {counted(found.to_collect, 'run')}: the next `enrich run` brings in the answers"
-    if found.foreign:
-        yield f"foreign     {counted(found.foreign, 'run')} made by another program: `enrich adopt` joins the answers"
+    if found.foreign > found.untied:
+        yield f"foreign     {counted(found.foreign - found.untied, 'run')} without metadata of ours, not completed"
+    if found.untied:
+        yield (
+            f"untied      {counted(found.untied, 'run')} completed, of which nothing tells the question. If they were"
+            " asked by enrich, asking again pays again: join the answers by their inputs first, with"
+        )
+        yield from (f"              enrich adopt {group_id} CONFIG TABLE" for group_id in found.untied_groups)
     for charge in found.double_charges:
         yield f"DOUBLE      {charge.to_text()}"
     for group_id in found.unknown_groups:
@@ -118,6 +124,8 @@ def _as_json(found: "Recovery") -> dict[str, Any]:
         "failed": found.failed,
         "to_collect": found.to_collect,
         "foreign": found.foreign,
+        "untied": found.untied,
+        "untied_groups": found.untied_groups,
         "usd": float(found.usd),
         "double_charges": [charge.to_json() for charge in found.double_charges],
         "unknown_groups": found.unknown_groups,

@@ -54,6 +54,8 @@ def test_the_manifest_is_enough(desk: Desk, capsys: pytest.CaptureFixture[str]) 
         "failed": 0,
         "to_collect": 0,
         "foreign": 0,
+        "untied": 0,
+        "untied_groups": [],
         "usd": 0.06,
         "double_charges": [],
         "unknown_groups": [],

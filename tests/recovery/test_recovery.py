@@ -12,8 +12,10 @@ import pytest
 from recovery_desk import Desk
 
 import enrich
+from enrich.adoption import adopt
 from enrich.api.errors import BaseUrlError, UnauthorizedError
 from enrich.errors import ExitCode, LedgerBusyError, LedgerError, MissingKeyError, UsageError
+from enrich.job import Options
 from enrich.keys import fieldset_key, input_key, run_metadata, task_key
 from enrich.ledger import InstanceLock, Ledger, Ruled
 from enrich.ledger.groups import groups_file, read_groups
@@ -227,6 +229,36 @@ def test_runs_of_another_program_or_with_spoilt_metadata_are_counted_and_left_al
     found = rebuild(desk, groups=[group])
 
     assert (found.listed, found.foreign, found.completed) == (1, 3, 1)
+    assert (found.untied, found.untied_groups, found.exit_code) == (3, [group], ExitCode.FAILED_ROWS)
+
+
+@pytest.mark.parametrize("by_hand", [False, True])
+def test_a_group_whose_runs_lost_their_metadata_is_not_paid_for_again_unawares(
+    desk, make_service, *, by_hand: bool
+) -> None:
+    state = desk.folder / "service.ndjson"
+    desk.service = make_service(state=state)
+    first = desk.run()
+    before, (group,) = desk.result(first), first.outcome.groups
+    copy = desk.folder / "copy.ndjson"
+    copy.write_bytes(state.read_bytes())
+    desk.service = make_service(state=copy, faults=("no-metadata",))
+    known = rebuild(desk)  # the ledger has them all
+    assert (known.foreign, known.untied, known.exit_code) == (0, 0, ExitCode.DONE)
+    if by_hand:
+        groups_file(desk.ledger).unlink()
+
+    found = rebuild(desk, replace=True, groups=[group] if by_hand else [])
+
+    assert (found.listed, found.untied, found.untied_groups) == (0, 12, [group])
+    assert found.exit_code is ExitCode.FAILED_ROWS
+    with pytest.raises(LedgerError, match="1 more of the groups it paid through"):
+        desk.run()
+    options = Options(environ=desk.service.environ)
+    anyio.run(adopt, group, desk.config, desk.table, options)
+    again = desk.run()
+    assert (desk.service.posts(), again.receipt.runs_paid) == (0, 0)
+    assert desk.result(again) == before
 
 
 def test_an_unknown_group_is_named_and_the_others_are_recovered(desk) -> None:
