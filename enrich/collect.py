@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
-from enrich.api.errors import ApiError, ForbiddenError, NotFoundError, UnauthorizedError, UnreadableAnswerError
+from enrich.api.errors import ApiError, NotFoundError, UnauthorizedError, UnreadableAnswerError
 from enrich.clock import Stamp, elapsed_s
 from enrich.effects import (
     FetchRun,
@@ -96,7 +96,7 @@ def collect(submission: OpenSubmission) -> Protocol[None]:
                 yield Sleep(poll_s)
                 poll_s = min(poll_s * 2, POLL_S[1])
                 news = yield PollGroup(submission.group_id)
-        except (UnauthorizedError, ForbiddenError):
+        except UnauthorizedError:
             raise
         except ApiError as error:
             if broken >= _BROKEN_STREAMS and not error.retryable and not (yield from _is_new(submission, error)):

@@ -41,6 +41,7 @@ from enrich.effects import (
     RecordOutcomes,
     RecordService,
     RunsRead,
+    Say,
     Settled,
     Sleep,
     SpendingStopped,
@@ -57,6 +58,7 @@ CHUNK_BYTES: Final = 4 * 1024 * 1024  # of results held in memory by one reader 
 READERS: Final = 3  # groups read at once; bounds memory
 SENDERS: Final = 16  # submissions on their way at once, each with its body; bounds memory
 POST_DEADLINE_S: Final = 60.0
+WORDS_EVERY_S: Final = 30.0  # why nothing moves is told no more often
 
 _UNDER_WAY: Final = frozenset({"queued", "running", "cancelling"})
 
@@ -81,6 +83,8 @@ class Driver:
         self.result_bytes = 0
         self.groups: list[str] = []
         self._told: set[str] = set()  # runs that have ended, and are not in the ledger yet
+        self._words = ""  # why nothing moves, not told yet
+        self._words_at = float("-inf")
         self._settled = anyio.Event()
         self._running = 0
         self._held_up = 0
@@ -92,6 +96,14 @@ class Driver:
     def ended(self) -> int:
         """Runs that have ended, as far as is known."""
         return self.done + len(self._told)
+
+    def words(self) -> str:
+        """Why nothing moves, if there is something new to tell; each time it is asked for, it has been told."""
+        now = anyio.current_time()
+        if not self._words or now - self._words_at < WORDS_EVERY_S:
+            return ""
+        words, self._words, self._words_at = self._words, "", now
+        return words
 
     async def run(self, protocol: Protocol[T]) -> T:
         """Drive a generator to its end; gives what it returns and raises what it raises."""
@@ -121,6 +133,9 @@ class Driver:
         match effect:
             case Now():
                 return stamp()
+            case Say(text):
+                self._words = text
+                return None
             case Sleep(seconds):
                 return await self._until_stop(lambda: anyio.sleep(seconds))
             case AwaitTurn():

@@ -7,6 +7,7 @@ against the real service (`drive`) and against a simulated one (tests/simulation
 | effect | result | may raise |
 | --- | --- | --- |
 | Now | Stamp | |
+| Say | None | |
 | Sleep | None | StopRequested |
 | AwaitTurn | None | StopRequested, SpendingStopped |
 | Settled | None | |
@@ -47,6 +48,13 @@ class Now:
 
 
 @dataclass(frozen=True, slots=True)
+class Say:
+    """Why nothing moves, for whoever looks on."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Sleep:
     """Wait so many seconds."""
 
@@ -73,7 +81,7 @@ class Settled:
     """Money reserved by AwaitTurn is no longer at stake (`freed`), or was spent (`paid`); or runs turned up that nobody
     had reserved money for (`found`). All in runs.
 
-    `why` tells the owner of the pace how the service answered.
+    `why` tells the owner of the pace how the service answered, `said` in which words it did not.
     """
 
     usd_micro: int
@@ -82,6 +90,7 @@ class Settled:
     found: int = 0
     why: Literal["accepted", "outcome", "found", "refused", "rate", "credit", "unsent", "unknown"] = "outcome"
     retry_after_s: float | None = None
+    said: str = ""
 
 
 # ---------------------------------------------------------------------- the service
@@ -363,6 +372,7 @@ Transition = (
 )
 Effect = (
     Now
+    | Say
     | Sleep
     | AwaitTurn
     | Settled

@@ -24,6 +24,8 @@ from enrich.submit import Batch, Protocol, batch_size, resolve, submit, watch
 from enrich.till import Till
 
 MOST_REFUSALS: Final = 12  # more than it takes to find one bad input among a thousand
+MOST_VAIN_PASSES: Final = 6  # in a row, of which nothing came: some five hours of settling times
+LONGEST_SETTLING: Final = 4  # times the settling time, after passes of which nothing came
 
 _TICK_S: Final = 1.0
 
@@ -42,6 +44,13 @@ class Compare:
 
 
 @dataclass(frozen=True, slots=True)
+class GiveUp:
+    """Ask no more in this command: the service takes nothing."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class InTurn:
     """Attend to these one after the other; a request to stop leaves out the rest."""
 
@@ -52,33 +61,51 @@ class InTurn:
 class Together:
     """Attend to all of these at once, and ask the batches as slots get free, until the asking has ended.
 
-    `runs` is how many runs all of it may come to.
+    `runs` is how many runs all of it may come to; `settle_s` is for the batches.
     """
 
     recovering: Sequence[Protocol[None]]
     batches: Iterable[Batch]
     runs: int
+    settle_s: float
 
 
-Step = Compare | InTurn | Together
+Step = Compare | GiveUp | InTurn | Together
 
 
 def course(ledger: Ledger, plan: Plan, *, settle_s: float, ended: Callable[[], bool]) -> Generator[Step, Any, None]:
-    """What one command does, step by step. Late runs are looked for before anything is sent, and at the end."""
+    """What one command does, step by step. Late runs are looked for each time before anything is sent, and at the end.
+
+    And the settling time doubles when nothing came of a pass. So a service that is always late is not paid once more
+    for a batch with every pass.
+    """
     if ledger.open_submissions():  # what is due may change: a late run may answer it
         yield InTurn(_watched(one) for one in _watched_in(ledger))
         plan = yield Compare()
+    vain, made = 0, _runs_made(ledger)
     while True:
         left = [submission for submission in ledger.open_submissions() if submission.state != "done"]
         runs = plan.runs + sum(len(submission.tasks) for submission in left)
-        yield Together([recover(one, settle_s=settle_s) for one in left], plan.batches, runs)
+        patience_s = settle_s * min(2**vain, LONGEST_SETTLING)
+        yield Together([recover(one, settle_s=settle_s) for one in left], plan.batches, runs, patience_s)
+        yield InTurn(_watched(one) for one in _watched_in(ledger))
         if ended():
             break
         plan = yield Compare()
         if not plan.runs:
             break
-    yield InTurn(_watched(one) for one in _watched_in(ledger))
+        before, made = made, _runs_made(ledger)
+        vain = vain + 1 if made == before else 0
+        if vain == MOST_VAIN_PASSES:
+            yield GiveUp(f"{vain} requests in a row came to nothing: the service takes no runs")
+            break
     yield InTurn(collect_extra(run_id) for run_id in ledger.extras_under_way())
+
+
+def _runs_made(ledger: Ledger) -> int:
+    """How many runs the service has made, as far as is known, or refused for good."""
+    totals = ledger.totals()
+    return totals.runs_completed + totals.runs_failed + totals.runs_in_flight
 
 
 def _watched_in(ledger: Ledger) -> list[OpenSubmission]:
@@ -174,6 +201,8 @@ class Rounds:
                     case Compare():
                         summary = await anyio.to_thread.run_sync(comparison.compare, worklist)
                         result = self._plan(worklist, summary)
+                    case GiveUp(reason):
+                        self._driver.till.stop("unreachable", reason)
                     case InTurn(protocols):
                         await self._in_turn(protocols)
                     case Together():
@@ -210,11 +239,11 @@ class Rounds:
                 if self._ended():
                     self._slots.release()
                     break
-                tasks.start_soon(self._ask, batch)
+                tasks.start_soon(self._ask, batch, step.settle_s)
 
-    async def _ask(self, batch: Batch) -> None:
+    async def _ask(self, batch: Batch, settle_s: float) -> None:
         try:
-            await self._attend(ask(batch, settle_s=self._settle_s))
+            await self._attend(ask(batch, settle_s=settle_s))
         finally:
             self._slots.release()
 
@@ -231,4 +260,6 @@ class Rounds:
 
     def _update(self) -> None:
         driver = self._driver
+        if words := driver.words():
+            self._progress.note(words)
         self._progress.update(done=driver.ended, failed=driver.failed, usd=dollars(driver.paid_micro))

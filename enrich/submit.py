@@ -31,6 +31,7 @@ from enrich.api.errors import (
     NotSentError,
     RateLimitedError,
     UnauthorizedError,
+    UnreadableAnswerError,
 )
 from enrich.clock import Stamp, elapsed_s
 from enrich.effects import (
@@ -39,10 +40,12 @@ from enrich.effects import (
     CreateGroup,
     Effect,
     EndWatch,
+    FetchRun,
     FindLiveRun,
     ListGroup,
     Listing,
     Now,
+    ReadRun,
     RecordAccepted,
     RecordAdopted,
     RecordExtra,
@@ -52,6 +55,7 @@ from enrich.effects import (
     RecordResolved,
     RecordUnknown,
     Reload,
+    Say,
     Settled,
     Sleep,
 )
@@ -63,6 +67,8 @@ AGREEMENT_S: Final = 30.0  # two complete listings this far apart must agree, or
 WATCH_S: Final = 24 * 3600.0
 MAX_BATCH: Final = 1000
 MAX_EXPOSURE_USD_MICRO: Final = 5_000_000  # what one unresolved submission may hold
+
+MOST_LISTINGS: Final = 120  # after the settling time, one in 30 s: then the next command has to look
 
 LOST_GROUP_S: Final = 60.0  # a group just made may not show at once; after that, 404 means what it says
 
@@ -141,6 +147,7 @@ def submit(
     # otherwise count the time in which it had not yet sent anything.
     yield RecordUnknown(submission_id, (yield Now()), detail)
     yield Settled(batch.question.usd_micro, why="unknown")
+    yield Say(f"a request for {len(tasks)} runs has no clear answer ({detail}); its group is asked what became of it")
     return (yield from resolve((yield Reload(submission_id)), settle_s=settle_s))
 
 
@@ -150,7 +157,10 @@ def resolve(submission: OpenSubmission, *, settle_s: float = SETTLE_S) -> Protoc
     What a listing shows is adopted at once. What is missing is free again only when the settling time has passed and
     after that two complete listings, far enough apart, agree. A listing shows what there was when it was asked for: its
     answer may wait for hours for a process that was stopped. And a group never shrinks: a listing that lacks what was
-    listed or counted before comes from an old replica. Gives the submission as the ledger then has it.
+    listed or counted before comes from an old replica. Nor is anything missing while the group shows a run of which
+    nobody can tell what it was asked. Gives the submission as the ledger then has it.
+
+    Raises UnreadableAnswerError when after MOST_LISTINGS it still can't be told: nothing is free then.
     """
     since = submission.since
     if submission.state == "sending":
@@ -158,7 +168,9 @@ def resolve(submission: OpenSubmission, *, settle_s: float = SETTLE_S) -> Protoc
         since = yield Now()
         yield RecordUnknown(submission.submission_id, since, "the process ended before the answer came")
     known = dict(submission.tied)
+    by_input: dict[str, int | None] = {}
     ever, most = set(known), 0  # ids listed, and runs counted, so far
+    unsettled = 0  # listings after the settling time that told nothing
     agreed: tuple[Stamp, frozenset[str]] | None = None
     wait_s = min(_FIRST_LISTING_S, settle_s / 4)
     while True:
@@ -169,13 +181,14 @@ def resolve(submission: OpenSubmission, *, settle_s: float = SETTLE_S) -> Protoc
             yield RecordUnknown(submission.submission_id, begun, "the clock was set back, or the machine rebooted")
         listing = yield from _list(submission.group_id, patience=passed <= LOST_GROUP_S)
         if listing is not None:
-            yield from _adopt(submission, listing, known)
+            are_told = yield from _identify(submission, listing, by_input)
+            yield from _adopt(submission, listing, known, by_input)
             if len(set(known.values())) == len(submission.tasks):
                 break
             seen = frozenset(run.run_id for run in listing.runs)
             ever |= seen
             most = max(most, listing.before, listing.after, len(ever))
-            if passed < settle_s or not is_complete(listing, most):
+            if passed < settle_s or not is_complete(listing, most) or not are_told:
                 agreed = None
             else:
                 apart = elapsed_s(agreed[0], begun) if agreed else None
@@ -184,6 +197,12 @@ def resolve(submission: OpenSubmission, *, settle_s: float = SETTLE_S) -> Protoc
                 elif apart >= min(AGREEMENT_S, settle_s):
                     break
         left_s = settle_s - passed
+        if left_s <= 0 and agreed is None:
+            unsettled += 1
+            trouble = _trouble(submission.group_id, listing)
+            if unsettled > MOST_LISTINGS:
+                raise UnreadableAnswerError(f"{trouble}; none of it was sent again, and the next command looks again")
+            yield Say(f"{trouble}; asking again")
         yield Sleep(max(_SHORTEST_WAIT_S, min(wait_s, left_s) if left_s > 0 else wait_s))
         wait_s = min(wait_s * 2, _LISTING_S, max(settle_s / 4, _FIRST_LISTING_S))
     yield RecordResolved(submission.submission_id)
@@ -210,8 +229,10 @@ def watch(submission: OpenSubmission) -> Protocol[OpenSubmission]:
     if listing is None:
         return submission
     unsettled = False
+    by_input: dict[str, int | None] = {}
+    are_told = yield from _identify(submission, listing, by_input)
     for run in listing.runs:
-        n = submission.tasks.get(run.task or "")
+        n = submission.tasks.get(run.task or "", by_input.get(run.run_id))
         if n is None or run.run_id in submission.tied:
             continue
         live = yield FindLiveRun(submission.submission_id, n)
@@ -223,7 +244,7 @@ def watch(submission: OpenSubmission) -> Protocol[OpenSubmission]:
             unsettled = True  # sent again, and not yet known whether that made a run: look again
         elif live.run_id != run.run_id:
             yield from note_extra(live.submission_id, live.n, run.run_id)
-    if over and not unsettled and is_complete(listing):
+    if over and are_told and not unsettled and is_complete(listing):
         yield EndWatch(submission.submission_id)
     seen: OpenSubmission = yield Reload(submission.submission_id)
     return seen
@@ -275,7 +296,11 @@ def _open_group(batch: Batch) -> Protocol[str]:
         except ApiError as error:
             if not error.retryable:
                 raise
-            yield Settled(batch.question.usd_micro, **_pace(error))
+            pace = _pace(error)
+            if pace["why"] == "unknown":  # whether it was made after all does not matter
+                pace["why"] = "unsent"
+            yield Settled(batch.question.usd_micro, said=str(error), **pace)
+            yield Say(f"no group could be made ({error}); trying again")
             yield AwaitTurn(0, batch.question.usd_micro)
         else:
             return group_id
@@ -289,7 +314,7 @@ def _refused(
     if isinstance(error, InvalidError):
         parts = [] if give_up else parts_of_invalid(tasks, error)
     yield RecordNotCreated(submission_id, str(error)) if parts else RecordRefused(submission_id, str(error))
-    yield Settled(usd_micro, freed=len(tasks), **_pace(error))
+    yield Settled(usd_micro, freed=len(tasks), said=str(error), **_pace(error))
     if isinstance(error, UnauthorizedError | ForbiddenError):
         raise error
     if parts:
@@ -359,13 +384,45 @@ def _list(group_id: str, *, patience: bool = False) -> Protocol[Listing | None]:
     return listing
 
 
-def _adopt(submission: OpenSubmission, listing: Listing, known: dict[str, int]) -> Protocol[None]:
-    """Tie what a listing shows to its tasks, by metadata; a second run of a task is a double charge."""
+def _identify(submission: OpenSubmission, listing: Listing, by_input: dict[str, int | None]) -> Protocol[bool]:
+    """Find out what the runs without a key of ours were asked, and so their task (None: not one of these).
+
+    Gives whether it could be told of all of them.
+    """
+    for run in listing.runs:
+        if run.task is not None or run.run_id in by_input or run.run_id in submission.tied:
+            continue
+        try:
+            read: ReadRun = yield FetchRun(run.run_id)
+        except ApiError as error:
+            if isinstance(error, UnauthorizedError | ForbiddenError):
+                raise
+            return False
+        if read.input_key is None:
+            return False
+        by_input[run.run_id] = submission.inputs.get(read.input_key)
+    return True
+
+
+def _trouble(group_id: str, listing: Listing | None) -> str:
+    """Why a listing does not settle what became of a request."""
+    if listing is None:
+        return f"group {group_id} can't be listed"
+    listed = len({run.run_id for run in listing.runs})
+    if listing.before == listing.after == listed:
+        return f"group {group_id} lists {listed} runs, and it is not clear if that is all, or what they were asked"
+    return f"group {group_id} counts {listing.after} runs and lists {listed}"
+
+
+def _adopt(
+    submission: OpenSubmission, listing: Listing, known: dict[str, int], by_input: Mapping[str, int | None]
+) -> Protocol[None]:
+    """Tie what a listing shows to its tasks; a second run of a task is a double charge."""
     taken = set(known.values())
     found: dict[int, str] = {}
     extra: list[tuple[int, str]] = []
     for run in listing.runs:
-        n = submission.tasks.get(run.task or "")
+        n = submission.tasks.get(run.task or "", by_input.get(run.run_id))
         if n is None or run.run_id in known:
             continue
         if n in taken:

@@ -19,7 +19,7 @@ FIRST_PAUSE_S: Final = 0.5
 LONGEST_PAUSE_S: Final = 60.0
 LONGEST_RATE_PAUSE_S: Final = 300.0
 OUT_OF_CREDIT: Final = "the account is out of credit: add some, and the same command goes on"
-UNREACHABLE_AFTER: Final = 9  # attempts in a row without a connection: about a minute and a half
+UNREACHABLE_AFTER: Final = 9  # attempts in a row that did not get through: about a minute and a half
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,10 +110,10 @@ class Till:
             case "unknown":
                 self._pause(now, event.retry_after_s, LONGEST_PAUSE_S)
             case "unsent":
-                self._unsent += 1
-                self._pause(now, None, LONGEST_PAUSE_S / 2)
+                self._unsent += now >= self._not_before
+                self._pause(now, event.retry_after_s, LONGEST_PAUSE_S / 2)
                 if self._unsent >= UNREACHABLE_AFTER:
-                    self.stop("unreachable", "the service can't be reached")
+                    self.stop("unreachable", f"the service can't be reached: {event.said}".removesuffix(": "))
             case "refused":
                 self._probing = False
             case "outcome":
@@ -135,7 +135,7 @@ class Till:
         self._holding = self._at_stake > 0
 
     def _pause(self, now: float, retry_after_s: float | None, longest_s: float) -> None:
-        self._troubles += 1
+        self._troubles += now >= self._not_before  # what was on the wire together fails together, and counts once
         self._probing = False
         backoff = min(longest_s, FIRST_PAUSE_S * 2 ** min(self._troubles - 1, 10))
         wait = retry_after_s if retry_after_s is not None else backoff * (0.5 + 0.5 * self._random())

@@ -33,7 +33,7 @@ from enrich.api.limits import RateLimiter
 from enrich.api.retry import Retry
 from enrich.api.secret import Secret
 from enrich.api.streams import EventStream, harmless
-from enrich.api.wire import AddedRuns, Group, RunResult, RunState, UnreadableError, decode_body, decode_record
+from enrich.api.wire import AddedRuns, Group, NewGroup, RunResult, RunState, UnreadableError, decode_body, decode_record
 
 __all__ = ["Client"]
 
@@ -94,11 +94,11 @@ class Client:
         """Whether the service's last good answer said that it is a sandbox; None before the first one."""
         return self._connection.is_sandbox
 
-    async def create_group(self, metadata: Mapping[str, str]) -> Group:
+    async def create_group(self, metadata: Mapping[str, str]) -> NewGroup:
         """Make a group, which is free. Sent once; what fails for a passing reason is `retryable`."""
         await self.limiter.acquire_post()
         body = msgspec.json.encode({"metadata": metadata})
-        return await self._post(_GROUPS, body, Group, timeout_s=self._request_timeout_s, costs=False)
+        return await self._post(_GROUPS, body, NewGroup, timeout_s=self._request_timeout_s, costs=False)
 
     async def add_runs(
         self, group_id: str, body: bytes, *, timeout_s: float = 60.0, turn_taken: bool = False

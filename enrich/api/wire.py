@@ -9,7 +9,7 @@ isn't required and isn't as expected is left out: a result that was paid for is 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Final, TypeAlias, TypeVar, get_args
+from typing import Any, Final, TypeAlias, TypeVar, get_args, get_origin
 
 import msgspec
 from msgspec import Raw, Struct
@@ -25,6 +25,7 @@ __all__ = [
     "GroupStatus",
     "GroupStatusEvent",
     "MetadataValue",
+    "NewGroup",
     "RunEvent",
     "RunResult",
     "RunState",
@@ -87,6 +88,12 @@ class Group(Struct, frozen=True, gc=False):
     status: GroupStatus
     metadata: dict[str, MetadataValue] | None = None
     created_at: str | None = None
+
+
+class NewGroup(Struct, frozen=True, gc=False):
+    """A task group that was just made: it is empty, and only its id is needed."""
+
+    taskgroup_id: str
 
 
 class AddedRuns(Struct, frozen=True, gc=False):
@@ -162,7 +169,7 @@ def decode_record(body: bytes, kind: type[T]) -> T:
         reason = str(error)
     for readable in _readings(body, kind):
         try:
-            return msgspec.json.decode(readable, type=kind)
+            return msgspec.json.decode(readable, type=kind, strict=False)  # "7" and 7.0 are counts, too
         except _UNREADABLE:
             pass
     raise UnreadableError(reason)
@@ -227,9 +234,17 @@ def _fitting(document: dict[str, Any], kind: type[Struct]) -> dict[str, Any]:
         if inner is not None and isinstance(value, dict):
             value = _fitting(value, inner)
         fitting[member.encode_name] = value
-        if not member.required and not _fits(value, member.type):
+        if isinstance(value, dict) and (kinds := _kinds_of_values(member.type)):
+            fitting[member.encode_name] = {name: one for name, one in value.items() if _fits(one, kinds)}
+        elif not member.required and not _fits(value, member.type):
             del fitting[member.encode_name]
     return fitting
+
+
+def _kinds_of_values(kind: Any) -> Any:
+    """The type of a mapping's values; None for what is no mapping."""
+    mapping = next((one for one in (kind, *get_args(kind)) if get_origin(one) is dict), None)
+    return None if mapping is None else get_args(mapping)[1]
 
 
 def _is_struct(kind: Any) -> bool:

@@ -154,7 +154,7 @@ _TABLE = (
         "events-refused",
         "stream",
         "The stream of a group's events is refused with this status.",
-        _choice("503", "404", "500", "502", "504"),
+        _choice("503", "404", "500", "502", "504", "403"),
     ),
     FaultKind("listing-lag", "always", "A listing shows runs only this long after their creation.", _duration("5s")),
     FaultKind("count-lag", "always", "A group counts runs only this long after their creation.", _duration("5s")),
@@ -192,6 +192,7 @@ _TABLE = (
     FaultKind("run-cancelled", "run", "A run is cancelled; it is not charged."),
     FaultKind("run-action-required", "run", "A run asks for an action that nobody can take; it is not charged."),
     FaultKind("run-stuck", "run", "A run never ends."),
+    FaultKind("no-metadata", "run", "A run is shown without the metadata it was given."),
     # what runs answer
     FaultKind("null-fields", "run", "Every field of an answer is null, whether its schema allows that or not."),
     FaultKind("invalid-values", "run", "Every field of an answer has a value of the wrong type."),
@@ -296,6 +297,10 @@ class FaultPlan:
     def outcome(self, run: Run) -> Outcome:
         """How a run ends."""
         return next((end for name, end in _OUTCOMES.items() if self.of_run(name, run)), "completed")
+
+    def is_nameless(self, run: Run) -> bool:
+        """Whether a run is shown without its metadata."""
+        return self.of_run("no-metadata", run) is not None
 
     def __bool__(self) -> bool:
         return bool(self._faults)

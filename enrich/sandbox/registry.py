@@ -41,6 +41,7 @@ class Run:
     started_at: float = 0.0
     finished_at: float = 0.0
     outcome: Outcome = "completed"
+    is_nameless: bool = False  # shown without its metadata
 
     def status(self, now: float) -> Status:
         """The status at a time, not before the run's creation."""
@@ -135,6 +136,7 @@ class Registry:
         seed: int,
         latency_s: tuple[float, float],
         outcome_of: Callable[[Run], Outcome],
+        is_nameless: Callable[[Run], bool],
         clock: Callable[[], float],
         journal: Journal | None,
     ) -> None:
@@ -143,6 +145,7 @@ class Registry:
         self._seed = seed
         self._latency_s = latency_s
         self._outcome_of = outcome_of
+        self._is_nameless = is_nameless
         self._clock = clock
         self._latest = 0.0
         self._asked: defaultdict[str, int] = defaultdict(int)
@@ -226,6 +229,7 @@ class Registry:
             )
             self._asked[request.task] += 1
             run.outcome = self._outcome_of(run)
+            run.is_nameless = self._is_nameless(run)
             latency = low + (high - low) * chance(self._seed, "latency", *run.identity)
             run.started_at = batch.at + latency * QUEUED_SHARE * chance(self._seed, "queue", *run.identity)
             run.finished_at = inf if run.outcome == "stuck" else batch.at + latency

@@ -9,6 +9,8 @@ from enrich.sandbox.answers import Answers, Question
 from enrich.sandbox.problems import error_body
 from enrich.sandbox.registry import Group, Registry, Run, Status
 
+_NULL = msgspec.Raw(b"null")
+
 Json = Any
 
 _FAILURES = {
@@ -57,7 +59,7 @@ class _RunAsItIs(msgspec.Struct):
 
 
 class _OnlyMetadata(msgspec.Struct):
-    metadata: msgspec.Raw = msgspec.Raw(b"null")
+    metadata: msgspec.Raw = _NULL
 
 
 class _OnlyInput(msgspec.Struct):
@@ -84,7 +86,7 @@ def run_json(run: Run, now: float) -> RunJson:
         warnings=spec_warnings or None,
         error=error_body(failure) if failure else None,
         processor=run.request.processor.name,
-        metadata=msgspec.json.decode(run.request.raw, type=_OnlyMetadata).metadata,
+        metadata=_NULL if run.is_nameless else msgspec.json.decode(run.request.raw, type=_OnlyMetadata).metadata,
         taskgroup_id=run.group.group_id if run.group is not None else None,
         created_at=timestamp(run.created_at),
         modified_at=timestamp(run.modified_at(now)),

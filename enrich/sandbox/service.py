@@ -38,6 +38,7 @@ class Service:
             seed=settings.seed,
             latency_s=settings.latency_s,
             outcome_of=self.faults.outcome,
+            is_nameless=self.faults.is_nameless,
             clock=clock,
             journal=Journal(settings.state, restore) if settings.state is not None else None,
         )

@@ -30,7 +30,7 @@ from enrich.api.errors import (
 from enrich.api.limits import RateLimiter
 from enrich.api.retry import Retry
 from enrich.api.secret import Secret
-from enrich.api.wire import AddedRuns, Group, GroupStatus, RunEvent, RunResult, RunState
+from enrich.api.wire import AddedRuns, Group, GroupStatus, NewGroup, RunEvent, RunResult, RunState
 
 pytestmark = pytest.mark.anyio
 
@@ -86,7 +86,7 @@ async def test_create_group(time: FakeTime) -> None:
     service = Service(httpx.Response(200, json=GROUP))
     async with client_of(service, time) as client:
         group = await client.create_group({"enrich_job": "x"})
-    assert group == Group("tgrp_1", GroupStatus(3), created_at="2026-01-01T00:00:00Z")
+    assert group == NewGroup("tgrp_1")
     assert service.seen == [("POST", "/v1/tasks/groups")]
     assert msgspec.json.decode(service.requests[0].content) == {"metadata": {"enrich_job": "x"}}
 

@@ -17,6 +17,7 @@ from enrich.api.wire import (
     RunState,
     UnreadableError,
     decode_event,
+    decode_record,
 )
 
 RUN = (
@@ -120,3 +121,16 @@ def test_null_fields_are_no_fault() -> None:
 def test_what_a_caller_cannot_do_without_is_required(body: bytes, kind: type) -> None:
     with pytest.raises(msgspec.ValidationError):
         msgspec.json.decode(body, type=kind)
+
+
+def test_of_metadata_only_what_does_not_fit_is_left_out() -> None:
+    run = b'{"run_id":"a","status":"completed","metadata":{"enrich_task":"t","vendor":{"a":[1]},"n":2}}'
+    event = decode_event(b'{"type": "task_run.state", "run": %s}' % run)
+    assert isinstance(event, RunEvent)
+    assert event.run.metadata == {"enrich_task": "t", "n": 2}
+
+
+@pytest.mark.parametrize("count", [b'"7"', b"7.0"])
+def test_a_count_is_read_in_whatever_form_it_comes(count: bytes) -> None:
+    group = decode_record(b'{"taskgroup_id": "g", "status": {"num_task_runs": %b}}' % count, Group)
+    assert group.status.num_task_runs == 7

@@ -38,7 +38,7 @@ def test_a_service_that_cannot_be_reached_stops_the_command_and_the_next_one_goe
         door.close()
         report = scene.run()
         assert report.exit_code is ExitCode.STOPPED
-        assert report.stopped == "the service can't be reached"
+        assert report.stopped.startswith("the service can't be reached: POST v1/tasks/groups: no connection")
         assert report.receipt.rows == {"pending": scene.rows}
         door.open()
         scene.finish()
@@ -164,3 +164,18 @@ def test_a_budget_is_never_passed_whatever_gets_lost(make_scene) -> None:
     report = scene.run(budget="6")
     assert report.exit_code is ExitCode.STOPPED
     assert Decimal(scene.service.bill()["usd"]) <= 6
+
+
+def test_a_group_that_cannot_be_made_stops_the_command_and_says_why(make_scene) -> None:
+    scene = make_scene("group-lost", rows=BATCH, speed=200)
+    report = scene.run()
+    assert report.exit_code is ExitCode.STOPPED
+    assert report.stopped.startswith("the service can't be reached: POST v1/tasks/groups")
+    assert scene.service.posts() == 0
+
+
+def test_events_that_are_forbidden_are_polled_for(make_scene) -> None:
+    scene = make_scene("events-refused=403")
+    assert scene.finish().exit_code is ExitCode.DONE
+    assert len(scene.reports) == 1
+    check(scene)

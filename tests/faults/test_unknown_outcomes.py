@@ -80,10 +80,52 @@ def test_a_batch_that_fails_many_times_in_a_row_is_sent_once_at_a_time(make_scen
     check(scene)
 
 
+def test_a_service_that_takes_nothing_is_given_up_and_tried_again_by_the_next_command(make_scene) -> None:
+    scene = make_scene("error-before=503,6x", rows=BATCH, settle_s=0.05, speed=100)
+    report = scene.run()
+    assert (report.exit_code, scene.service.posts()) == (ExitCode.STOPPED, 6)
+    assert report.stopped == "6 requests in a row came to nothing: the service takes no runs"
+    scene.finish()
+    check(scene)
+
+
+def test_a_service_that_is_always_late_is_not_paid_again_with_every_pass(make_scene) -> None:
+    scene = make_scene("late=2s", rows=BATCH, settle_s=0.5)
+    scene.finish()
+    assert 1 < scene.service.posts() <= 6
+    time.sleep(2.1)  # the last one lands, too
+    scene.run()
+    reported = {double.task_key for report in scene.reports for double in report.receipt.double_charges}
+    assert reported == {double["task"] for double in scene.service.bill()["doubles"]}
+    assert len(reported) == BATCH
+
+
+def test_what_lands_late_while_others_run_is_adopted_and_not_sent_again(make_scene) -> None:
+    scene = make_scene("late=800ms,1x", settings={"latency_s": (1.4, 1.5)}, settle_s=0.2)
+    assert scene.finish().exit_code is ExitCode.DONE
+    assert scene.service.posts() == -(-scene.rows // BATCH)
+    check(scene)
+
+
+@pytest.mark.parametrize(
+    ("faults", "again"),
+    [
+        pytest.param(("no-metadata", "response-lost"), 0, id="all of them"),
+        pytest.param(("no-metadata=30%", "error-after=502"), 0, id="some"),
+        pytest.param(("no-metadata", "partial=7,1x"), 1, id="of a part"),
+    ],
+)
+def test_runs_whose_metadata_is_lost_are_known_by_what_they_were_asked(make_scene, faults, again) -> None:
+    scene = make_scene(*faults)
+    assert scene.finish().exit_code is ExitCode.DONE
+    assert scene.service.posts() == -(-scene.rows // BATCH) + again
+    check(scene)
+
+
 @pytest.mark.nightly
 def test_a_batch_that_fails_a_hundred_times_in_a_row_is_sent_once_at_a_time(make_scene) -> None:
     scene = make_scene("error-before=500,50x", "error-before=502,50x@51", rows=BATCH, settle_s=0.05, speed=200)
-    scene.finish()
+    scene.finish(most=20)
     assert scene.service.posts() == 101
     check(scene)
 
@@ -96,7 +138,7 @@ def test_a_batch_that_fails_a_hundred_times_in_a_row_is_sent_once_at_a_time(make
     ],
 )
 def test_what_takes_effect_after_the_settling_time_is_found_and_reported(make_scene, settings, commands) -> None:
-    scene = make_scene("late=800ms,1x", settings=settings, settle_s=0.2)
+    scene = make_scene("late=800ms,1x", settings=settings, settle_s=0.2, rows=BATCH)
     scene.finish()
     until = time.monotonic() + 5
     while not scene.service.bill()["doubles"] and time.monotonic() < until:

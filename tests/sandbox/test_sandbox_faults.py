@@ -532,6 +532,13 @@ def test_run_stuck_never_ends(serve_with: Start) -> None:
     assert sandbox.status(group)["is_active"] is True
 
 
+def test_no_metadata_is_shown_where_it_is_lost(serve_with: Start) -> None:
+    sandbox = serve_with(faults=("no-metadata=1x",))
+    group = sandbox.create_group()
+    sandbox.add(group, [{**company(i), "metadata": {"i": i}} for i in range(2)])
+    assert [event["run"]["metadata"] for event in sandbox.listing(group)] == [None, {"i": 1}]
+
+
 def test_a_task_that_failed_may_succeed_when_asked_again(serve_with: Start) -> None:
     sandbox = serve_with(faults=("run-failed=0.5",))
     ended = []

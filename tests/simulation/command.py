@@ -37,13 +37,14 @@ from enrich.effects import (
     RecordService,
     RecordUnknown,
     Reload,
+    Say,
     Settled,
     Sleep,
     SpendingStopped,
     StopRequested,
 )
 from enrich.ledger import Ledger
-from enrich.rounds import Compare, InTurn, Plan, Step, Together, ask, settle_failure
+from enrich.rounds import Compare, GiveUp, InTurn, Plan, Step, Together, ask, settle_failure
 from enrich.spend import GRACE_S
 from enrich.till import LONGEST_RATE_PAUSE_S, Stop, Till
 
@@ -128,6 +129,7 @@ class Command:
         self._kill_at_step = self._kill.number if self._kill and self._kill.kind == "effect" else 0
         self._perform: dict[type[Any], Callable[[Process, Any], Any]] = {
             Now: lambda process, effect: self.world.stamp(),
+            Say: lambda process, effect: None,
             Sleep: self._sleep,
             AwaitTurn: self._turn,
             Settled: self._settle,
@@ -212,6 +214,8 @@ class Command:
             match step:
                 case Compare():
                     result = self._setting.compare()
+                case GiveUp(reason):
+                    self.till.stop("unreachable", reason)
                 case InTurn(protocols):
                     self._in_turn(iter(protocols))
                     return
@@ -249,7 +253,7 @@ class Command:
                 left += 1
                 slots -= 1
                 self.batches += 1
-                self._start(f"batch {self.batches}", ask(batch, settle_s=self._setting.settle_s), asked)
+                self._start(f"batch {self.batches}", ask(batch, settle_s=step.settle_s), asked)
 
         for number, protocol in enumerate(step.recovering):
             left += 1

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 from random import Random
 from typing import Any, Final, NamedTuple
 
+from msgspec.structs import replace
+
 from enrich.api.errors import NotFoundError, StreamCut, UnavailableError
 from enrich.effects import (
     CreateGroup,
@@ -108,7 +110,7 @@ class Network:
         return Listing(
             service.count(group, first - counts_old_s),
             service.count(group, third - counts_old_s),
-            tuple(ListedRun(run.id, run.task) for run in runs),
+            tuple(ListedRun(run.id, self._named(run)) for run in runs),
         )
 
     # ------------------------------------------------------------------ what has ended
@@ -196,22 +198,27 @@ class Network:
 
     def _fetch(self, effect: FetchRun) -> Reply:
         def fetched() -> ReadRun:
-            run = self._service.runs.get(effect.run_id)
-            if run is None or run.listed_at > self._world.now:
+            run = self._service.any_run(effect.run_id)
+            if run.listed_at > self._world.now:
                 raise NotFoundError("no such run", status=404)
-            return self._shown(run)
+            shown = self._shown(run)
+            return shown if shown.task is not None else replace(shown, input_key=run.input_key)
 
         return self._get(fetched)
 
+    def _named(self, run: Run) -> str | None:
+        """The task that a run's metadata tells."""
+        return None if self._scenario.nameless else run.task
+
     def _shown(self, run: Run) -> ReadRun:
-        at = self._world.now
+        at, task = self._world.now, self._named(run)
         if run.ends_at > at:
-            return ReadRun(run.id, run.task, "running", b"", has_output=False, error=None)
+            return ReadRun(run.id, task, "running", b"", has_output=False, error=None)
         if not run.completed:
-            return ReadRun(run.id, run.task, run.status, run.raw(), has_output=False, error=f"the run {run.status}")
+            return ReadRun(run.id, task, run.status, run.raw(), has_output=False, error=f"the run {run.status}")
         whole = run.output_at <= at
         raw = run.raw() if whole else b'{"output":null}'
-        return ReadRun(run.id, run.task, "completed", raw, has_output=whole, error=None)
+        return ReadRun(run.id, task, "completed", raw, has_output=whole, error=None)
 
 
 def _raising(error: Exception) -> Callable[[], Any]:

@@ -118,6 +118,7 @@ class Scenario:
     finished_only: bool
     duplicates: bool
     foreign: bool
+    nameless: bool  # the service loses the metadata of all runs
     absent: float  # share of accepted runs that nobody is shown for up to two hours
     commit_s: float
     last_moment: bool  # late POSTs land when the settling time is nearly over
@@ -188,6 +189,7 @@ def draw(seed: int) -> Scenario:
         absent=sometimes(0.06, 0.4),
         commit_s=rng.choice((0.001, 0.005, 0.05)),
         last_moment=tight or chance() < 0.5,
+        nameless=not calm and chance() < 0.06,
     )
 
 
