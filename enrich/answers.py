@@ -6,6 +6,7 @@ shape of basis, JSON that is not quite JSON), verdicts are not: a value that doe
 its column, is never forced into it.
 """
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
 from types import MappingProxyType
@@ -36,6 +37,7 @@ _WORTH: Final[Mapping[Verdict, int]] = {"review": 3, "not_found": 2, "withhold":
 NO_CITATIONS: Final = "[]"
 _TOO_DEEP: Final = "does not fit its schema: it is nested too deeply"
 _NO_ROOM: Final = "does not fit its column: a number is too large"
+_FENCED: Final = re.compile(r"```[ \t]*[\w+-]*\s*(.*)```", re.DOTALL)  # a block of code in Markdown
 _LEVELS_KEPT: Final = 1000
 _LONGEST_CONFIDENCE: Final = 40  # characters of a confidence that a reason repeats
 _PYTHON_TYPES: Final[Mapping[str, tuple[type, ...]]] = {
@@ -151,8 +153,11 @@ class _Judge:
         self._gate = gate
         self._levels: dict[str | float | None, tuple[Verdict, str]] = {}
 
-    def answer(self, content: Mapping[str, Any] | None, basis: Mapping[str, _Basis] | None) -> Answer:
-        """The answer in an opened result; `basis` is None where the run completed without an output."""
+    def answer(self, content: dict[str, Any] | str | None, basis: Mapping[str, _Basis] | None) -> Answer:
+        """The answer in an opened result; `basis` is None where the run completed without an output.
+
+        Content that is a text is no object of answers: that is what it says, for a person to read.
+        """
         if basis is None:
             return Answer(None, None, "", NO_CITATIONS, "invalid", "the run completed without an output", strong=False)
         name = self._name
@@ -163,9 +168,11 @@ class _Judge:
             confidence, reasoning, citations = None, "", NO_CITATIONS
         else:
             confidence, reasoning, citations = found.confidence, found.reasoning or "", str(found.citations, "utf-8")
-        if content is None or name not in content:
-            reason = "the result has no value for this field"
-            return Answer(None, confidence, reasoning, citations, "invalid", reason, strong=False)
+        if type(content) is not dict or name not in content:
+            shown, reason = None, "the result has no value for this field"
+            if type(content) is str:
+                shown, reason = content, "the result has no value for this field: it is no JSON object"
+            return Answer(shown, confidence, reasoning, citations, "invalid", reason, strong=False)
         value = content[name]
         level, reason = self._levels.get(confidence) or self._level(confidence)
         strong = level == "accept"
@@ -331,8 +338,8 @@ def _gate_reason(level: Verdict, confidence: str | float | None) -> str:
     return said + (" is below what is accepted" if level == "review" else " is below what is reviewed")
 
 
-def _opened(raw: bytes) -> tuple[Mapping[str, Any] | None, Mapping[str, _Basis] | None]:
-    """Content and basis of a result; no basis at all where it has no output."""
+def _opened(raw: bytes) -> tuple[dict[str, Any] | str | None, Mapping[str, _Basis] | None]:
+    """Content and basis of a result; no basis at all where it has no output. A text is content of another shape."""
     try:
         output = _USUAL.decode(raw).output
     except _UNREADABLE:
@@ -342,7 +349,7 @@ def _opened(raw: bytes) -> tuple[Mapping[str, Any] | None, Mapping[str, _Basis] 
     if unusual is None:
         return None, None
     if not isinstance(unusual, dict):
-        return None, {}
+        return _content(unusual), {}
     basis = _tolerant_basis(unusual.get("basis"))
     return _content(unusual.get("content")), {entry.field: entry for entry in basis}
 
@@ -364,11 +371,22 @@ def _loose(raw: bytes | msgspec.Raw) -> Any:
     return None if strict is None else msgspec.json.decode(strict)
 
 
-def _content(content: object) -> dict[str, Any] | None:
-    """The output's content as an object; some responses carry the JSON as a string."""
+def _content(content: object) -> dict[str, Any] | str | None:
+    """The output's content as an object: some responses carry the JSON as a string, or that in a Markdown fence.
+
+    What can't be read so is given as the text that it is; None where there is nothing.
+    """
+    if isinstance(content, dict):
+        return content
     if isinstance(content, str):
-        content = _loose(content.encode())
-    return content if isinstance(content, dict) else None
+        read = _loose(content.encode())
+        if not isinstance(read, dict) and (fenced := _FENCED.search(content)):
+            read = _loose(fenced[1].encode())
+        return read if isinstance(read, dict) else content.strip() or None
+    try:
+        return None if content is None else msgspec.json.encode(content).decode()
+    except RecursionError:  # no text of it would be of use to anybody
+        return None
 
 
 def _tolerant_basis(document: object) -> Iterable[_Basis]:
