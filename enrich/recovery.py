@@ -44,7 +44,7 @@ from enrich.ledger import (
 )
 from enrich.listing import GroupListing, IncompleteListingError, list_whole_group
 from enrich.progress import Progress, QuietProgress
-from enrich.report import DoubleCharge
+from enrich.report import DoubleCharge, by_question
 from enrich.service import open_service
 from enrich.till import Till
 
@@ -80,7 +80,7 @@ class Recovery:
     untied: int = 0  # of them, completed: if they were ours, to ask again is to pay again
     untied_groups: list[str] = field(default_factory=list)
     usd: Decimal = Decimal(0)  # of the completed ones
-    double_charges: list[DoubleCharge] = field(default_factory=list)
+    double_charges: Sequence[DoubleCharge] = ()  # one a question
     unknown_groups: list[str] = field(default_factory=list)
     incomplete: list[str] = field(default_factory=list)  # why, a group each
 
@@ -295,9 +295,9 @@ class _End:
 
     job_id: int
 
-    def apply(self, ledger: Ledger) -> list[DoubleCharge]:
+    def apply(self, ledger: Ledger) -> Sequence[DoubleCharge]:
         ledger.end_job(self.job_id, ExitCode.DONE.name.lower())
-        return [
+        return by_question(
             DoubleCharge(
                 task_key=extra.task_key,
                 run_ids=tuple(run_id for run_id in (extra.first_run_id, extra.run_id) if run_id),
@@ -305,7 +305,7 @@ class _End:
             )
             for extra in ledger.extra_runs()
             if extra.job_id == self.job_id and extra.state is not RunState.FAILED
-        ]
+        )
 
 
 @dataclass(frozen=True, slots=True)

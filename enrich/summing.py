@@ -11,7 +11,7 @@ from enrich.errors import ExitCode
 from enrich.job import Interruption, Job
 from enrich.join import Tally
 from enrich.ledger import Ledger, RunState
-from enrich.report import DoubleCharge, Manifest, Receipt, Selection
+from enrich.report import DoubleCharge, Manifest, Receipt, Selection, by_question
 from enrich.spend import Outcome
 
 
@@ -84,4 +84,4 @@ def _double_charges(ledger: Ledger, outcome: Outcome) -> tuple[DoubleCharge, ...
         if extra.job_id == outcome.job_id and extra.state is not RunState.FAILED:
             ids = tuple(run_id for run_id in (extra.first_run_id, extra.run_id) if run_id)
             found.append(DoubleCharge(task_key=extra.task_key, run_ids=ids, usd=Decimal(dollars(extra.usd_micro))))
-    return tuple(found)
+    return by_question(found)

@@ -38,7 +38,7 @@ from enrich.ledger import (
 )
 from enrich.listing import GroupListing, IncompleteListingError, list_whole_group
 from enrich.outputs import write_table
-from enrich.report import DoubleCharge, Selection
+from enrich.report import DoubleCharge, Selection, by_question
 from enrich.service import open_service
 
 SHOWN: Final = 20  # differences of a kind that are told one by one; the rest is counted
@@ -131,6 +131,7 @@ async def verify(request: Request) -> Verification:
         if groups:
             async with open_service(request.environ, ledger=request.ledger, sandbox=request.sandbox) as client:
                 await _Books(ledger, client, found).compare_all(groups, wherever=not request.groups)
+        found.double_charges[:] = by_question(found.double_charges)
     return found
 
 
@@ -249,7 +250,7 @@ class _Books:
             return
         ids = tuple(run_ids) if elsewhere is None else (elsewhere, *run_ids)
         usd = too_many * dollars(price_micro(task.processor))
-        self._found.double_charges.append(DoubleCharge(task_key=task.task, run_ids=ids, usd=usd))
+        self._found.double_charges.append(DoubleCharge(task_key=task.task, run_ids=ids, usd=usd, runs=too_many))
 
 
 @dataclass(frozen=True, slots=True)

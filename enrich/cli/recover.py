@@ -84,6 +84,7 @@ def recover(
 
 def _lines(found: "Recovery") -> Iterator[str]:
     from enrich.figures import count_text, counted, usd_text
+    from enrich.report import charged_text
 
     if found.aside is not None:
         yield f"set aside   the ledger that was there is now {found.aside.name}"
@@ -104,8 +105,10 @@ def _lines(found: "Recovery") -> Iterator[str]:
             " asked by enrich, asking again pays again: join the answers by their inputs first, with"
         )
         yield from (f"              enrich adopt {group_id} CONFIG TABLE" for group_id in found.untied_groups)
+    if found.double_charges:
+        yield f"DOUBLE      {charged_text(found.double_charges)}"
     for charge in found.double_charges:
-        yield f"DOUBLE      {charge.to_text()}"
+        yield f"            {charge.to_text()}"
     for group_id in found.unknown_groups:
         yield f"unknown     {group_id}: the service does not know it, or not for this API key"
     for why in found.incomplete:

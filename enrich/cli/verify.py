@@ -115,6 +115,7 @@ def _output(out: Path, run: "PastRun | None", config: Path | None, table: Path |
 
 def _lines(found: "Verification") -> Iterator[str]:
     from enrich.figures import count_text, counted, usd_text
+    from enrich.report import charged_text
 
     yield f"ledger      {found.ledger}"
     yield f"groups      {count_text(found.groups)}"
@@ -126,8 +127,10 @@ def _lines(found: "Verification") -> Iterator[str]:
     yield f"paid        {usd_text(found.usd_ledger)} by the ledger, {usd_text(found.usd_service)} by the service's list"
     if found.output is not None:
         yield f"output      {counted(found.rows, 'row')}, {counted(found.cells, 'cell')} compared"
+    if found.double_charges:
+        yield f"DOUBLE      {charged_text(found.double_charges)}"
     for charge in found.double_charges:
-        yield f"DOUBLE      {charge.to_text()}"
+        yield f"            {charge.to_text()}"
     for kind, number in found.counts.items():
         shown = [one for one in found.differences if one.kind == kind]
         more = f", the first {len(shown)}" if number > len(shown) else ""

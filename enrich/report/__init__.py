@@ -5,7 +5,15 @@ Everything here is computed from counts and texts that others hand in; only `wri
 
 from enrich.report.manifest import Manifest, Outputs, PastRun, Selection, read_manifest, write_manifest
 from enrich.report.page import ReportCollector, Sample
-from enrich.report.receipt import ANSWER_STATUSES, ROW_STATUSES, DoubleCharge, Receipt, next_steps
+from enrich.report.receipt import (
+    ANSWER_STATUSES,
+    ROW_STATUSES,
+    DoubleCharge,
+    Receipt,
+    by_question,
+    charged_text,
+    next_steps,
+)
 
 __all__ = [
     "ANSWER_STATUSES",
@@ -18,6 +26,8 @@ __all__ = [
     "ReportCollector",
     "Sample",
     "Selection",
+    "by_question",
+    "charged_text",
     "next_steps",
     "read_manifest",
     "write_manifest",

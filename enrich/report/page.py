@@ -14,7 +14,6 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from decimal import Decimal
 from importlib.resources import files
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
@@ -22,7 +21,7 @@ from urllib.parse import urlsplit
 from enrich.api.processors import PROCESSORS
 from enrich.figures import count_text, counted, share_text, span_text, usd_text
 from enrich.report.html import Child, Element, document, el, link, web_address
-from enrich.report.receipt import ANSWER_STATUSES, ROW_STATUSES, Receipt
+from enrich.report.receipt import ANSWER_STATUSES, ROW_STATUSES, Receipt, charged_text
 from enrich.text import clean
 
 if TYPE_CHECKING:
@@ -218,9 +217,7 @@ def _banner(kind: str, title: str, text: Child) -> Element:
 
 
 def _charged(receipt: Receipt) -> str:
-    usd = sum((charge.usd for charge in receipt.double_charges), start=Decimal(0))
-    questions = counted(len(receipt.double_charges), "question was", "questions were")
-    return f"{questions} run more than once by the service, for {usd_text(usd)} too much."
+    return f"{charged_text(receipt.double_charges)}."
 
 
 def _glance(manifest: Manifest) -> Element:

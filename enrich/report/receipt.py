@@ -10,8 +10,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Final
@@ -24,7 +24,7 @@ from enrich.text import clean
 if TYPE_CHECKING:
     from enrich.spec import Json
 
-__all__ = ["ANSWER_STATUSES", "ROW_STATUSES", "DoubleCharge", "Receipt", "next_steps"]
+__all__ = ["ANSWER_STATUSES", "ROW_STATUSES", "DoubleCharge", "Receipt", "by_question", "charged_text", "next_steps"]
 
 ROW_STATUSES: Final = ("complete", "review", "withheld", "failed", "skipped", "pending")
 ANSWER_STATUSES: Final = (
@@ -49,16 +49,39 @@ class DoubleCharge:
     """One question that the service ran, and billed, more than once; `usd` is what was paid too much."""
 
     task_key: str
-    run_ids: tuple[str, ...]
+    run_ids: tuple[str, ...]  # the one that counts is among them, where it is known
     usd: Decimal
+    runs: int = 1  # that were too many
 
     def to_text(self) -> str:
         """One line."""
         return f"{usd_text(self.usd)} too much for task {self.task_key}: {', '.join(self.run_ids)}"
 
+    def and_more(self, other: DoubleCharge) -> DoubleCharge:
+        """This and another charge for the same question as one."""
+        run_ids = tuple(dict.fromkeys((*self.run_ids, *other.run_ids)))
+        return replace(self, run_ids=run_ids, usd=self.usd + other.usd, runs=self.runs + other.runs)
+
     def to_json(self) -> dict[str, Json]:
         """The charge as plain JSON."""
         return {"task_key": self.task_key, "run_ids": list(self.run_ids), "usd": float(self.usd)}
+
+
+def by_question(charges: Iterable[DoubleCharge]) -> tuple[DoubleCharge, ...]:
+    """Double charges with one entry a question, however many runs of it were paid too much."""
+    merged: dict[str, DoubleCharge] = {}
+    for one in charges:
+        other = merged.get(one.task_key)
+        merged[one.task_key] = one if other is None else other.and_more(one)
+    return tuple(merged.values())
+
+
+def charged_text(charges: Sequence[DoubleCharge]) -> str:
+    """What double charges add up to: runs, questions and dollars."""
+    runs = counted(sum(charge.runs for charge in charges), "run")
+    questions = counted(len({charge.task_key for charge in charges}), "question that was", "questions that were")
+    usd = sum((charge.usd for charge in charges), start=Decimal(0))
+    return f"{runs} paid for {questions} paid already, {usd_text(usd)} too much"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,13 +202,11 @@ class Receipt:
         return lines
 
     def _double_charges(self) -> list[str]:
-        usd = sum((charge.usd for charge in self.double_charges), start=Decimal(0))
-        questions = counted(len(self.double_charges), "question")
         lines = {
             f"task {charge.task_key}": f"{usd_text(charge.usd)}  {', '.join(charge.run_ids)}"
-            for charge in self.double_charges
+            for charge in by_question(self.double_charges)
         }
-        return [f"DOUBLE CHARGE: {questions} paid more than once, {usd_text(usd)} too much", *_aligned(lines)]
+        return [f"DOUBLE CHARGE: {charged_text(self.double_charges)}", *_aligned(lines)]
 
 
 def next_steps(receipt: Receipt, *, review_file: str = "", stopped: str = "") -> list[str]:

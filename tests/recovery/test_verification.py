@@ -148,11 +148,13 @@ def test_double_charges_are_found_in_a_group_of_which_nothing_stands(desk: Desk,
     for place in places:
         until_ended(desk, place)
     recovery = Recovered(ledger=desk.ledger, environ=desk.service.environ, groups=[group, *places], replace=True)
-    assert anyio.run(recover, recovery).exit_code is ExitCode.DOUBLE_CHARGE
+    recovered = anyio.run(recover, recovery)
 
     found = check(desk)
 
-    assert found.exit_code is ExitCode.DOUBLE_CHARGE
+    assert found.exit_code is recovered.exit_code is ExitCode.DOUBLE_CHARGE
+    for charges in (found.double_charges, recovered.double_charges):
+        assert Counter((charge.runs, len(charge.run_ids)) for charge in charges) == {(times, times + 1): 12}
     assert (found.counts, found.groups) == ({}, 1 + times)
     assert found.runs_ledger == found.runs_service == 12 * (1 + times)
     assert found.usd_ledger == found.usd_service

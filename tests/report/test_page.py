@@ -194,7 +194,7 @@ def test_a_double_charge_has_a_banner(manifest: Manifest, collector: ReportColle
     charge = DoubleCharge(task_key="3fa2", run_ids=("a", "b"), usd=Decimal("0.1"))
     receipt = replace(manifest.receipt, double_charges=(charge, charge))
     said = texts(collector.render(replace(manifest, receipt=receipt)))
-    assert "Paid twice2 questions were run more than once by the service, for $0.20 too much." in said
+    assert "Paid twice2 runs paid for 1 question that was paid already, $0.20 too much." in said
 
 
 def test_bars_fill_exactly_their_width(manifest: Manifest, collector: ReportCollector) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from enrich.errors import ReceiptError
-from enrich.report import DoubleCharge, Receipt, next_steps
+from enrich.report import DoubleCharge, Receipt, by_question, next_steps
 
 TWICE = DoubleCharge(task_key="3fa2c1d4", run_ids=("trun_a", "trun_b"), usd=Decimal("0.025"))
 NOTHING = Receipt(
@@ -48,9 +48,7 @@ def test_an_empty_receipt_adds_up() -> None:
         pytest.param({"usd": Decimal("45.41")}, "45.41, but the runs paid come to 45.4", id="a cent"),
     ],
 )  # fmt: skip
-def test_a_receipt_that_does_not_add_up_is_an_error(
-    receipt: Receipt, changes: Mapping[str, Any], said: str
-) -> None:
+def test_a_receipt_that_does_not_add_up_is_an_error(receipt: Receipt, changes: Mapping[str, Any], said: str) -> None:
     with pytest.raises(ReceiptError) as raised:
         replace(receipt, **changes).check()
     assert said in str(raised.value)
@@ -60,9 +58,7 @@ def test_a_receipt_that_does_not_add_up_is_an_error(
 def test_every_wrong_sum_is_named_at_once(receipt: Receipt) -> None:
     with pytest.raises(ReceiptError, match=r"rows in 1;.*|.*answers wanted 2") as raised:
         replace(receipt, rows_in=1, answers_wanted=2, runs_paid=3).check()
-    assert [name in str(raised.value) for name in ("rows in 1,", "answers wanted 2,", "runs paid 3,")] == [
-        True
-    ] * 3
+    assert [name in str(raised.value) for name in ("rows in 1,", "answers wanted 2,", "runs paid 3,")] == [True] * 3
 
 
 def test_a_processor_without_a_known_price_is_not_compared(receipt: Receipt) -> None:
@@ -120,8 +116,21 @@ def test_an_empty_receipt_is_short() -> None:
 
 def test_a_double_charge_is_shown_with_its_runs_and_dollars(receipt: Receipt) -> None:
     text = replace(receipt, double_charges=(TWICE,)).to_text()
-    assert "DOUBLE CHARGE: 1 question paid more than once, $0.025 too much\n" in text
+    assert "DOUBLE CHARGE: 1 run paid for 1 question that was paid already, $0.025 too much\n" in text
     assert "  task 3fa2c1d4  $0.025  trun_a, trun_b\n" in text
+
+
+def test_runs_and_questions_are_counted_apart(receipt: Receipt) -> None:
+    charges = [
+        DoubleCharge(task_key=f"{task:08}", run_ids=(f"trun_{task}_0", f"trun_{task}_{run}"), usd=Decimal("0.025"))
+        for task in range(2)
+        for run in (1, 2, 3)
+    ]
+    for double_charges in (tuple(charges), by_question(charges), by_question(by_question(charges))):
+        text = replace(receipt, double_charges=double_charges).to_text()
+        assert "DOUBLE CHARGE: 6 runs paid for 2 questions that were paid already, $0.15 too much\n" in text
+        assert "  task 00000001  $0.075  trun_1_0, trun_1_1, trun_1_2, trun_1_3\n" in text
+    assert [charge.runs for charge in by_question(charges)] == [3, 3]
 
 
 def test_no_name_reaches_a_terminal_as_it_came(receipt: Receipt) -> None:
