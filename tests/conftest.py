@@ -1,6 +1,13 @@
 """What holds for every test: asyncio as the event loop, no key and no address of a real service."""
 
+import signal
+
 import pytest
+
+
+def pytest_configure() -> None:
+    """Commands that tests start heed their signals, also where the tests themselves run under nohup."""
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
