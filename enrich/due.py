@@ -18,7 +18,7 @@ from enrich.submit import Question, batch_size
 OPEN_GROUPS: Final = 64
 WEAK_SHARE: Final = Decimal("0.3")  # of answers expected to go up a rung, where the ledger can't tell yet
 _ASKS_KEPT: Final = 4096
-_BLOCKS_KEPT: Final = 16  # decompressed blocks held at once: 2 MB
+_BLOCKS_KEPT: Final = 16  # decompressed blocks held at once: 1 MB
 
 
 @dataclass(slots=True)

@@ -12,7 +12,7 @@ from typing import Final
 
 import pyarrow as pa
 
-BLOCK_BYTES: Final = 128 * 1024
+BLOCK_BYTES: Final = 64 * 1024
 _ZSTD_LEVEL: Final = 1
 
 
