@@ -24,7 +24,7 @@ from enrich.api.wire import NULL, RunEvent
 from enrich.clock import Stamp, stamp
 from enrich.collect import ENDED
 from enrich.drive import Driver
-from enrich.effects import FetchRun, ReadRun, ReadRuns, RunsRead
+from enrich.effects import FetchRun, ReadRun, ReadRuns, RecordService, RunsRead
 from enrich.errors import EnrichError, ExitCode, ungrouped
 from enrich.figures import counted
 from enrich.job import Interruption, Job, Options, prepare
@@ -131,7 +131,7 @@ class _Work:
         found.known = len(keys.keys() & known)
         wanted = {run_id: key for run_id, key in keys.items() if run_id not in known}
         kind: ServiceKind = "sandbox" if client.server_is_sandbox else "service"
-        await self._driver.recorder.record(_Service(kind))
+        await self._driver.recorder.record(RecordService(kind))
         if wanted:
             self.job_id = await run_sync(start_job, self._job, ledger)
             self._progress.start(len(wanted))
@@ -269,16 +269,6 @@ def _decoded(raw: bytes) -> Any:
         return msgspec.json.decode(raw)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
-
-
-@dataclass(frozen=True, slots=True)
-class _Service:
-    """Raises LedgerError when the ledger holds results of the other kind."""
-
-    kind: ServiceKind
-
-    def apply(self, ledger: Ledger) -> None:
-        ledger.record_service(self.kind)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,8 @@ Generators that yield effects (see `effects`) and decide; they do no I/O. The or
 6. what once was unknown stays under watch.
 
 What can be kept without an idempotency key: at most one payment for a task if a POST takes effect, and shows in the
-listing, within the settling time of being sent. Beyond it the excess is bounded by one batch, found, and reported.
+listing, within the settling time of being sent. Beyond it each late POST costs its batch once more; that is found, and
+reported.
 """
 
 from collections.abc import Generator, Mapping, Sequence
@@ -299,7 +300,7 @@ def _open_group(batch: Batch) -> Protocol[str]:
             pace = _pace(error)
             if pace["why"] == "unknown":  # whether it was made after all does not matter
                 pace["why"] = "unsent"
-            yield Settled(batch.question.usd_micro, said=str(error), **pace)
+            yield Settled(batch.question.usd_micro, **pace)
             yield Say(f"no group could be made ({error}); trying again")
             yield AwaitTurn(0, batch.question.usd_micro)
         else:
@@ -314,7 +315,7 @@ def _refused(
     if isinstance(error, InvalidError):
         parts = [] if give_up else parts_of_invalid(tasks, error)
     yield RecordNotCreated(submission_id, str(error)) if parts else RecordRefused(submission_id, str(error))
-    yield Settled(usd_micro, freed=len(tasks), said=str(error), **_pace(error))
+    yield Settled(usd_micro, freed=len(tasks), **_pace(error))
     if isinstance(error, UnauthorizedError | ForbiddenError):
         raise error
     if parts:
@@ -356,17 +357,18 @@ def _named_inputs(detail: object, count: int) -> set[int]:
 
 def _pace(error: ApiError) -> dict[str, Any]:
     """What the owner of the pace is told of a refusal."""
+    said = str(error)
     match error:
         case RateLimitedError():
-            return {"why": "rate", "retry_after_s": error.retry_after_s}
+            return {"why": "rate", "retry_after_s": error.retry_after_s, "said": said}
         case CreditError():
-            return {"why": "credit"}
+            return {"why": "credit", "said": said}
         case NotSentError():
-            return {"why": "unsent"}
+            return {"why": "unsent", "said": said}
         case InvalidError():
-            return {"why": "refused"}
+            return {"why": "refused", "said": said}
         case _:
-            return {"why": "unknown", "retry_after_s": error.retry_after_s}
+            return {"why": "unknown", "retry_after_s": error.retry_after_s, "said": said}
 
 
 def _list(group_id: str, *, patience: bool = False) -> Protocol[Listing | None]:

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -12,6 +11,7 @@ from enrich.cli.options import (
     FactsOption,
     JsonOption,
     LedgerOption,
+    OutputOption,
     SandboxOption,
     TableArgument,
     console_of,
@@ -28,10 +28,7 @@ def adopt(
     config: ConfigArgument,
     table: TableArgument,
     *,
-    output: Annotated[
-        Path | None,
-        typer.Option("-o", "--output", metavar="OUT", help="The table that comes out; its suffix is its format."),
-    ] = None,
+    output: OutputOption = None,
     ledger: LedgerOption = None,
     sandbox: SandboxOption = False,
     facts: FactsOption = None,

@@ -18,6 +18,7 @@ __all__ = [
     "LedgerOption",
     "LimitOption",
     "LogFormatOption",
+    "OutputOption",
     "ProcessorOption",
     "RetryFailedOption",
     "SampleOption",
@@ -101,6 +102,10 @@ SandboxOption: TypeAlias = Annotated[
 FactsOption: TypeAlias = Annotated[
     Path | None,
     typer.Option("--facts", metavar="FILE", help="What the sandbox knows: NDJSON or Parquet; the rest it invents."),
+]
+OutputOption: TypeAlias = Annotated[
+    Path | None,
+    typer.Option("-o", "--output", metavar="OUT", help="The table that comes out; its suffix is its format."),
 ]
 LedgerOption: TypeAlias = Annotated[
     Path | None,

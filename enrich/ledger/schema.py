@@ -107,7 +107,7 @@ CREATE TABLE block (
 );
 """
 
-_REVISION: Final = "INSERT INTO meta (key, value) VALUES ('revision', lower(hex(randomblob(16))));"
+NEW_REVISION: Final = "INSERT OR REPLACE INTO meta (key, value) VALUES ('revision', lower(hex(randomblob(16))))"
 
 # MIGRATIONS[n] takes a ledger of version n to n + 1; the last version is the length of the list + 1.
 MIGRATIONS: Final[tuple[Callable[[sqlite3.Connection], None], ...]] = ()
@@ -117,7 +117,7 @@ VERSION: Final = len(MIGRATIONS) + 1
 def create(connection: sqlite3.Connection) -> None:
     """Make the tables of the newest version in an empty database, in one transaction."""
     connection.executescript(
-        f"BEGIN IMMEDIATE; {_TABLES} {_REVISION} PRAGMA application_id = {APPLICATION_ID}; "
+        f"BEGIN IMMEDIATE; {_TABLES} {NEW_REVISION}; PRAGMA application_id = {APPLICATION_ID}; "
         f"PRAGMA user_version = {VERSION}; COMMIT;"
     )
 

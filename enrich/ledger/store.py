@@ -6,7 +6,6 @@ own at any time. All times are Unix seconds, money is in millionths of a dollar.
 """
 
 import os
-import secrets
 import sqlite3
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -20,6 +19,7 @@ import msgspec
 
 from enrich.clock import Stamp
 from enrich.errors import LedgerError
+from enrich.files import Files
 from enrich.keys import fieldset_key, task_key
 from enrich.ledger import blocks, schema
 from enrich.ledger.groups import add_groups, check_groups, complete_groups, groups_file
@@ -30,7 +30,6 @@ SubmissionState = Literal["sending", "unknown", "open", "done", "refused"]
 ServiceKind = Literal["service", "sandbox"]
 
 _IN_CHUNK: Final = 500  # bound variables of one SELECT … IN (…)
-_REVISION_BYTES: Final = 16
 _CLOCKS_DIFFER_S: Final = 300  # at most, between the service and this machine
 _WAL_PAGES: Final = 8_000  # checkpoint every 32 MB of log: two fsyncs more for thousands of results
 
@@ -220,9 +219,10 @@ class Ledger:
         try:
             with ledger_refusals(path):
                 ledger._prepare()
-                complete_groups(path, ledger.group_ids())
+                held = ledger.group_ids()
+                complete_groups(path, held)
                 if not may_lack_groups:
-                    check_groups(path, ledger.group_ids())
+                    check_groups(path, held)
         except UnicodeDecodeError as error:  # SQLite's complaint quotes what it can't read
             ledger.close()
             raise damaged(path, str(error)) from None
@@ -239,7 +239,7 @@ class Ledger:
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             for one in made:  # a power cut must not take the folder with all that was synced in it
-                _sync_folder(one.parent)
+                Files().sync_folder(one.parent)
         except OSError as error:
             raise LedgerError(
                 f"{folder}: the ledger's folder can't be made ({error.strerror}); nothing was sent. "
@@ -384,9 +384,7 @@ class Ledger:
 
     def renew_revision(self) -> None:
         """What this ledger holds is not what any ledger held before."""
-        self._db.execute(
-            "INSERT OR REPLACE INTO meta (key, value) VALUES ('revision', ?)", (secrets.token_hex(_REVISION_BYTES),)
-        )
+        self._db.execute(schema.NEW_REVISION)
 
     def start_job(
         self, *, name: str, config: str, source: str, fields: Mapping[str, tuple[str, Mapping[str, Any]]]
@@ -881,14 +879,6 @@ class Distinct:
         self._db.executemany("INSERT INTO seen (key, note) VALUES (?, ?)", new)
         self._db.execute("COMMIT")
         return seen
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _rowid(cursor: sqlite3.Cursor) -> int:

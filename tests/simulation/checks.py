@@ -8,15 +8,13 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
-import msgspec
-
 from enrich.api.errors import ApiError
 from enrich.keys import INPUT, TASK
 from enrich.ledger import Held, Ledger, RunState
 from enrich.submit import MAX_EXPOSURE_USD_MICRO
 
 from .scenario import Scenario
-from .service import Post, Service
+from .service import BODY, Post, Service
 from .world import World
 
 if TYPE_CHECKING:
@@ -35,18 +33,6 @@ class Violation(Exception):
 
     def __reduce__(self) -> tuple[type["Violation"], tuple[str, str]]:
         return (Violation, (self.kind, self.text))
-
-
-class _Input(msgspec.Struct):
-    processor: str
-    metadata: dict[str, str]
-
-
-class _Body(msgspec.Struct):
-    inputs: list[_Input]
-
-
-_BODY: Final = msgspec.json.Decoder(_Body)
 
 
 class Checks:
@@ -71,7 +57,7 @@ class Checks:
         """A POST that costs is about to go out."""
         if not self._strict:
             return
-        inputs = _BODY.decode(body).inputs
+        inputs = BODY.decode(body).inputs
         keys = [bytes.fromhex(one.metadata[INPUT]) for one in inputs]
         held = self._ledger.held(keys)
         now = self._world.now

@@ -43,7 +43,7 @@ class _Body(msgspec.Struct):
     inputs: list[_Input]
 
 
-_BODY: Final = msgspec.json.Decoder(_Body)
+BODY: Final = msgspec.json.Decoder(_Body)
 
 
 @dataclass(slots=True)
@@ -177,7 +177,7 @@ class Service:
     def add(self, group_id: str, body: bytes) -> Post:
         """A POST of runs goes out now. What it does and what the client hears of it are drawn apart."""
         now, rng = self._world.now, self._rng
-        inputs = _BODY.decode(body).inputs
+        inputs = BODY.decode(body).inputs
         tasks = [one.metadata[TASK] for one in inputs]
         post = Post(len(self.posts) + 1, now, tasks, rng.uniform(0.05, 2.0), UnknownOutcomeError("connection lost"))
         self.posts.append(post)
