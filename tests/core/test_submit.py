@@ -1,14 +1,21 @@
-"""When a task whose POST has an unknown outcome is free again: never before it is certain that nothing was made."""
+"""What is POSTed for a batch; and when a task whose POST has an unknown outcome is free again: never before it is
+certain that nothing was made.
+"""
 
 from collections.abc import Callable, Generator
+from hashlib import blake2b
 from typing import Any
 
+import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from enrich.clock import Stamp
 from enrich.effects import ListedRun, ListGroup, Listing, Now, RecordAdopted, RecordResolved, Settled, Sleep
-from enrich.ledger import OpenSubmission, RunState
-from enrich.submit import is_complete, resolve
+from enrich.keys import fieldset_key, run_metadata
+from enrich.ledger import OpenSubmission, RunState, Task
+from enrich.submit import Question, is_complete, render_body, resolve, task_keys
 
 SETTLE_S = 900.0
 
@@ -119,3 +126,56 @@ def test_a_group_never_shrinks_so_a_listing_with_less_than_was_counted_is_not_be
 
     _, adopted, freed = resolve_with(unknown("a"), cut_then_old, soon)
     assert (adopted, freed) == (["a"], 0)
+
+
+TEXTS = st.text(max_size=8) | st.sampled_from(["%b", "\0", '"', "\\u0000", "100%", "é\u2028"])
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-9, 9) | TEXTS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXTS, inner, max_size=3),
+    max_leaves=6,
+)
+TASKS = st.builds(
+    Task,
+    input_key=st.binary(min_size=16, max_size=16),
+    document=JSON.map(msgspec.json.encode) | st.just(b'{ "as" : "it stands\\u0000" }'),
+    generation=st.integers(0, 12),
+    previous=st.none() | TEXTS,
+)
+QUESTIONS = st.builds(
+    Question,
+    processor=TEXTS,
+    usd_micro=st.just(25_000),
+    field_ids=st.lists(st.text("0123456789abcdef", min_size=32, max_size=32), min_size=1, max_size=40).map(tuple),
+    spec=st.dictionaries(TEXTS, JSON, max_size=3),
+    settings=st.dictionaries(st.sampled_from(["source_policy", "advanced_settings", "%"]), JSON),
+)
+
+
+def rendered_run_by_run(question: Question, tasks: list[Task], keys: list[str]) -> bytes:
+    """The body of a POST, written for reading and not for speed."""
+    inputs = []
+    for task, key in zip(tasks, keys, strict=True):
+        run_input = {
+            "processor": question.processor,
+            "input": msgspec.Raw(task.document),
+            "metadata": run_metadata(key, task.input_key, question.field_ids, task.generation),
+            **question.settings,
+        }
+        if task.previous is not None:
+            run_input["previous_interaction_id"] = task.previous
+        inputs.append(run_input)
+    return msgspec.json.encode({"default_task_spec": question.spec, "inputs": inputs})
+
+
+@given(question=QUESTIONS, tasks=st.lists(TASKS, max_size=5))
+def test_a_body_says_the_same_as_each_of_its_runs_written_out(question: Question, tasks: list[Task]) -> None:
+    keys = task_keys(question, tasks)
+    assert render_body(question, tasks, keys) == rendered_run_by_run(question, tasks, keys)
+
+
+@given(question=QUESTIONS, tasks=st.lists(TASKS, max_size=5))
+def test_keys_of_tasks_stay_what_they_are_in_ledgers_and_in_paid_runs(question: Question, tasks: list[Task]) -> None:
+    fieldset = fieldset_key(question.field_ids)
+    for task, key in zip(tasks, task_keys(question, tasks), strict=True):
+        text = b"\n".join((task.input_key, fieldset, question.processor.encode(), b"%d" % task.generation))
+        assert key == blake2b(text, digest_size=16, person=b"enrich.task").hexdigest()
