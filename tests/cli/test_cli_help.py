@@ -2,10 +2,12 @@
 
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
+import polars as pl
 import pytest
-from command_line import Enrich, child_environment
+from command_line import SURE, Enrich, child_environment
 
 from enrich import __version__
 from enrich.cli.app import COMMANDS
@@ -60,3 +62,22 @@ def test_help_loads_nothing_heavy() -> None:
         [sys.executable, "-c", program], capture_output=True, text=True, env=child_environment(), check=True
     )
     assert ended.stdout.splitlines()[-1] == "[] 0"
+
+
+def test_a_command_of_its_own_process_loads_nothing_that_it_does_not_use(folder: Path) -> None:
+    table = pl.DataFrame(
+        {"name": ["Basel", "Cologne"], "sizes": [[1.5], []], "at": [datetime(2024, 1, 2, tzinfo=UTC), None]}
+    )
+    table.write_parquet(folder / "places.parquet")
+    with (folder / "places.yaml").open("a") as file:
+        file.write(SURE)
+    program = (
+        "import sys; from enrich.cli import main; from enrich.cli.entry import UNUSED; "
+        "sys.argv[1:] = ['run', 'places.yaml', 'places.parquet', '--sandbox']; code = main(); "
+        "print(sorted({*UNUSED, 'rich'} & {*sys.modules}), code)"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, env=child_environment(), check=True
+    )
+    assert ended.stdout.splitlines()[-1] == "[] 0"
+    assert pl.read_parquet(folder / "places.enriched.parquet").select(table.columns).equals(table)
