@@ -7,11 +7,13 @@ Bytes go in as they come, events come out as soon as their blank line is there. 
 give nothing. What stands after the last blank line is never an event. `retry:` fields are ignored: how long
 to wait is decided by the caller.
 
-Work is linear in the bytes, whatever their split, and done by `bytes` methods: no loop over bytes.
+Work is linear in the bytes, whatever their split, and done in C: no loop over bytes. Most records have one shape and
+lie whole in one chunk: these are taken at once. All else, and what is left of a record, goes line by line.
 """
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 import msgspec
@@ -21,6 +23,8 @@ __all__ = ["MAX_EVENT_BYTES", "EventTooLargeError", "SseDecoder", "SseEvent"]
 MAX_EVENT_BYTES: Final = 64 * 1024 * 1024
 
 _BOM: Final = b"\xef\xbb\xbf"
+_USUAL: Final = re.compile(rb"(?:event: ([^\n]*)\n)?(?:id: ([^\n\0]*)\n)?data: ")
+"""How a usual record begins: perhaps a name, perhaps an id, and one line of data. A blank line ends it."""
 
 
 class SseEvent(msgspec.Struct, frozen=True, gc=False):
@@ -106,7 +110,11 @@ class SseDecoder:
     def _take_lines(self, chunk: bytes, begin: int, events: list[SseEvent]) -> int:
         """Take all ended lines from `begin` on: where the one that hasn't ended begins."""
         find, startswith, data = chunk.find, chunk.startswith, self._data
-        while (end := find(b"\n", begin)) >= 0:
+        while True:
+            if not data and not self._name:
+                begin = self._take_usual_records(chunk, begin, events)
+            if (end := find(b"\n", begin)) < 0:
+                return begin
             self.lines += 1
             if startswith(b"data: ", begin):  # nearly all of the bytes: copied once
                 data.append(chunk[begin + 6 : end])
@@ -118,14 +126,28 @@ class SseDecoder:
                     events.append(self._dispatched())
                 self._name = b""
             begin = end + 1
+
+    def _take_usual_records(self, chunk: bytes, begin: int, events: list[SseEvent]) -> int:
+        """Take whole records of the usual shape, as long as they come: where the first other thing begins."""
+        find, startswith, usual = chunk.find, chunk.startswith, _USUAL.match
+        while (record := usual(chunk, begin)) is not None:
+            data = record.end()
+            end = find(b"\n", data)
+            if end < 0 or not startswith(b"\n", end + 1):
+                break
+            name, last_id = record.groups()
+            if last_id is not None:
+                self.last_id = last_id.decode("utf-8", "replace")
+            events.append(SseEvent(_name_of(name), chunk[data:end], self.last_id))
+            self.lines += 2 + (name is not None) + (last_id is not None)
+            begin = end + 2
         return begin
 
     def _dispatched(self) -> SseEvent:
         data = self._data[0] if len(self._data) == 1 else b"\n".join(self._data)
         self._data.clear()
         self._data_bytes = 0
-        name = self._name.decode("utf-8", "replace") if self._name else "message"
-        return SseEvent(name, data, self.last_id)
+        return SseEvent(_name_of(self._name), data, self.last_id)
 
     def _take_field(self, line: bytes) -> None:
         field, _, value = line.partition(b":")
@@ -144,3 +166,8 @@ class SseDecoder:
             self._line_bytes += len(rest)
         if self._line_bytes + self._data_bytes > self._max_bytes:
             raise EventTooLargeError(f"an event of more than {self._max_bytes} bytes")
+
+
+def _name_of(field: bytes | None) -> str:
+    """The name of an event by its `event` field, if it has one that says something."""
+    return field.decode("utf-8", "replace") if field else "message"

@@ -95,20 +95,35 @@ PIECES = st.sampled_from(
         "\u2028".encode(),
         b"\xef",
         b"\xbb",
+        # Records of the usual shape, and such as are nearly so.
+        b"event: e\nid: 2\ndata: x\n\n",
+        b"event: e\ndata: x\n\n",
+        b"id: 3\ndata: x\n\n",
+        b"data: {}\n\n",
+        b"event: \nid: \ndata: \n\n",
+        b"event: \xff\nid: \xff\ndata: \xff\n\n",
+        b"id: 4\nevent: e\ndata: x\n\n",
+        b"event: e\nid: 5\0\ndata: x\n\n",
+        b"event: e\ndata: x\ndata: y\n\n",
+        b"event: e\r\ndata: x\r\n\r\n",
+        b"event: e\ndata:x\n\n",
+        b"event: e\nid: 6\ndata: x\n",
     ]
 )
 
 
-def by_the_letter(stream: bytes) -> list[SseEvent]:
-    """The standard's algorithm, written for reading and not for speed."""
+def by_the_letter(stream: bytes) -> tuple[list[SseEvent], str, int]:
+    """The standard's algorithm, written for reading and not for speed: events, last id and number of lines."""
     events = []
     name, last_id = b"", ""
     data = b""
     text = stream.removeprefix(BOM).replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-    for line in text.split(b"\n")[:-1]:
+    lines = text.split(b"\n")[:-1]
+    for line in lines:
         if line == b"":
             if data:
-                events.append(SseEvent(name.decode() or "message", data.removesuffix(b"\n"), last_id))
+                said = name.decode(errors="replace") or "message"
+                events.append(SseEvent(said, data.removesuffix(b"\n"), last_id))
             name, data = b"", b""
             continue
         field, _, value = line.partition(b":")
@@ -119,7 +134,7 @@ def by_the_letter(stream: bytes) -> list[SseEvent]:
             data += value + b"\n"
         elif field == b"id" and b"\0" not in value:
             last_id = value.decode(errors="replace")
-    return events
+    return events, last_id, len(lines)
 
 
 @given(pieces=st.lists(PIECES, max_size=40), cuts=st.lists(st.integers(0, 120), max_size=12))
@@ -130,7 +145,7 @@ def test_any_split_of_any_bytes_gives_what_the_standard_says(pieces: list[bytes]
     events = []
     for begin, end in pairwise(bounds):
         events += decoder.feed(stream[begin:end])
-    assert events == by_the_letter(stream)
+    assert (events, decoder.last_id, decoder.lines) == by_the_letter(stream)
 
 
 def test_an_event_is_given_out_with_the_chunk_that_ends_it() -> None:
