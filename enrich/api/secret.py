@@ -93,6 +93,10 @@ class Secret:
             if small[at : at + size] in parts:
                 yield at, at + size
 
+    def is_in(self, body: bytes) -> bool:
+        """Whether these bytes hold the whole key, in any spelling that `redact_body` knows."""
+        return any(needle.is_in(body) for needle in self._needles)
+
     def redact_body(self, body: bytes) -> bytes:
         """Raw JSON without the whole key; the same object when it isn't in there (some 0.3 µs a kilobyte)."""
         for needle in self._needles:

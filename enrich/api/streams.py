@@ -7,7 +7,7 @@ what is still missing, and goes on after `last_event_id`.
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any, Self
 
 import httpx
@@ -16,7 +16,7 @@ import msgspec
 from enrich.api.connection import FOREIGN_ERRORS
 from enrich.api.errors import StreamBreakError, StreamCut, StreamStalled, sanitised
 from enrich.api.secret import Secret
-from enrich.api.sse import EventTooLargeError, SseDecoder, SseEvent
+from enrich.api.sse import EventTooLargeError, SseDecoder
 from enrich.api.wire import ErrorBody, ErrorEvent, Event, RunEvent, RunState, UnreadableError, decode_event
 
 __all__ = ["EventStream", "harmless"]
@@ -86,19 +86,33 @@ class EventStream:
         lines = self._decoder.lines
         events: list[Event] = []
         try:
-            for raw in self._decoder.feed(chunk):
-                event = self._event(raw)
+            for data, last_id in self._completed_by(chunk):
+                event = decode_event(data, last_id=last_id)
                 if event is not None:
-                    events.append(event)
+                    events.append(self._harmless(event))
         except (UnreadableError, EventTooLargeError) as error:
             self._broken = f"the stream sent what can't be read ({sanitised(str(error), self._secret, limit=200)})"
         if self._lines_are_progress and self._decoder.lines > lines:
             self._waited_s = 0.0
         return events
 
-    def _event(self, raw: SseEvent) -> Event | None:
-        data = raw.data if self._secret is None else self._secret.redact_body(raw.data)
-        event = decode_event(data, last_id=raw.id)
+    def _completed_by(self, chunk: bytes) -> Iterator[tuple[bytes, str]]:
+        """Data and last id of the events that these bytes complete, without the key.
+
+        All of them but the first began in this chunk, where their lines stand as they came. The key has no line
+        end, so it would stand within a line: one search of the chunk does for all of these.
+        """
+        completed = self._decoder.feed(chunk)
+        secret = self._secret
+        is_echoed = secret is not None and len(completed) > 1 and secret.is_in(chunk)
+        for place, event in enumerate(completed):
+            if secret is not None and (is_echoed or place == 0):
+                yield secret.redact_body(event.data), event.id
+            else:
+                yield event.data, event.id
+
+    def _harmless(self, event: Event) -> Event:
+        """The event with its error's words made fit to be shown."""
         if isinstance(event, RunEvent):
             if event.run.error is not None:  # what is kept of a run that failed are words, not values
                 text = _harmless_json(event.data, self._secret)

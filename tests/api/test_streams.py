@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import gzip
 import socket
-from collections.abc import Iterable
+from base64 import b64encode
+from collections.abc import AsyncIterator, Iterable
+from itertools import pairwise
 from typing import Any
 
 import anyio
 import pytest
 from anyio.abc import ByteStream
+from hypothesis import given
+from hypothesis import strategies as st
 from raw_server import raw_server
 
 from enrich.api.client import Client
@@ -168,6 +172,40 @@ async def test_all_kinds_of_events_and_their_words_made_harmless() -> None:
     assert isinstance(reported, ErrorEvent)
     assert failed.run.error.message == reported.error.message == "key [redacted]"
     assert KEY.reveal().encode() not in failed.data
+
+
+TOLD = st.sampled_from(
+    [
+        "",
+        "nothing",
+        KEY.reveal(),
+        f"Bearer {KEY.reveal()}",
+        KEY.reveal()[:-1],
+        b64encode(KEY.reveal().encode()).decode(),
+    ]
+)
+
+
+@given(
+    told=st.lists(st.tuples(TOLD, st.sampled_from([b"\n", b"\r\n"])), max_size=6),
+    cuts=st.lists(st.integers(0, 900), max_size=6),
+)
+def test_wherever_reads_end_events_are_those_that_came_without_the_key(
+    told: list[tuple[str, bytes]], cuts: list[int]
+) -> None:
+    body = b"".join(run_event(n, line_end=end, filler=text) for n, (text, end) in enumerate(told))
+    bounds = sorted({0, len(body), *(cut for cut in cuts if cut < len(body))})
+
+    async def reads() -> AsyncIterator[bytes]:
+        for begin, end in pairwise(bounds):
+            yield body[begin:end]
+
+    async def kept() -> list[bytes]:
+        stream = EventStream(reads(), KEY, stall_s=60, lines_are_progress=False)
+        return [event.data async for events in stream for event in events if isinstance(event, RunEvent)]
+
+    came = [run_event(n, filler=text).partition(b"data: ")[2].rstrip() for n, (text, _) in enumerate(told)]
+    assert anyio.run(kept) == [KEY.redact_body(data) for data in came]
 
 
 async def test_silence_is_a_stall() -> None:
