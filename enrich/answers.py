@@ -73,6 +73,48 @@ class Choice(msgspec.Struct, frozen=True, gc=False):
     held: Held | None = None
 
 
+class Cells(msgspec.Struct, frozen=True):
+    """The choices of one field as columns, a place for each input or row: most steps need a part of all of them.
+
+    Where there is no answer the value and confidence are None, the reasoning is empty and there are no citations.
+    """
+
+    statuses: list[Status]
+    reasons: list[str]
+    values: list[Json]
+    confidences: list[str | float | None]
+    reasonings: list[str]
+    citations: list[str]
+    runs: list[Held | None]
+
+    @classmethod
+    def of(cls, choices: Iterable[Choice]) -> "Cells":
+        """The same choices, in their order."""
+        cells = cls([], [], [], [], [], [], [])
+        for choice in choices:
+            answer = choice.answer or _NO_ANSWER
+            cells.statuses.append(choice.status)
+            cells.reasons.append(choice.reason)
+            cells.values.append(answer.value)
+            cells.confidences.append(answer.confidence)
+            cells.reasonings.append(answer.reasoning)
+            cells.citations.append(answer.citations)
+            cells.runs.append(choice.held)
+        return cells
+
+    def extended(self, more: "Cells") -> "Cells":
+        """These, then `more`."""
+        return Cells(*(mine + theirs for mine, theirs in zip(_columns(self), _columns(more), strict=True)))
+
+    def gathered(self, places: Sequence[int]) -> "Cells":
+        """Those at `places`, in that order; the same place may come several times."""
+        return Cells(*([column[place] for place in places] for column in _columns(self)))
+
+
+def _columns(cells: Cells) -> tuple[list[Any], ...]:
+    return msgspec.structs.astuple(cells)
+
+
 class _Basis(msgspec.Struct, gc=False):
     field: str
     reasoning: str | None = None
@@ -104,6 +146,10 @@ class _UsualResult(msgspec.Struct):
 _USUAL: Final = msgspec.json.Decoder(_UsualResult)
 _RESULT: Final = msgspec.json.Decoder(_Result)
 _UNREADABLE: Final = (msgspec.MsgspecError, RecursionError)
+_NO_ANSWER: Final = Answer(None, None, "", NO_CITATIONS, "invalid", "", strong=False)
+
+# Content and basis of a result; no basis at all where it has no output. A text is content of another shape.
+_Opened = tuple[dict[str, Any] | str | None, Mapping[str, _Basis] | None]
 
 
 class Reader:
@@ -119,6 +165,11 @@ class Reader:
         ranges: Mapping[str, tuple[int, int]] = MappingProxyType({}),
     ) -> None:
         self._judges = {field.id: _Judge(field, gates[field.name], ranges.get(field.name)) for field in fields}
+
+    def cells(self, raws: Iterable[bytes], runs: Sequence[Held]) -> list[Cells]:
+        """For each field of the config its cells in the results of these runs, of which each has all the fields."""
+        opened = [_opened(raw) for raw in raws]
+        return [judge.cells(opened, runs) for judge in self._judges.values()]
 
     def ruled(self, decisions: Mapping[str, Ruled]) -> dict[str, Choice]:
         """The choices that people made, by field id, of those fields that this config wants."""
@@ -142,8 +193,20 @@ class Reader:
         }
 
 
+class _Judged(msgspec.Struct, frozen=True, gc=False):
+    """What is said of a value with its confidence."""
+
+    verdict: Verdict
+    reason: str
+    strong: bool
+    status: Status
+
+
+_NOT_FOUND: Final = {strong: _Judged("not_found", "no source says so", strong, "not_found") for strong in (True, False)}
+
+
 class _Judge:
-    """Makes the answer of one field: its value held against its schema, its confidence against its gate."""
+    """Makes the answers of one field: values held against its schema, their confidence against its gate."""
 
     def __init__(self, field: Field, gate: Gate, bounds: tuple[int, int] | None) -> None:
         self._name = field.name
@@ -151,7 +214,28 @@ class _Judge:
         self._validator = _validator(field, bounds)
         self._has_room = room_of(column_type(field.schema))
         self._gate = gate
-        self._levels: dict[str | float | None, tuple[Verdict, str]] = {}
+        self._levels: dict[str | float | None, _Judged] = {}
+
+    def cells(self, opened: Sequence[_Opened], runs: Sequence[Held]) -> Cells:
+        """The cells of the field in opened results, all at once where all of them are as they should be."""
+        name = self._name
+        try:
+            values = [content[name] for content, _ in opened]  # type: ignore[index]
+            found = [basis[name] for _, basis in opened]  # type: ignore[index]
+        except (KeyError, TypeError):
+            answers = (self.answer(content, basis) for content, basis in opened)
+            return Cells.of(as_it_is(run, answer) for run, answer in zip(runs, answers, strict=True))
+        confidences = [one.confidence for one in found]
+        judged = list(map(self._judged, values, confidences))
+        return Cells(
+            statuses=[one.status for one in judged],
+            reasons=[one.reason for one in judged],
+            values=[_shown(value, one) for value, one in zip(values, judged, strict=True)],
+            confidences=confidences,
+            reasonings=[one.reasoning or "" for one in found],
+            citations=[str(one.citations, "utf-8") for one in found],
+            runs=[*runs],
+        )
 
     def answer(self, content: dict[str, Any] | str | None, basis: Mapping[str, _Basis] | None) -> Answer:
         """The answer in an opened result; `basis` is None where the run completed without an output.
@@ -173,15 +257,16 @@ class _Judge:
             if type(content) is str:
                 shown, reason = content, "the result has no value for this field: it is no JSON object"
             return Answer(shown, confidence, reasoning, citations, "invalid", reason, strong=False)
-        value = content[name]
-        level, reason = self._levels.get(confidence) or self._level(confidence)
-        strong = level == "accept"
+        judged = self._judged(content[name], confidence)
+        value = _shown(content[name], judged)
+        return Answer(value, confidence, reasoning, citations, judged.verdict, judged.reason, judged.strong)
+
+    def _judged(self, value: Json, confidence: str | float | None) -> _Judged:
+        level = self._levels.get(confidence) or self._level(confidence)
         if value is None or (type(value) is str and not value.strip()):
-            return Answer(None, confidence, reasoning, citations, "not_found", "no source says so", strong)
-        if misfit := self.misfit(value):
-            shown = None if misfit is _TOO_DEEP else value  # readers of the review file have limits of their own
-            return Answer(shown, confidence, reasoning, citations, "invalid", misfit, strong=False)
-        return Answer(value, confidence, reasoning, citations, level, reason, strong)
+            return _NOT_FOUND[level.strong]
+        misfit = self.misfit(value)
+        return _Judged("invalid", misfit, False, "invalid") if misfit else level
 
     def misfit(self, value: Json) -> str:
         """Why a value can't stand in the field's column; empty where it can."""
@@ -195,12 +280,17 @@ class _Judge:
             return _NO_ROOM
         return ""
 
-    def _level(self, confidence: str | float | None) -> tuple[Verdict, str]:
+    def _level(self, confidence: str | float | None) -> _Judged:
         level = self._gate.level(confidence)
-        judged = (level, _gate_reason(level, confidence))
+        judged = _Judged(level, _gate_reason(level, confidence), level == "accept", _STATUS[level])
         if len(self._levels) < _LEVELS_KEPT:  # words are few; numbers may be many
             self._levels[confidence] = judged
         return judged
+
+
+def _shown(value: Json, judged: _Judged) -> Json:
+    """The value as it stands in an answer: readers of the review file have limits of their own."""
+    return None if judged.verdict == "not_found" or judged.reason is _TOO_DEEP else value
 
 
 def _types_that_fit(schema: Mapping[str, Json]) -> frozenset[type]:
@@ -338,8 +428,7 @@ def _gate_reason(level: Verdict, confidence: str | float | None) -> str:
     return said + (" is below what is accepted" if level == "review" else " is below what is reviewed")
 
 
-def _opened(raw: bytes) -> tuple[dict[str, Any] | str | None, Mapping[str, _Basis] | None]:
-    """Content and basis of a result; no basis at all where it has no output. A text is content of another shape."""
+def _opened(raw: bytes) -> _Opened:
     try:
         output = _USUAL.decode(raw).output
     except _UNREADABLE:

@@ -8,14 +8,14 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import lru_cache
+from functools import cache, lru_cache, partial
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 import polars as pl
 
-from enrich.answers import NO_CITATIONS, Answer, Choice, Reader, Status, as_it_is, choose, citations_of
+from enrich.answers import NO_CITATIONS, Answer, Cells, Choice, Reader, Status, choose, citations_of
 from enrich.config import ROW_COLUMNS, Config, answer_columns
 from enrich.dataset import AnswerColumn
 from enrich.ledger import Held, Ruled, RunState
@@ -35,36 +35,33 @@ _ROW_STATUS: Final[tuple[tuple[frozenset[str], str], ...]] = (  # the first that
     (frozenset({"withheld"}), "withheld"),
     (frozenset({"review", "invalid"}), "review"),
 )
+_NOTHING_CITED: Final = frozenset({NO_CITATIONS, "null"})
 _SKIPPED: Final = Choice("skipped", "the cell was filled already")
 
 ReadResult = Callable[[Held], bytes]
 Kind = tuple[Status, str | float | None, str]  # status, confidence and reason, by which answers are alike
 
 
-@dataclass(slots=True)
-class Doubt:
-    """One doubtful answer, for the review queue; `row` counts from 1."""
+class Doubt(NamedTuple):
+    """Where a doubtful answer stands: the place of its row, the number of its field."""
 
-    row: int
-    key: bytes
-    document: bytes
-    name: str
-    choice: Choice
+    place: int
+    field: int
 
 
 @dataclass(slots=True)
 class Joined:
     """Some rows with their answers.
 
-    `choices` and `kinds` are by field, `choices` in the order of `rows`; `kinds` counts the answers that are alike and
-    has the place of the first of them.
+    `cells` and `kinds` are by field, the cells in the order of `rows`; `kinds` counts the answers that are alike and
+    has the place of the first of them. `doubts` are those of the first row of each input, in the order of the rows.
     """
 
     rows: Sequence[Row]
     frame: pl.DataFrame
-    doubts: list[Doubt]
-    choices: list[tuple[Choice, ...]]
+    cells: list[Cells]
     kinds: list[dict[Kind, tuple[int, int]]]
+    doubts: list[Doubt]
 
 
 @dataclass(slots=True)
@@ -91,6 +88,8 @@ class Joiner:
         too_long: Callable[[bytes], str | None] = lambda document: None,
     ) -> None:
         self._fields = config.fields
+        self._full = (1 << len(config.fields)) - 1
+        self._ids = frozenset(one.id for one in config.fields)
         self._basis = config.basis
         self._typed = typed
         self._too_long = too_long
@@ -111,7 +110,6 @@ class Joiner:
 
     def join(
         self,
-        start: int,
         rows: Sequence[Row],
         held: Mapping[bytes, Sequence[Held]],
         result: ReadResult,
@@ -119,40 +117,62 @@ class Joiner:
     ) -> Joined:
         """The answers of some rows.
 
-        `start` is the index of the first row; `held` are the ledger's runs, `decided` people's decisions by field, both
-        by input key.
+        `held` are the ledger's runs, `decided` people's decisions by field, both by input key.
         """
         chosen: dict[bytes, list[Choice]] = {}
-        doubts: list[Doubt] = []
-        by_row: list[list[Choice]] = []
+        places: dict[bytes, int] = {}  # of inputs, among the runs
+        runs: list[Held] = []  # each is all that there is for its input
+        others: list[list[Choice]] = []  # the choices of rows for which there is something to choose
+        order: list[int] = []  # for each row its place among the runs, or ~ that among the others
         for row in rows:
-            if row.key is None:
-                by_row.append([Choice("skipped", row.left_out)] * len(self._fields))
-                continue
-            choices = chosen.get(row.key)
-            if choices is None:
-                assert row.document is not None
-                choices = self._choices(row.document, held.get(row.key, ()), result)
-                if row.key in decided:
-                    ruled = self._reader.ruled(decided[row.key])
-                    choices = [ruled.get(one.id, choice) for one, choice in zip(self._fields, choices, strict=True)]
-                chosen[row.key] = choices
-                first = start + len(by_row) + 1
-                doubts.extend(
-                    Doubt(first, row.key, row.document, one.name, choice)
-                    for i, (one, choice) in enumerate(zip(self._fields, choices, strict=True))
-                    if choice.status in DOUBTFUL and row.mask >> i & 1
-                )
-            by_row.append(self._for_row(row, choices))
-        by_field = list(zip(*by_row, strict=True)) or [()] * len(self._fields)
-        return Joined(rows, self._frame(rows, by_row, by_field), doubts, by_field, self._kinds(by_field))
+            run = None if row.key in decided else self._only_run(row, held)
+            if run is not None and row.key is not None:
+                place = places.setdefault(row.key, len(runs))
+                if place == len(runs):
+                    runs.append(run)
+                order.append(place)
+            else:
+                order.append(~len(others))
+                others.append(self._chosen(row, held, result, decided, chosen))
+        cells = self._reader.cells(map(result, runs), runs)
+        if others:
+            cells = [one.extended(Cells.of(more)) for one, more in zip(cells, zip(*others, strict=True), strict=True)]
+            order = [place if place >= 0 else len(runs) + ~place for place in order]
+        if order != list(range(len(order))):
+            cells = [one.gathered(order) for one in cells]
+        return Joined(rows, self._frame(rows, cells), cells, self._kinds(cells), self._doubts(rows, cells))
+
+    def _only_run(self, row: Row, held: Mapping[bytes, Sequence[Held]]) -> Held | None:
+        """The run that has all answers of a row, nearly always; None where there is something to choose."""
+        if row.key is None or row.left_out or row.mask != self._full:
+            return None
+        runs = held.get(row.key, ())
+        if len(runs) != 1 or runs[0].state is not RunState.COMPLETED or runs[0].block_id is None:
+            return None
+        return runs[0] if self._ids <= runs[0].field_ids else None
+
+    def _chosen(
+        self,
+        row: Row,
+        held: Mapping[bytes, Sequence[Held]],
+        result: ReadResult,
+        decided: Mapping[bytes, Mapping[str, Ruled]],
+        chosen: dict[bytes, list[Choice]],
+    ) -> list[Choice]:
+        """The choices of a row, by field; those of its input are kept in `chosen` for rows to come."""
+        if row.key is None:
+            return [Choice("skipped", row.left_out)] * len(self._fields)
+        choices = chosen.get(row.key)
+        if choices is None:
+            assert row.document is not None
+            choices = self._choices(row.document, held.get(row.key, ()), result)
+            if row.key in decided:
+                ruled = self._reader.ruled(decided[row.key])
+                choices = [ruled.get(one.id, choice) for one, choice in zip(self._fields, choices, strict=True)]
+            chosen[row.key] = choices
+        return self._for_row(row, choices)
 
     def _choices(self, document: bytes, held: Sequence[Held], result: ReadResult) -> list[Choice]:
-        if len(held) == 1 and held[0].state is RunState.COMPLETED and held[0].block_id is not None:
-            (run,) = held
-            read = self._reader.read(result(run), run.field_ids)
-            if len(read) == len(self._fields):  # nearly always: there is nothing to choose
-                return [as_it_is(run, read[one.id]) for one in self._fields]
         answers: dict[str, list[tuple[Held, Answer]]] = {}
         failed: dict[str, Held] = {}
         flying: set[str] = set()
@@ -172,8 +192,7 @@ class Joiner:
 
     def _for_row(self, row: Row, choices: list[Choice]) -> list[Choice]:
         """The choices of an input as this row has them: filled cells are left alone, rows not chosen are skipped."""
-        full = (1 << len(self._fields)) - 1
-        if row.mask == full and not row.left_out:
+        if row.mask == self._full and not row.left_out:
             return choices
         out = []
         for i, choice in enumerate(choices):
@@ -193,40 +212,40 @@ class Joiner:
             return dtype if self._typed or not isinstance(dtype, pl.List | pl.Struct) else pl.String()
         return CITATIONS if suffix == "_citations" and self._typed else pl.String()
 
-    def _kinds(self, by_field: Sequence[Sequence[Choice]]) -> list[dict[Kind, tuple[int, int]]]:
+    def _kinds(self, cells: Sequence[Cells]) -> list[dict[Kind, tuple[int, int]]]:
         found: list[dict[Kind, tuple[int, int]]] = []
-        for choices in by_field:
-            kinds: list[Kind] = [
-                (choice.status, None if choice.answer is None else choice.answer.confidence, choice.reason)
-                for choice in choices
-            ]
+        for one in cells:
+            kinds: list[Kind] = list(zip(one.statuses, one.confidences, one.reasons, strict=True))
             counted = Counter(kinds)
             for (status, *_), count in counted.items():
                 self.tally.answers[status] += count
             found.append({kind: (count, kinds.index(kind)) for kind, count in counted.items()})
         return found
 
-    def _frame(
-        self, rows: Sequence[Row], by_row: Sequence[Sequence[Choice]], by_field: Sequence[Sequence[Choice]]
-    ) -> pl.DataFrame:
+    def _doubts(self, rows: Sequence[Row], cells: Sequence[Cells]) -> list[Doubt]:
+        doubts = sorted(
+            Doubt(place, number)
+            for number, one in enumerate(cells)
+            for place, status in enumerate(one.statuses)
+            if status in DOUBTFUL
+        )
+        first: dict[bytes, int] = {}
+        return [one for one in doubts if first.setdefault(doubt_key(rows[one.place]), one.place) == one.place]
+
+    def _frame(self, rows: Sequence[Row], cells: Sequence[Cells]) -> pl.DataFrame:
         series: list[pl.Series] = []
-        statuses: list[list[Status]] = []
-        for one, choices in zip(self._fields, by_field, strict=True):
-            said = [choice.status for choice in choices]
-            answers = [choice.answer for choice in choices]
-            statuses.append(said)
-            series.append(self._values(one, said, answers))
+        for one, column in zip(self._fields, cells, strict=True):
             evidence = answer_columns(one.name, self._basis)[1:-1]
-            series.extend(self._evidence(name, name.removeprefix(one.name), answers) for name in evidence)
-            series.append(pl.Series(one.name + "_status", said, pl.String))
-        series.extend(self._row_columns(rows, by_row, statuses))
+            series.append(self._values(one, column))
+            series.extend(self._evidence(name, name.removeprefix(one.name), column) for name in evidence)
+            series.append(pl.Series(one.name + "_status", column.statuses, pl.String))
+        series.extend(self._row_columns(rows, cells))
         return pl.DataFrame(series)
 
-    def _values(self, one: Field, statuses: list[Status], answers: list[Answer | None]) -> pl.Series:
+    def _values(self, one: Field, cells: Cells) -> pl.Series:
         dtype = self._dtype(one, "")
         values = [
-            answer.value if answer is not None and status in SHOWN else None
-            for answer, status in zip(answers, statuses, strict=True)
+            value if status in SHOWN else None for value, status in zip(cells.values, cells.statuses, strict=True)
         ]
         if isinstance(dtype, pl.List | pl.Struct):
             return _from_json(one.name, [_json(value) for value in values], dtype)
@@ -238,47 +257,39 @@ class Joiner:
             values = [float(value) if type(value) is int else value for value in values]
         return pl.Series(one.name, values, dtype)
 
-    def _evidence(self, name: str, suffix: str, answers: list[Answer | None]) -> pl.Series:
+    def _evidence(self, name: str, suffix: str, cells: Cells) -> pl.Series:
         match suffix:
             case "_confidence":
-                said = [None if answer is None else answer.confidence for answer in answers]
-                words = [word if word is None or isinstance(word, str) else repr(word) for word in said]
+                words = [word if word is None or isinstance(word, str) else repr(word) for word in cells.confidences]
                 return pl.Series(name, words, pl.String)
             case "_reasoning":
-                texts = [None if answer is None else answer.reasoning or None for answer in answers]
-                return pl.Series(name, texts, pl.String)
+                return pl.Series(name, [text or None for text in cells.reasonings], pl.String)
+            case _ if self._typed:
+                return _from_json(name, list(map(_typed_citations, cells.citations)), CITATIONS)
             case _:
-                cited = [None if answer is None else self._cited(answer.citations) for answer in answers]
-                return _from_json(name, cited, CITATIONS) if self._typed else pl.Series(name, cited, pl.String)
+                return pl.Series(name, list(map(_cited, cells.citations)), pl.String)
 
-    def _cited(self, text: str) -> str | None:
-        """Citations as JSON text: as they came in a CSV, in the shape of the column's type where it has one."""
-        if text in (NO_CITATIONS, "null"):
-            return None
-        if self._typed or "\n" in text or "\r" in text:
-            return msgspec.json.encode(citations_of(text)).decode()
-        return text
-
-    def _row_columns(
-        self, rows: Sequence[Row], by_row: Sequence[Sequence[Choice]], by_field: Sequence[Sequence[Status]]
-    ) -> list[pl.Series]:
-        status: list[str] = []
-        detail, run_ids, processors, at = [], [], [], []
-        names = [one.name for one in self._fields]
-        words = dict.fromkeys(zip(*by_field, strict=True), "")  # the different combinations, of which there are few
-        for statuses in words:
-            words[statuses] = row_status(statuses)
-        for row, choices, statuses in zip(rows, by_row, zip(*by_field, strict=True), strict=True):
-            word = "skipped" if row.left_out and statuses.count("skipped") == len(statuses) else words[statuses]
-            status.append(word)
-            detail.append(None if word == "complete" else _detail(row, names, choices))
-            run_id, processor, moment = _provenance(choices)
-            run_ids.append(run_id)
-            processors.append(processor)
-            at.append(moment)
+    def _row_columns(self, rows: Sequence[Row], cells: Sequence[Cells]) -> list[pl.Series]:
+        statuses = list(zip(*(one.statuses for one in cells), strict=True))
+        reasons = zip(*(one.reasons for one in cells), strict=True)
+        status = list(map(cache(row_status), statuses))  # of few different rows
+        detail: list[str | None] = [None] * len(rows)
+        tell = cache(partial(_detail, [one.name for one in self._fields]))
+        for place, (row, said, why) in enumerate(zip(rows, statuses, reasons, strict=True)):
+            if row.left_out and said.count("skipped") == len(said):
+                status[place], detail[place] = "skipped", clean(row.left_out, DETAIL_CHARS)
+            elif status[place] != "complete":
+                detail[place] = tell(said, why)
         self.tally.rows.update(status)
-        columns: list[list[Any]] = [status, detail, run_ids, processors, at]
-        return [pl.Series(name, cells, pl.String) for name, cells in zip(ROW_COLUMNS, columns, strict=True)]
+        provenance = list(map(_provenance, zip(*(one.runs for one in cells), strict=True)))
+        columns: list[list[Any]] = [status, detail, *([one[part] for one in provenance] for part in range(3))]
+        return [pl.Series(name, column, pl.String) for name, column in zip(ROW_COLUMNS, columns, strict=True)]
+
+
+def doubt_key(row: Row) -> bytes:
+    """What rows have in common that have the same doubts: their input, and which of its answers they want."""
+    assert row.key is not None
+    return row.key + row.mask.to_bytes(-(-row.mask.bit_length() // 8))
 
 
 def row_status(statuses: Sequence[Status]) -> str:
@@ -287,33 +298,43 @@ def row_status(statuses: Sequence[Status]) -> str:
     return next((word for among, word in _ROW_STATUS if found & among), "complete")
 
 
-def _provenance(choices: Sequence[Choice]) -> tuple[str | None, str | None, str | None]:
-    """Run ids, processors and the time of a row's answers, the newest first."""
-    helds = [choice.held for choice in choices]
-    first = helds[0]
-    if first is not None and helds.count(first) == len(helds):
+def _provenance(runs: Sequence[Held | None]) -> tuple[str | None, str | None, str | None]:
+    """Run ids, processors and the time of a row's answers, the newest first; `runs` are theirs, by field."""
+    first = runs[0]
+    if first is not None and runs.count(first) == len(runs):
         return first.run_id, first.processor, _moment(first.at)
-    runs = {held.run_id or "": held for held in helds if held is not None}
-    if not runs:
+    different = {run.run_id or "": run for run in runs if run is not None}
+    if not different:
         return None, None, None
-    newest = sorted(runs.values(), key=lambda run: (run.at or 0, run.submission_id), reverse=True)
+    newest = sorted(different.values(), key=lambda run: (run.at or 0, run.submission_id), reverse=True)
     run_ids = ", ".join(run.run_id for run in newest if run.run_id) or None
     return run_ids, ", ".join(dict.fromkeys(run.processor for run in newest)), _moment(newest[0].at)
 
 
-def _detail(row: Row, names: Sequence[str], choices: Sequence[Choice]) -> str:
-    if all(choice.status == "skipped" for choice in choices):
-        return clean(row.left_out, DETAIL_CHARS)
+def _detail(names: Sequence[str], statuses: Sequence[Status], reasons: Sequence[str]) -> str:
+    """What is wrong with a row, in words, from the statuses of its answers and their reasons."""
     by_reason: dict[tuple[str, str], list[str]] = {}
-    for name, choice in zip(names, choices, strict=True):
-        if choice.status in TOLD:
-            by_reason.setdefault((choice.status, choice.reason), []).append(name)
+    for name, status, reason in zip(names, statuses, reasons, strict=True):
+        if status in TOLD:
+            by_reason.setdefault((status, reason), []).append(name)
     if len(by_reason) == 1:
         (((_, reason), found),) = by_reason.items()
         if len(found) == len(names):
             return clean(reason, DETAIL_CHARS)
     parts = [f"{', '.join(found)}: {reason or status}" for (status, reason), found in by_reason.items()]
     return clean("; ".join(parts), DETAIL_CHARS)
+
+
+def _cited(text: str) -> str | None:
+    """Citations as JSON text, as they came but on one line; None where there are none."""
+    if text in _NOTHING_CITED:
+        return None
+    return msgspec.json.encode(citations_of(text)).decode() if "\n" in text or "\r" in text else text
+
+
+def _typed_citations(text: str) -> str | None:
+    """Citations as JSON text in the shape of the column's type; None where there are none."""
+    return None if text in _NOTHING_CITED else msgspec.json.encode(citations_of(text)).decode()
 
 
 def _ranges(fields: Sequence[Field], schema: Mapping[str, pl.DataType]) -> dict[str, tuple[int, int]]:

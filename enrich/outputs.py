@@ -4,7 +4,7 @@ The table is read once more and comes out row by row with the answers that the l
 done again from the ledger, for free.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -13,15 +13,15 @@ from typing import Final
 
 import msgspec
 
-from enrich.answers import Choice, citations_of
+from enrich.answers import Cells, citations_of
 from enrich.config import Config
 from enrich.dataset import Layout, Table, TableWriter
 from enrich.dataset.encoding import output_format
 from enrich.due import Results, too_long_text
 from enrich.errors import OutputError
 from enrich.files import write_whole
-from enrich.join import Doubt, Joined, Joiner, Tally
-from enrich.ledger import Ledger
+from enrich.join import Joined, Joiner, Tally, doubt_key
+from enrich.ledger import Distinct, Ledger
 from enrich.report import Manifest, ReportCollector, Sample
 from enrich.review import ReviewLine, ReviewWriter
 from enrich.selection import Row, Rows
@@ -82,11 +82,10 @@ def write_table(
         for batch, questions in rows.batches(JOINED_ROWS):
             keys = sorted({row.key for row in questions if row.key is not None})
             held = ledger.held(keys)
-            joined = joiner.join(batch.start, questions, held, results, ledger.decisions(keys))
+            joined = joiner.join(questions, held, results, ledger.decisions(keys))
             written.result()  # one batch is written while the next is joined, and no more are held
             written = hand.submit(writer.write, batch, joined.frame)
-            seen = reviewed.seen_before({doubt.key: "" for doubt in joined.doubts})
-            review.add(_review_line(doubt) for doubt in joined.doubts if doubt.key not in seen)
+            review.add(_review_lines(config, batch.start, joined, reviewed))
             _show(report, config, batch.start, joined)
         written.result()
         doubtful = review.lines
@@ -104,44 +103,49 @@ def _inputs(document: bytes) -> Mapping[str, Json]:
     return inputs
 
 
-def _review_line(doubt: Doubt) -> ReviewLine:
-    answer, held = doubt.choice.answer, doubt.choice.held
-    assert answer is not None
-    assert held is not None
+def _review_lines(config: Config, start: int, joined: Joined, reviewed: Distinct) -> Iterator[ReviewLine]:
+    """The doubtful answers that no row of an earlier batch had."""
+    keys = {doubt.place: doubt_key(joined.rows[doubt.place]) for doubt in joined.doubts}
+    seen = reviewed.seen_before(dict.fromkeys(keys.values(), ""))
+    for place, number in joined.doubts:
+        if keys[place] not in seen:
+            yield _review_line(config.fields[number].name, start + place + 1, joined, place, joined.cells[number])
+
+
+def _review_line(name: str, row: int, joined: Joined, place: int, cells: Cells) -> ReviewLine:
+    run = cells.runs[place]
+    assert run is not None
     return ReviewLine(
-        row=doubt.row,
-        inputs=_inputs(doubt.document),
-        field=doubt.name,
-        status=doubt.choice.status,
-        value=answer.value,
-        confidence=answer.confidence,
-        reason=doubt.choice.reason,
-        reasoning=answer.reasoning,
-        sources=[citation.url for citation in citations_of(answer.citations) if citation.url is not None],
-        run_id=held.run_id or "",
-        processor=held.processor,
+        row=row,
+        inputs=_inputs(joined.rows[place].document or b"{}"),
+        field=name,
+        status=cells.statuses[place],
+        value=cells.values[place],
+        confidence=cells.confidences[place],
+        reason=cells.reasons[place],
+        reasoning=cells.reasonings[place],
+        sources=[citation.url for citation in citations_of(cells.citations[place]) if citation.url is not None],
+        run_id=run.run_id or "",
+        processor=run.processor,
     )
 
 
 def _show(report: ReportCollector, config: Config, start: int, joined: Joined) -> None:
     """Feed the report: answers that are alike are counted together, a few are shown."""
-    for one, choices, kinds in zip(config.fields, joined.choices, joined.kinds, strict=True):
+    for one, cells, kinds in zip(config.fields, joined.cells, joined.kinds, strict=True):
         for kind, (count, at) in kinds.items():
-            choice = choices[at]
-            shown = choice.held is not None and choice.answer is not None
-            sample = partial(_sample, start + at + 1, joined.rows[at], choice) if shown else None
+            sample = None if cells.runs[at] is None else partial(_sample, start + at + 1, joined.rows[at], cells, at)
             report.add(one.name, *kind, sample=sample, count=count)
 
 
-def _sample(number: int, row: Row, choice: Choice) -> Sample:
-    answer, held = choice.answer, choice.held
-    assert answer is not None
-    assert held is not None
+def _sample(number: int, row: Row, cells: Cells, place: int) -> Sample:
+    run = cells.runs[place]
+    assert run is not None
     return Sample(
         row=number,
         inputs=msgspec.json.decode(row.document or b"{}"),
-        value=answer.value,
-        reasoning=answer.reasoning,
-        citations=[msgspec.to_builtins(citation) for citation in citations_of(answer.citations)],
-        processor=held.processor,
+        value=cells.values[place],
+        reasoning=cells.reasonings[place],
+        citations=[msgspec.to_builtins(citation) for citation in citations_of(cells.citations[place])],
+        processor=run.processor,
     )
