@@ -152,8 +152,12 @@ def list_wanted(job: Job, worklist: Worklist, check: Callable[[], None] = lambda
     total = left_out = 0
     for batch, rows in job.rows.batches():
         check()
-        asked = [row for row in rows if row.key is not None and not row.left_out]
-        worklist.add((row.key or b"", row.document or b"", row.mask) for row in asked)
+        asked = [
+            (row.key, row.document, row.mask)
+            for row in rows
+            if row.key is not None and row.document is not None and not row.left_out
+        ]
+        worklist.add(asked)
         total += batch.height
         left_out += len(rows) - len(asked)
     return total, left_out

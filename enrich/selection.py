@@ -65,13 +65,19 @@ class Rows:
         eligible = 0
         for batch in self._table.batches(size):
             rows = self._questions(batch)
-            for i, row in enumerate(rows):
-                if row.key is None or row.left_out:
-                    continue
-                if not self._may_ask(eligible):
-                    rows[i] = Row(row.key, row.document, row.mask, f"not chosen by {self._chosen.words()}")
-                eligible += 1
+            if self._sampled is not None or self._chosen.limit is not None:
+                eligible = self._leave_out(rows, eligible)
             yield batch, rows
+
+    def _leave_out(self, rows: list[Row], eligible: int) -> int:
+        """Mark the rows that are not chosen, of which `eligible` came before; gives how many now have come."""
+        for i, row in enumerate(rows):
+            if row.key is None or row.left_out:
+                continue
+            if not self._may_ask(eligible):
+                rows[i] = Row(row.key, row.document, row.mask, f"not chosen by {self._chosen.words()}")
+            eligible += 1
+        return eligible
 
     def _may_ask(self, ordinal: int) -> bool:
         limit = self._chosen.limit

@@ -8,11 +8,11 @@ are decoded, and a column of a type that polars does not have (maps, 256-bit dec
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 import polars as pl
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from enrich.dataset.formats import TableFormat
 from enrich.dataset.streams import reading
@@ -27,6 +27,9 @@ from enrich.dataset.tables import (
     table_error,
 )
 from enrich.errors import Fault
+
+if TYPE_CHECKING:
+    import pyarrow.parquet as pq
 
 _BATCH_BYTES = 32 << 20
 
@@ -89,7 +92,9 @@ class ParquetTable(Table):
         if start != self.height:
             raise changed(self.path)
 
-    def _open(self) -> pq.ParquetFile:
+    def _open(self) -> "pq.ParquetFile":
+        import pyarrow.parquet as pq  # 9 MB, which no other table needs
+
         # Buffered, so that a row group of any size is read a page at a time.
         return pq.ParquetFile(self.path, buffer_size=1 << 20, pre_buffer=False)
 
