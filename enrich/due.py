@@ -155,7 +155,7 @@ class Comparison:
                 if ask is None:
                     continue
                 _, question, runs = asks.get(id(ask)) or (ask, self._question(ask, summary), 0)
-                if chars(wanted.document) + self._spec_chars[question] > MAX_SPEC_AND_INPUT_CHARS:
+                if not self._fits(question, wanted.document):
                     summary.too_long += 1
                     continue
                 asks[id(ask)] = ask, question, runs + 1
@@ -198,6 +198,11 @@ class Comparison:
         number = len(summary.questions) - 1
         self._questions[ask.rung.processor, ask.field_ids] = number
         return number
+
+    def _fits(self, question: int, document: bytes) -> bool:
+        """Whether a question can be asked of an input; of the many short ones their bytes tell, which are no fewer."""
+        room = MAX_SPEC_AND_INPUT_CHARS - self._spec_chars[question]
+        return len(document) <= room or chars(document) <= room
 
     def _previous(self, ask: Ask) -> str | None:
         if ask.weaker is None or not self._config.chain:
