@@ -64,9 +64,10 @@ class Waiting:
     def unread(self) -> frozenset[str]:
         """Ids of the accepted runs without an outcome here, but for those the service does not know."""
         submission = self.submission
-        done = {run_id for run_id, n in submission.tied.items() if n not in self.open}
-        lost = {run_id for run_id, times in self.unknown.items() if times >= LOST_AFTER}
-        return submission.run_ids.union(submission.tied) - done - lost
+        untied = submission.run_ids.difference(submission.tied)
+        still = [run_id for run_id, n in submission.tied.items() if n in self.open]
+        lost = [run_id for run_id, times in self.unknown.items() if times >= LOST_AFTER]
+        return untied.union(still).difference(lost)
 
     def ended_unread(self, news: Followed | None) -> int:
         """How many runs have surely ended and were not read, by the ids told or by the group's own count."""

@@ -7,8 +7,7 @@ a request to stop, which ends every wait, and the counts that progress shows.
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack, suppress
-from datetime import UTC, datetime
-from functools import lru_cache, partial
+from functools import partial
 from typing import Any, Final, TypeVar
 
 import anyio
@@ -60,7 +59,7 @@ SENDERS: Final = 16  # submissions on their way at once, each with its body; bou
 POST_DEADLINE_S: Final = 60.0
 WORDS_EVERY_S: Final = 30.0  # why nothing moves is told no more often
 
-_UNDER_WAY: Final = frozenset({"queued", "running", "cancelling"})
+_KNOWN: Final = ENDED | {"queued", "running", "cancelling"}  # statuses
 
 T = TypeVar("T")
 
@@ -233,11 +232,12 @@ class Driver:
     def _count(self, effect: object) -> None:
         match effect:
             case RecordOutcomes(outcomes=outcomes):
-                self._told.difference_update(outcome.run_id for outcome in outcomes)
+                completed = sum([outcome.completed for outcome in outcomes])
+                self._told.difference_update([outcome.run_id for outcome in outcomes])
                 self.done += len(outcomes)
-                self.failed += sum(not outcome.completed for outcome in outcomes)
-                self.paid[effect.processor] += sum(outcome.completed for outcome in outcomes)
-                self.result_bytes += sum(len(outcome.raw) for outcome in outcomes)
+                self.failed += len(outcomes) - completed
+                self.paid[effect.processor] += completed
+                self.result_bytes += sum([len(outcome.raw) for outcome in outcomes])
             case RecordAccepted(run_ids=run_ids):
                 self.submitted += len(run_ids)
             case RecordAdopted(runs=runs):
@@ -417,23 +417,13 @@ def _as_read(run: RunState, output: msgspec.Raw, raw: bytes, *, fetched: bool = 
         raw if status in ENDED else b"",
         output != NULL,
         None if status == "completed" else _words(run),
-        at=_ended_at(run.modified_at),
+        modified_at=run.modified_at,
     )
 
 
 def _is_strange(run: RunState) -> bool:
     """Whether a run has ended in a way that is not known here."""
-    return run.is_active is False and run.status not in ENDED | _UNDER_WAY
-
-
-@lru_cache(maxsize=1024)
-def _ended_at(modified_at: str | None) -> int | None:
-    """When a run ended, by the service's clock."""
-    try:
-        moment = datetime.fromisoformat(modified_at or "")
-        return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())
-    except (ValueError, OverflowError):
-        return None
+    return run.is_active is False and run.status not in _KNOWN
 
 
 def _words(run: RunState) -> str | None:

@@ -23,6 +23,7 @@ against the real service (`drive`) and against a simulated one (tests/simulation
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Literal
 
 import msgspec
@@ -192,7 +193,16 @@ class ReadRun(msgspec.Struct, frozen=True, gc=False):
     has_output: bool
     error: str | None
     input_key: bytes | None = None  # told by FetchRun where the run carries no metadata of ours
-    at: int | None = None  # when it ended, in Unix seconds, where the service says so
+    modified_at: str | None = None  # in the service's words
+
+    @property
+    def at(self) -> int | None:
+        """When it ended, in Unix seconds, by the service's clock; None where it does not say so."""
+        try:
+            moment = datetime.fromisoformat(self.modified_at or "")
+            return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())
+        except (ValueError, OverflowError):
+            return None
 
 
 @dataclass(frozen=True, slots=True)
