@@ -20,7 +20,7 @@ import msgspec
 from enrich.clock import Stamp
 from enrich.errors import LedgerError
 from enrich.files import Files
-from enrich.keys import fieldset_key, task_key
+from enrich.keys import KEY_BYTES, fieldset_key, task_key
 from enrich.ledger import blocks, schema
 from enrich.ledger.groups import add_groups, check_groups, complete_groups, groups_file
 from enrich.ledger.lock import InstanceLock
@@ -46,6 +46,13 @@ class RunState(IntEnum):
 
 
 _STATES: Final = tuple(RunState)  # by their number, from 0 on
+
+_INSERT_RUNS: Final = """
+WITH RECURSIVE place (n) AS (SELECT 0 WHERE :tasks > 0 UNION ALL SELECT n + 1 FROM place WHERE n + 1 < :tasks)
+INSERT INTO run (submission_id, n, input_key, generation)
+SELECT :submission_id, n, substr(:keys, n * :key_bytes + 1, :key_bytes),
+       CAST(substr(:generations, n * :digits + 1, :digits) AS INTEGER) FROM place
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -446,12 +453,26 @@ class Ledger:
             ),
         )
         submission_id = _rowid(cursor)
-        self._db.executemany(
-            "INSERT INTO run (submission_id, n, input_key, generation) VALUES (?, ?, ?, ?)",
-            [(submission_id, n, key, generation) for n, (key, generation) in enumerate(intent.tasks)],
-        )
+        self._add_runs(submission_id, intent.tasks)
         self._new_groups.append(intent.group_id)
         return submission_id
+
+    def _add_runs(self, submission_id: int, tasks: Sequence[tuple[bytes, int]]) -> None:
+        """The runs of a submission, by one statement: a thousand of them cost more than the rows they write."""
+        if any(len(key) != KEY_BYTES for key, _ in tasks):  # they are cut by their length
+            raise ValueError("an input key is too long, or too short")
+        digits = max((len(str(generation)) for _, generation in tasks), default=1)
+        self._db.execute(
+            _INSERT_RUNS,
+            {
+                "submission_id": submission_id,
+                "tasks": len(tasks),
+                "key_bytes": KEY_BYTES,
+                "keys": b"".join(key for key, _ in tasks),
+                "generations": "".join(f"{generation:0{digits}}" for _, generation in tasks).encode(),
+                "digits": digits,
+            },
+        )
 
     def record_accepted(self, submission_id: int, run_ids: Sequence[str], runs_cursor: str | None) -> None:
         """The service said that it made these runs; which run is whose is told by their metadata."""
