@@ -75,7 +75,13 @@ CREATE TABLE run (
     error         TEXT,
     PRIMARY KEY (submission_id, n)
 ) WITHOUT ROWID;
-CREATE INDEX run_by_input ON run (input_key);
+
+CREATE TABLE asked (
+    input_key     BLOB NOT NULL,
+    submission_id INTEGER NOT NULL,
+    n             INTEGER NOT NULL,
+    PRIMARY KEY (input_key, submission_id, n)
+) WITHOUT ROWID;
 
 CREATE TABLE extra_run (
     run_id        TEXT PRIMARY KEY,
@@ -107,17 +113,30 @@ CREATE TABLE block (
 );
 """
 
+_NONE_ASKED: Final = "INSERT INTO meta (key, value) VALUES ('asked', '0')"
 NEW_REVISION: Final = "INSERT OR REPLACE INTO meta (key, value) VALUES ('revision', lower(hex(randomblob(16))))"
 
-# MIGRATIONS[n] takes a ledger of version n to n + 1; the last version is the length of the list + 1.
-MIGRATIONS: Final[tuple[Callable[[sqlite3.Connection], None], ...]] = ()
+
+
+def _ask_by_table(connection: sqlite3.Connection) -> None:
+    """From version 1: an index that each run was written to, at a place of its own, gives way to a table."""
+    connection.execute("DROP INDEX run_by_input")
+    connection.execute(
+        "CREATE TABLE asked (input_key BLOB NOT NULL, submission_id INTEGER NOT NULL, n INTEGER NOT NULL,"
+        " PRIMARY KEY (input_key, submission_id, n)) WITHOUT ROWID"
+    )
+    connection.execute("INSERT INTO meta (key, value) VALUES ('asked', '0')")
+
+
+# MIGRATIONS[n - 1] takes a ledger of version n to n + 1; the last version is the length of the list + 1.
+MIGRATIONS: Final[tuple[Callable[[sqlite3.Connection], None], ...]] = (_ask_by_table,)
 VERSION: Final = len(MIGRATIONS) + 1
 
 
 def create(connection: sqlite3.Connection) -> None:
     """Make the tables of the newest version in an empty database, in one transaction."""
     connection.executescript(
-        f"BEGIN IMMEDIATE; {_TABLES} {NEW_REVISION}; PRAGMA application_id = {APPLICATION_ID}; "
+        f"BEGIN IMMEDIATE; {_TABLES} {_NONE_ASKED}; {NEW_REVISION}; PRAGMA application_id = {APPLICATION_ID}; "
         f"PRAGMA user_version = {VERSION}; COMMIT;"
     )
 

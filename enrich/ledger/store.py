@@ -21,7 +21,7 @@ from enrich.clock import Stamp
 from enrich.errors import LedgerError
 from enrich.files import Files
 from enrich.keys import KEY_BYTES, fieldset_key, task_key
-from enrich.ledger import blocks, schema
+from enrich.ledger import asked, blocks, schema
 from enrich.ledger.groups import add_groups, check_groups, complete_groups, groups_file
 from enrich.ledger.lock import InstanceLock
 from enrich.ledger.refusals import damaged, ledger_refusals
@@ -53,6 +53,7 @@ INSERT INTO run (submission_id, n, input_key, generation)
 SELECT :submission_id, n, substr(:keys, n * :key_bytes + 1, :key_bytes),
        CAST(substr(:generations, n * :digits + 1, :digits) AS INTEGER) FROM place
 """
+_FREE: Final = (RunState.RELEASED, RunState.REFUSED)  # no run stands for the task any more
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,6 +204,8 @@ class Ledger:
         self._db = connection
         self._submissions: dict[int, tuple[frozenset[str], str]] = {}
         self._new_groups: list[str] = []
+        self._aside: asked.Aside | None = None  # where this connection can't write
+        self._lookup_changes = 0
 
     # ------------------------------------------------------------------ opening
 
@@ -280,6 +283,7 @@ class Ledger:
             with ledger_refusals(path):
                 connection.execute("PRAGMA cache_size = -8000")
                 ledger._version()
+                ledger._aside = asked.Aside(connection)
         except BaseException:
             ledger.close()
             raise
@@ -359,6 +363,8 @@ class Ledger:
         ).fetchone()
         if wrong is not None:
             raise damaged(self.path, f"submission {wrong[0]} and its runs do not add up")
+        with self._lookup_refusals():
+            asked.check(self._db)
 
     def check_results(self) -> None:
         """Raise LedgerError unless every result is as it was written. Reads all of them."""
@@ -372,20 +378,25 @@ class Ledger:
         They give the ledger a new revision, unless they change nothing that answers are made of (`keeps_answers`).
         """
         self._db.execute("BEGIN IMMEDIATE")
-        before = self._db.total_changes
+        before = self._changes()
         try:
             yield
-            if not keeps_answers and self._db.total_changes != before:
+            if not keeps_answers and self._changes() != before:
                 self.renew_revision()
             self._db.execute("COMMIT")
         except BaseException:
             self._new_groups.clear()
+            self._submissions.clear()  # the number of one that is undone is that of the next
             if self._db.in_transaction:  # where the disk refuses, SQLite may have ended it by itself
                 self._db.execute("ROLLBACK")
             raise
         if self._new_groups and self.path is not None:
             add_groups(groups_file(self.path), self._new_groups)
         self._new_groups.clear()
+
+    def _changes(self) -> int:
+        """Rows changed so far, but for those by which runs are found: they follow from others."""
+        return self._db.total_changes - self._lookup_changes
 
     # ------------------------------------------------------------------ transitions
 
@@ -631,34 +642,68 @@ class Ledger:
     def held(self, input_keys: Sequence[bytes]) -> dict[bytes, list[Held]]:
         """The runs held for each of these inputs, oldest first; inputs with none are absent."""
         found: dict[bytes, list[Held]] = {}
+        tables = self._asked()
         for start in range(0, len(input_keys), _IN_CHUNK):
             chunk = input_keys[start : start + _IN_CHUNK]
-            marks = ",".join("?" * len(chunk))
-            rows = self._db.execute(
-                "SELECT input_key, submission_id, n, generation, state, run_id, at, block_id, slot, error"  # noqa: S608
-                f" FROM run WHERE input_key IN ({marks})",
-                chunk,
-            )
-            for key, submission_id, n, generation, state, run_id, at, block_id, slot, error in rows:
-                field_ids, processor = self._submission(submission_id)
-                held = Held(
-                    submission_id,
-                    n,
-                    generation,
-                    _STATES[state],
-                    field_ids,
-                    processor,
-                    run_id,
-                    at,
-                    block_id,
-                    slot,
-                    error,
-                )
-                found.setdefault(key, []).append(held)
-        for several in found.values():
+            for table in tables:
+                self._add_held(table, chunk, found)
+        for key, several in found.items():
             if len(several) > 1:
-                several.sort(key=lambda run: (run.submission_id, run.n))
+                found[key] = _oldest_first(several)
         return found
+
+    def _add_held(self, table: str, input_keys: Sequence[bytes], found: dict[bytes, list[Held]]) -> None:
+        """Add the runs of some inputs, as a table of what was asked has them. What a run itself says decides."""
+        marks = ",".join("?" * len(input_keys))
+        rows = self._db.execute(
+            "SELECT run.input_key, submission_id, n, generation, state, run_id, at, block_id, slot, error"  # noqa: S608
+            f" FROM {table} AS asked CROSS JOIN run USING (submission_id, n)"
+            f" WHERE asked.input_key IN ({marks}) AND run.input_key = asked.input_key",
+            input_keys,
+        ).fetchall()
+        for key, submission_id, n, generation, state, run_id, at, block_id, slot, error in rows:
+            field_ids, processor = self._submission(submission_id)
+            held = Held(
+                submission_id,
+                n,
+                generation,
+                _STATES[state],
+                field_ids,
+                processor,
+                run_id,
+                at,
+                block_id,
+                slot,
+                error,
+            )
+            found.setdefault(key, []).append(held)
+
+    def _asked(self) -> tuple[str, ...]:
+        """The tables that find runs by their inputs, with all the runs there are: nothing else may ask them."""
+        with self._lookup_refusals():
+            if self._aside is not None:
+                return self._aside.tables()
+            if asked.gap(self._db):
+                self._complete_asked()
+            return ("asked",)
+
+    def _complete_asked(self) -> None:
+        """In the transaction that is open, or in one of its own; no answer changes by it."""
+        if not self._db.in_transaction:
+            with self.transaction(keeps_answers=True):
+                return self._complete_asked()
+        before = self._db.total_changes
+        try:
+            asked.close_gap(self._db)
+        finally:
+            self._lookup_changes += self._db.total_changes - before
+
+    @contextmanager
+    def _lookup_refusals(self) -> Iterator[None]:
+        try:
+            yield
+        except asked.WrongLookupError as error:
+            raise damaged(self.path, str(error)) from None
 
     def _submission(self, submission_id: int) -> tuple[frozenset[str], str]:
         known = self._submissions.get(submission_id)
@@ -738,40 +783,25 @@ class Ledger:
                 found.tied[run_id] = n
         return found
 
-    def live_run(self, submission_id: int, n: int) -> "LiveRun | None":
+    def live_run(self, submission_id: int, n: int) -> LiveRun | None:
         """The run that a task has now; None where the task is free.
 
         A task that was released and sent again has it in a later submission.
         """
-        row = self._db.execute(
-            "SELECT later.submission_id, later.n, later.run_id, later.state FROM run AS early JOIN submission AS first"
-            " ON first.submission_id = early.submission_id"
-            " JOIN run AS later ON later.input_key = early.input_key AND later.generation = early.generation"
-            " JOIN submission AS second ON second.submission_id = later.submission_id"
-            " AND second.fieldset_id = first.fieldset_id AND second.processor = first.processor"
-            " WHERE early.submission_id = ? AND early.n = ? AND later.state NOT IN (?, ?)",
-            (submission_id, n, RunState.RELEASED, RunState.REFUSED),
+        input_key, generation = self._db.execute(
+            "SELECT input_key, generation FROM run WHERE submission_id = ? AND n = ?", (submission_id, n)
         ).fetchone()
-        return None if row is None else LiveRun(row[0], row[1], row[2], RunState(row[3]))
+        return self.run_of_task(input_key, *self._submission(submission_id), generation)
 
     def run_of_task(
         self, input_key: bytes, field_ids: Iterable[str], processor: str, generation: int
-    ) -> "LiveRun | None":
+    ) -> LiveRun | None:
         """The run that stands for a task, in whichever group; None where the task is free, or was never asked."""
-        row = self._db.execute(
-            "SELECT submission_id, n, run_id, run.state FROM run JOIN submission USING (submission_id)"
-            " JOIN fieldset USING (fieldset_id)"
-            " WHERE input_key = ? AND generation = ? AND processor = ? AND field_ids = ? AND run.state NOT IN (?, ?)",
-            (
-                input_key,
-                generation,
-                processor,
-                msgspec.json.encode(sorted(field_ids)).decode(),
-                RunState.RELEASED,
-                RunState.REFUSED,
-            ),
-        ).fetchone()
-        return None if row is None else LiveRun(row[0], row[1], row[2], RunState(row[3]))
+        task = (frozenset(field_ids), processor, generation)
+        for run in self.held([input_key]).get(input_key, ()):
+            if (run.field_ids, run.processor, run.generation) == task and run.state not in _FREE:
+                return LiveRun(run.submission_id, run.n, run.run_id, run.state)
+        return None
 
     def decisions(self, input_keys: Sequence[bytes]) -> dict[bytes, dict[str, Ruled]]:
         """What people decided on answers of these inputs, by field id."""
@@ -900,6 +930,12 @@ class Distinct:
         self._db.executemany("INSERT INTO seen (key, note) VALUES (?, ?)", new)
         self._db.execute("COMMIT")
         return seen
+
+
+def _oldest_first(runs: Iterable[Held]) -> list[Held]:
+    """Each run once, also where two tables told of it."""
+    by_place = {(run.submission_id, run.n): run for run in runs}
+    return [by_place[place] for place in sorted(by_place)]
 
 
 def _rowid(cursor: sqlite3.Cursor) -> int:

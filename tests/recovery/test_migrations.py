@@ -67,6 +67,35 @@ def test_a_released_ledger_is_brought_up_to_date(old: Callable[[Path], Path], te
         assert schema.shape(database) == schema.expected_shape()
 
 
+def described(database: sqlite3.Connection) -> dict[tuple[str, str], str]:
+    """All that a ledger's tables and indexes are declared to be, however it is spaced."""
+    rows = database.execute("SELECT type, name, sql FROM sqlite_schema WHERE sql IS NOT NULL")
+    return {(kind, name): "".join(sql.split()) for kind, name, sql in rows}
+
+
+@pytest.mark.parametrize("text", RELEASED, ids=lambda text: text.stem)
+def test_a_released_ledger_becomes_what_a_new_one_is(old: Callable[[Path], Path], text: Path, tmp_path: Path) -> None:
+    path = old(text)
+    Ledger.open(path).close()
+    Ledger.open(tmp_path / "new.db").close()
+
+    with closing(sqlite3.connect(path)) as migrated, closing(sqlite3.connect(tmp_path / "new.db")) as new:
+        assert described(migrated) == described(new)
+
+
+@pytest.mark.parametrize("text", RELEASED, ids=lambda text: text.stem)
+def test_the_runs_of_a_released_ledger_are_found_by_their_inputs(old: Callable[[Path], Path], text: Path) -> None:
+    path = old(text)
+    with closing(sqlite3.connect(path)) as database:
+        keys = [key for (key,) in database.execute("SELECT input_key FROM run ORDER BY n")]
+
+    with closing(Ledger.reader(path)) as reader, closing(Ledger.open(path)) as ledger:
+        for one in (reader, ledger, reader):
+            held = one.held(keys)
+            assert [(run.submission_id, run.n) for key in keys for run in held[key]] == [(1, 0), (1, 1), (1, 2)]
+        ledger.check_whole()
+
+
 @pytest.mark.parametrize("text", RELEASED, ids=lambda text: text.stem)
 def test_nothing_in_a_released_ledger_is_asked_again(old: Callable[[Path], Path], text: Path) -> None:
     """The identities of inputs, fields and tasks are for good: another hash would be another bill."""

@@ -89,7 +89,11 @@ def test_runs_that_have_not_ended_are_no_difference(desk: Desk, make_service: Ca
             id="a run id",
         ),
         pytest.param(
-            ["DELETE FROM run WHERE n = 11", "UPDATE submission SET tasks = 11, completed = 11"],
+            [
+                "DELETE FROM run WHERE n = 11",
+                "DELETE FROM asked WHERE n = 11",
+                "UPDATE submission SET tasks = 11, completed = 11",
+            ],
             {"run unknown to the ledger": 1},
             id="a run that is not here",
         ),
