@@ -206,6 +206,7 @@ class Ledger:
         self._new_groups: list[str] = []
         self._aside: asked.Aside | None = None  # where this connection can't write
         self._lookup_changes = 0
+        self._is_sound = True  # where it is not opened from a file
 
     # ------------------------------------------------------------------ opening
 
@@ -321,12 +322,13 @@ class Ledger:
         db.execute(f"PRAGMA wal_autocheckpoint = {_WAL_PAGES}")
         if new:
             schema.create(db)
+        self._is_sound = new
         self._migrate()
         if schema.shape(db) != schema.expected_shape():
             raise damaged(self.path, "its tables are not those of a ledger")
-        problems = [row[0] for row in db.execute("PRAGMA quick_check(3)")]
-        if problems != ["ok"]:
-            raise damaged(self.path, "; ".join(problems))
+        # Results are most of the file, and each block of them says itself whether it is what was written.
+        for table in sorted({table for table, _ in schema.expected_shape()} - {"block"}):
+            self._check_pages(f"PRAGMA quick_check('{table}')")
 
     def _version(self) -> int:
         """The version of the tables. Raises LedgerError for no ledger, and for one newer than this program."""
@@ -348,14 +350,25 @@ class Ledger:
                 schema.MIGRATIONS[step - 1](self._db)
                 self._db.execute(f"PRAGMA user_version = {step + 1}")
 
+    def _check_pages(self, pragma: str) -> None:
+        with ledger_refusals(self.path or Path(":memory:")):
+            problems = [row[0] for row in self._db.execute(pragma)]
+        if problems != ["ok"]:
+            raise damaged(self.path, "; ".join(problems[:3]))
+
+    def _check_before_writing(self) -> None:
+        """Raise LedgerError unless all pages are where they belong: what is written goes where they say."""
+        if not self._is_sound:
+            self._check_pages("PRAGMA quick_check(3)")
+            self._is_sound = True
+
     def check_whole(self) -> None:
         """Raise LedgerError unless tables, indexes and counts agree: to be sure of before money is spent.
 
-        Takes some 4 s for a million runs; opening checks only what a reader would stumble over.
+        Takes some 4 s for a million runs; opening checks only what a reader would stumble over without noticing.
         """
-        problems = [row[0] for row in self._db.execute("PRAGMA integrity_check(3)")]
-        if problems != ["ok"]:
-            raise damaged(self.path, "; ".join(problems))
+        self._check_pages("PRAGMA integrity_check(3)")
+        self._is_sound = True
         wrong = self._db.execute(
             "SELECT submission_id FROM submission JOIN run USING (submission_id) GROUP BY submission_id"
             " HAVING completed <> sum(run.state = ?) OR failed <> sum(run.state = ?) OR tasks <> count(*)",
@@ -377,6 +390,7 @@ class Ledger:
 
         They give the ledger a new revision, unless they change nothing that answers are made of (`keeps_answers`).
         """
+        self._check_before_writing()
         self._db.execute("BEGIN IMMEDIATE")
         before = self._changes()
         try:

@@ -5,6 +5,7 @@ import shutil
 import sqlite3
 import stat
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -137,6 +138,41 @@ def test_counts_are_held_against_the_runs_before_anything_is_sent(desk, change: 
         desk.run()
 
     assert desk.service.posts() == posts
+
+
+@pytest.fixture
+def without_results(desk) -> Path:
+    """A ledger whose pages of results are not what they were; opening does not read them."""
+    desk.run(limit=6)
+    with closing(sqlite3.connect(desk.ledger)) as database:
+        (page,) = database.execute("SELECT rootpage FROM sqlite_schema WHERE name = 'block'").fetchone()
+        (size,) = database.execute("PRAGMA page_size").fetchone()
+    content = bytearray(desk.ledger.read_bytes())
+    content[(page - 1) * size : page * size] = bytes(size)
+    desk.ledger.write_bytes(content)
+    return desk.ledger
+
+
+def test_nothing_is_sent_or_read_where_results_are_damaged(desk, without_results: Path) -> None:
+    posts = desk.service.posts()
+
+    for options in ({"rewrite": True, "limit": 6}, {}):
+        with pytest.raises(LedgerError, match=r"damaged .*enrich recover --replace"):
+            desk.run(**options)
+
+    assert desk.service.posts() == posts
+
+
+def test_nothing_is_written_before_all_pages_were_looked_at(without_results: Path) -> None:
+    before = without_results.read_bytes()
+    with closing(Ledger.open(without_results)) as ledger:
+        for _ in range(2):
+            with pytest.raises(LedgerError, match="damaged"), ledger.transaction():
+                ledger.record_decisions([])
+            with pytest.raises(LedgerError, match="damaged"):
+                ledger.check_whole()
+
+    assert without_results.read_bytes() == before
 
 
 def test_what_is_no_ledger_is_left_as_it_is(tmp_path: Path) -> None:
