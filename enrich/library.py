@@ -1,19 +1,18 @@
 """The pipeline as functions: `enrich.run`, `enrich.run_async`, `enrich.plan`. Same errors as the command's, raised."""
 
-import asyncio
-import threading
 from collections.abc import Awaitable, Callable
+from concurrent.futures import wait
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import anyio
+from anyio.from_thread import start_blocking_portal
 
 from enrich import pipeline
 from enrich.due import Summary, reasons
-from enrich.job import Options
+from enrich.job import Interruption, Options
 from enrich.pipeline import Report
 from enrich.progress import Progress
 
@@ -59,9 +58,12 @@ def run(
     progress: Progress | None = None,
     **options: Any,
 ) -> Report:
-    """`run_async` for code without an event loop; inside one (a notebook) it works in a thread of its own."""
-    call = partial(run_async, config, table, output=output, progress=progress, **options)
-    return _in_own_loop(call)
+    """`run_async` for code that awaits nothing, whether an event loop is running (a notebook) or not.
+
+    KeyboardInterrupt ends it in good order, and is raised then; the same call goes on.
+    """
+    chosen = _options(output, options)
+    return _in_thread(partial(pipeline.run, Path(config), Path(table), chosen, progress=progress))
 
 
 def plan(config: str | Path, table: str | Path, **options: Any) -> Plan:
@@ -97,23 +99,18 @@ def _options(output: str | Path | None, options: dict[str, Any]) -> Options:
     return Options(output=None if output is None else Path(output), **given)
 
 
-def _in_own_loop(call: Callable[[], Awaitable[Report]]) -> Report:
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:  # there is none
-        return anyio.run(call)
-    results: list[Report] = []
-    errors: list[BaseException] = []
+def _in_thread(call: Callable[..., Awaitable[Report]]) -> Report:
+    """Run it in a loop in a thread of its own, so that it works inside a running loop too.
 
-    def work() -> None:
+    KeyboardInterrupt (Ctrl-C, a notebook's stop button) reaches the thread that waits here: the run is asked to end in
+    good order, as a command is by its first signal, and is waited for. A second one ends it at once.
+    """
+    interruption = Interruption()
+    with start_blocking_portal() as portal:
+        ended = portal.start_task_soon(partial(call, interruption=interruption))
         try:
-            results.append(anyio.run(call))
-        except BaseException as error:  # noqa: BLE001 — raised again in the caller's thread
-            errors.append(error)
-
-    thread = threading.Thread(target=work, name="enrich")
-    thread.start()
-    thread.join()
-    if errors:
-        raise errors[0]
-    return results[0]
+            return ended.result()
+        except KeyboardInterrupt:
+            portal.start_task_soon(interruption.request)
+            wait([ended])
+            raise

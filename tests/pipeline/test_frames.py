@@ -1,15 +1,36 @@
 """Tables in memory: the same kind comes back, its own columns untouched, on the same ledger."""
 
+import datetime
+import gc
+import signal
+import tempfile
+import threading
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+
 import polars as pl
 import pyarrow as pa
 import pytest
 
 import enrich
-from enrich.errors import ConfigError
+from enrich.errors import ConfigError, OutputError, TableError
 from enrich.frames import IncompleteWarning
-from tests.pipeline.conftest import Desk
+from enrich.progress import QuietProgress
+from tests.pipeline.conftest import CONFIG, Desk
 
 ROWS = 6
+
+
+@pytest.fixture(autouse=True)
+def spools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The folder for temporary files, which is empty again in the end."""
+    folder = tmp_path / "spools"
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    yield folder
+    gc.collect()
+    assert [*folder.iterdir()] == []
 
 
 @pytest.fixture
@@ -75,6 +96,130 @@ def test_pandas_comes_back_as_pandas_with_its_index(desk: Desk) -> None:
     assert set(out["enrich_status"]) <= {"complete", "review", "withheld"}
 
 
+def test_answers_of_pandas_are_typed_and_go_into_the_columns_they_fill(desk: Desk) -> None:
+    pd = pytest.importorskip("pandas")
+    desk.config.write_text(CONFIG + "existing: fill\n")
+    given = pd.DataFrame({"name": ["A", "B"], "domain": "x.example", 3: [1, 2], "city": ["Bonn", None]}, index=[7, 7])
+    out = call(desk, given)
+    assert list(out.columns[:4]) == ["name", "domain", 3, "city"]
+    assert list(out.columns[4:6]) == ["city_confidence", "city_reasoning"]
+    assert out["city"].iloc[0] == "Bonn"
+    assert isinstance(out["city"].iloc[1], str)
+    assert (str(out["year"].dtype), list(out.index)) == ("Int64", [7, 7])
+    assert given["city"].isna().sum() == 1
+
+
+def test_pandas_columns_of_mixed_values_stay_and_are_asked_as_text(desk: Desk) -> None:
+    pd = pytest.importorskip("pandas")
+    mixed = ["A", 1, None]
+    out = call(desk, pd.DataFrame({"name": mixed, "domain": [{"a": 1}, [1], "x"]}, dtype="object"))
+    assert list(out["name"]) == mixed
+    assert list(out["domain"]) == [{"a": 1}, [1], "x"]
+    assert list(out["enrich_status"] == "skipped") == [False, False, True]
+
+
+TYPES = {
+    "category": pl.Series(["x", "y", None], dtype=pl.Categorical),
+    "enum": pl.Series(["x", None, "y"], dtype=pl.Enum(["x", "y"])),
+    "decimal": pl.Series([Decimal("1.10"), None, Decimal(2)], dtype=pl.Decimal(10, 2)),
+    "date": pl.Series([datetime.date(2020, 1, 1), None, datetime.date(2021, 1, 1)]),
+    "time": pl.Series([datetime.time(1, 2), None, datetime.time(3)]),
+    "duration": pl.Series([datetime.timedelta(seconds=1), None, datetime.timedelta(days=9)]),
+    "at": pl.Series([datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC), None, None]),
+    "list": pl.Series([[1, 2], None, []], dtype=pl.List(pl.Int8)),
+    "array": pl.Series([[1, 2], None, [3, 4]], dtype=pl.Array(pl.Int16, 2)),
+    "struct": pl.Series([{"a": 1, "b": "x"}, None, {"a": None, "b": None}]),
+    "binary": pl.Series([b"\x00\xff", None, b""]),
+    "nothing": pl.Series([None, None, None], dtype=pl.Null),
+    "small": pl.Series([1, None, 255], dtype=pl.UInt8),
+    "large": pl.Series([2**100, None, -1], dtype=pl.Int128),
+    "single": pl.Series([1.5, float("nan"), None], dtype=pl.Float32),
+}
+
+
+def test_columns_of_every_type_come_back_as_they_are(desk: Desk) -> None:
+    given = pl.DataFrame({"name": ["A", "B", "C"], "domain": "x.example", **TYPES})
+    for out in (call(desk, given), call(desk, given.lazy()).collect()):
+        assert out.select(given.columns).schema == given.schema
+        assert out.select(given.columns).equals(given)
+    arrow = given.drop("large", "single").to_arrow()
+    out = call(desk, arrow).select(arrow.column_names)
+    assert out.schema == arrow.schema
+    assert out.equals(arrow)
+
+
+@pytest.mark.parametrize("name", TYPES)
+def test_a_column_of_any_type_may_be_asked_about(desk: Desk, name: str) -> None:
+    given = pl.DataFrame({"name": TYPES[name], "domain": ["a.example", "b.example", "c.example"]})
+    if name == "binary":
+        with pytest.raises(TableError, match="the table: column 'name' holds bytes"):
+            call(desk, given)
+    else:
+        assert call(desk, given)["enrich_status"].null_count() == 0
+
+
+def test_tables_without_rows_come_back_with_their_columns(desk: Desk, frame: pl.DataFrame) -> None:
+    empty = frame.drop("size", "anything").clear()
+    out = call(desk, empty)
+    assert (out.height, out.schema["year"]) == (0, pl.Int64)
+    assert call(desk, empty.lazy()).collect().schema == out.schema
+    assert call(desk, empty.to_arrow()).num_rows == 0
+    reader = pa.RecordBatchReader.from_batches(empty.to_arrow().schema, [])
+    assert call(desk, reader).read_all().num_rows == 0
+    assert desk.service.posts() == 0
+
+
+def test_what_is_made_of_an_enriched_query_still_reads(desk: Desk, frame: pl.DataFrame, spools: Path) -> None:
+    query = call(desk, frame.drop("anything").lazy()).filter(pl.col("name") != "Company 0").select("name", "year")
+    gc.collect()
+    assert query.collect().height == ROWS - 1
+    assert query.head(2).collect(engine="streaming").columns == ["name", "year"]
+    assert len([*spools.iterdir()]) == 1
+
+
+def test_a_reader_that_is_never_read_leaves_nothing_behind(desk: Desk, frame: pl.DataFrame) -> None:
+    arrow = frame.drop("size", "anything").to_arrow()
+    call(desk, pa.RecordBatchReader.from_batches(arrow.schema, arrow.to_batches()))
+
+
+def test_a_source_that_fails_midway_asks_nothing(desk: Desk, frame: pl.DataFrame) -> None:
+    arrow = frame.drop("size", "anything").to_arrow()
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        yield from arrow.to_batches()
+        raise RuntimeError("the source broke")
+
+    with pytest.raises(RuntimeError, match="the source broke"):
+        call(desk, pa.RecordBatchReader.from_batches(arrow.schema, batches()))
+    with pytest.raises(ZeroDivisionError):
+        call(desk, frame.drop("anything").lazy().map_batches(lambda _: 1 / 0))  # type: ignore[arg-type,return-value]
+    assert desk.service.posts() == 0
+
+
+class _Impatient(QuietProgress):
+    """Presses Ctrl-C when runs are under way."""
+
+    def start(self, total_runs: int, *, done: int = 0) -> None:
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+
+
+@pytest.mark.parametrize("in_a_loop", [False, True], ids=["plain", "in-a-loop"])
+def test_an_interrupted_call_has_ended_and_the_same_call_goes_on(desk: Desk, *, in_a_loop: bool) -> None:
+    import anyio
+
+    desk.rows(40)
+
+    async def cell_of_a_notebook() -> None:
+        desk.run(progress=_Impatient())
+
+    before = threading.active_count()
+    with pytest.raises(KeyboardInterrupt):
+        anyio.run(cell_of_a_notebook) if in_a_loop else desk.run(progress=_Impatient())
+    assert threading.active_count() == before
+    assert desk.run().receipt.rows.get("pending", 0) == 0
+    assert desk.service.bill()["runs"] == 40
+
+
 async def _inside_a_loop(desk: Desk, frame: pl.DataFrame) -> pl.DataFrame:
     return call(desk, frame)
 
@@ -101,3 +246,13 @@ def test_wrong_data_and_wrong_columns_are_errors(desk: Desk) -> None:
         call(desk, [1, 2])
     with pytest.raises(ConfigError, match="the table has no column"):
         call(desk, pl.DataFrame({"nam": ["a"]}))
+    with pytest.raises(TableError, match=r"^the table: columns 1 and 2 have the same name 'name'"):
+        call(desk, pa.table([["a"], ["b"]], names=["name", "name"]))
+    with pytest.raises(TypeError, match="a LazyFrame with Python objects"):
+        call(desk, pl.LazyFrame({"name": ["a"], "domain": pl.Series([object()], dtype=pl.Object)}))
+
+
+def test_answers_that_do_not_fit_are_told_of_the_table(desk: Desk) -> None:
+    desk.config.write_text(CONFIG + "existing: replace\n")
+    with pytest.raises(OutputError, match=r"^the table: column 'year' is Date"):
+        call(desk, pl.DataFrame({"name": ["a"], "domain": "b", "year": [datetime.date(2020, 1, 1)]}))
