@@ -22,6 +22,7 @@ from typing import BinaryIO, Final
 from enrich.errors import OutputError
 
 _MARK: Final = ".enrich-tmp"
+_FLOW_BYTES: Final = 32 << 20
 _WHAT_TO_DO: Final = {
     errno.ENOSPC: "free some space and run the same command again",
     errno.EDQUOT: "free some of the quota and run the same command again",
@@ -46,6 +47,13 @@ class Files:
         """Return when all that was written to the file is on the disk."""
         file.flush()
         os.fsync(file.fileno())
+
+    def let_go(self, file: BinaryIO) -> None:
+        """Bring what was written to the disk, and have the system keep none of it in memory (where it can be told)."""
+        if hasattr(os, "posix_fadvise"):
+            file.flush()
+            os.fdatasync(file.fileno())
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
     def replace(self, source: Path, target: Path) -> None:
         """Move `source` over `target` in one step."""
@@ -87,6 +95,7 @@ class NewFile:
     def __init__(self, path: Path, files: Files | None = None) -> None:
         self._path = path
         self._files = files = files or Files()
+        self._let_go = 0
         self._target = path.resolve()
         with writing(path):
             if self._target.exists() and not self._target.is_file():
@@ -103,6 +112,17 @@ class NewFile:
         except BaseException:
             self.discard()
             raise
+
+    def flow(self) -> None:
+        """Call this now and then while much is written: a large file goes to the disk as it grows.
+
+        Else its gigabytes take the memory that holds everybody's files, and all come to the disk at the end, at once.
+        """
+        written = self.file.tell()
+        if written - self._let_go >= _FLOW_BYTES:
+            with writing(self._path):
+                self._files.let_go(self.file)
+            self._let_go = written
 
     def sync(self) -> None:
         """Bring all that was written to the disk."""

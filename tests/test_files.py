@@ -1,16 +1,18 @@
 """A file is whole or it is not there, whatever ends the writing."""
 
+import errno
 import os
 import resource
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 
 from enrich.errors import OutputError
-from enrich.files import replacing, write_whole
+from enrich.files import Files, NewFile, replacing, write_whole
 
 
 def names(folder: Path) -> list[str]:
@@ -97,3 +99,39 @@ def test_a_new_file_has_the_rights_that_the_user_gives_to_new_files(tmp_path: Pa
     (tmp_path / "plain").touch()
     write_whole(tmp_path / "written", b"")
     assert stat.S_IMODE((tmp_path / "written").stat().st_mode) == stat.S_IMODE((tmp_path / "plain").stat().st_mode)
+
+
+class CountingDisk(Files):
+    """Counts how many bytes of a file came to the disk before its end."""
+
+    def __init__(self) -> None:
+        self.brought: list[int] = []
+
+    def let_go(self, file: BinaryIO) -> None:
+        super().let_go(file)
+        self.brought.append(os.fstat(file.fileno()).st_size)
+
+
+def test_a_large_file_goes_to_the_disk_as_it_grows(tmp_path: Path) -> None:
+    disk, piece = CountingDisk(), bytes(1 << 20)
+    new = NewFile(tmp_path / "a", disk)
+    for _ in range(70):
+        new.file.write(piece)
+        new.flow()
+    new.sync()
+    new.commit()
+    assert disk.brought == [32 << 20, 64 << 20]
+    assert (tmp_path / "a").read_bytes() == piece * 70
+
+
+def test_what_the_disk_refuses_on_the_way_is_an_output_error(tmp_path: Path) -> None:
+    class FullDisk(Files):
+        def let_go(self, file: BinaryIO) -> None:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    new = NewFile(tmp_path / "a", FullDisk())
+    new.file.write(bytes(33 << 20))
+    with pytest.raises(OutputError, match=r"No space left on device; .* free some space"):
+        new.flow()
+    new.discard()
+    assert names(tmp_path) == []

@@ -75,6 +75,7 @@ class TableWriter:
             raise ValueError(f"{expected}; got row {batch.start} with {answers.height}")
         with writing(self._path):
             self._encoder.write(batch, self._layout.typed(answers))
+        self._new.flow()
         self._rows += batch.height
 
     def close(self) -> None:
