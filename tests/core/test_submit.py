@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from enrich.clock import Stamp
 from enrich.effects import ListedRun, ListGroup, Listing, Now, RecordAdopted, RecordResolved, Settled, Sleep
-from enrich.keys import fieldset_key, run_metadata
+from enrich.keys import fieldset_key, input_key, run_metadata
 from enrich.ledger import OpenSubmission, RunState, Task
 from enrich.submit import Question, is_complete, render_body, resolve, task_keys
 
@@ -174,8 +174,9 @@ def test_a_body_says_the_same_as_each_of_its_runs_written_out(question: Question
 
 
 @given(question=QUESTIONS, tasks=st.lists(TASKS, max_size=5))
-def test_keys_of_tasks_stay_what_they_are_in_ledgers_and_in_paid_runs(question: Question, tasks: list[Task]) -> None:
+def test_keys_stay_what_they_are_in_ledgers_and_in_paid_runs(question: Question, tasks: list[Task]) -> None:
     fieldset = fieldset_key(question.field_ids)
     for task, key in zip(tasks, task_keys(question, tasks), strict=True):
+        assert input_key(task.document) == blake2b(task.document, digest_size=16, person=b"enrich.input").digest()
         text = b"\n".join((task.input_key, fieldset, question.processor.encode(), b"%d" % task.generation))
         assert key == blake2b(text, digest_size=16, person=b"enrich.task").hexdigest()
