@@ -5,7 +5,7 @@ control, bidi or invisible characters, and cut to what a cell holds. So the file
 the values themselves stay in the ledger, and a decision names its answer by `run_id` and `field`. The last
 three columns are the person's: `decision` (accept, correct or reject), `correction`, `note`.
 
-The file is written line by line, takes the place of an older one only when it is whole, and has its header
+The file is written some lines at a time, takes the place of an older one only when it is whole, and has its header
 even when nothing is in doubt.
 """
 
@@ -16,14 +16,15 @@ import io
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Literal, Self, cast
 
+import polars as pl
+
 from enrich.errors import Fault, OutputError, TableError
 from enrich.files import is_special, replacing, writing
-from enrich.text import ELLIPSIS, clean, neutralise_formula
+from enrich.text import ELLIPSIS, FORMULA_PATTERN, clean, neutralise_formula
 
 if TYPE_CHECKING:
     from enrich.spec import Json
@@ -36,6 +37,8 @@ _ANSWER: Final = ("row", "field", "status", "value", "confidence", "reason", "re
 _PERSON: Final = ("decision", "correction", "note")
 _INPUT: Final = "input_"
 _RULINGS: Final[Mapping[str, Ruling]] = {"accept": "accept", "correct": "correct", "reject": "reject"}
+_SUSPECT: Final = rf"{FORMULA_PATTERN}|[^\x20-\x7E]"
+_HELD_LINES: Final = 1000  # written together
 _LONGEST_CELL: Final = 32_000  # characters; common spreadsheets hold 32,767 in a cell
 _DELIMITERS: Final = ",;\t"
 
@@ -80,49 +83,55 @@ class ReviewWriter:
         self._path = path
         self._input_fields = tuple(input_fields)
         self._place = replacing(path)
+        self._held: list[ReviewLine] = []
         self.lines = 0
 
     def __enter__(self) -> Self:
-        # Nothing but this wrapper's buffer stands between a line and the file: memory stays bounded.
-        self._text = io.TextIOWrapper(self._place.__enter__(), encoding="utf-8", newline="")
-        self._csv = csv.writer(self._text, lineterminator="\n")
-        named = (_cell(_INPUT + field) for field in self._input_fields)
-        self._csv.writerow([*_ANSWER, *named, "run_id", "processor", *_PERSON])
+        self._file = self._place.__enter__()
+        named = (_INPUT + field for field in self._input_fields)
+        self._write([[name] for name in (*_ANSWER, *named, "run_id", "processor", *_PERSON)])
         return self
 
     def add(self, lines: Iterable[ReviewLine]) -> None:
         """Append answers."""
-        with writing(self._path):
-            for line in lines:
-                self._csv.writerow(self._cells(line))
-                self.lines += 1
+        for line in lines:
+            self._held.append(line)
+            self.lines += 1
+            if len(self._held) == _HELD_LINES:
+                self._write_held()
 
-    def _cells(self, line: ReviewLine) -> list[str | int]:
-        inputs = [_cell(line.inputs.get(field)) for field in self._input_fields]
-        return [
-            line.row,
-            _word(line.field),
-            _word(line.status),
-            _cell(line.value),
-            _word(line.confidence),
-            _word(line.reason),
-            _cell(line.reasoning),
-            _cell("\n".join(line.sources)),
-            *inputs,
-            _cell(line.run_id),
-            _word(line.processor),
-            "",
-            "",
-            "",
-        ]
+    def _write_held(self) -> None:
+        lines, self._held = self._held, []
+        if not lines:
+            return
+        nothing = [""] * len(lines)
+        self._write(
+            [
+                [str(line.row) for line in lines],
+                [line.field for line in lines],
+                [line.status for line in lines],
+                [_text(line.value) for line in lines],
+                [_text(line.confidence) for line in lines],
+                [line.reason for line in lines],
+                [line.reasoning or "" for line in lines],
+                ["\n".join(line.sources) for line in lines],
+                *([_text(line.inputs.get(field)) for line in lines] for field in self._input_fields),
+                [line.run_id for line in lines],
+                [line.processor for line in lines],
+                *[nothing] * len(_PERSON),
+            ]
+        )
+
+    def _write(self, columns: Sequence[Sequence[str]]) -> None:
+        with writing(self._path):
+            self._file.write(_csv(columns))
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         if error is None:
             try:
-                with writing(self._path):
-                    self._text.detach()  # hands its buffer to the file, which its owner syncs and moves
+                self._write_held()
             except OutputError as refused:
                 self._place.__exit__(OutputError, refused, refused.__traceback__)
                 raise
@@ -191,18 +200,33 @@ def _read(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
         raise TableError(str(path), [Fault(f"can't be read: {error}")]) from error
 
 
-@lru_cache(maxsize=1024, typed=True)
-def _word(value: str | float | None) -> str:
-    """A cell that says the same in many lines."""
-    return _cell(value)
+def _text(value: Json) -> str:
+    if isinstance(value, str):
+        return value
+    return "" if value is None else json.dumps(value, ensure_ascii=False)
 
 
-def _cell(value: Json) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, int | float):
-        return json.dumps(value)
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+def _csv(columns: Sequence[Sequence[str]]) -> bytes:
+    """Columns of texts, of one length, as lines of harmless cells."""
+    height = len(columns[0])
+    cells = _harmless([text for column in columns for text in column])
+    frame = pl.DataFrame([cells.slice(n * height, height).alias(str(n)) for n in range(len(columns))])
+    out = io.BytesIO()
+    frame.select(pl.when(pl.all() != "").then(pl.all())).write_csv(out, include_header=False)
+    return out.getvalue()
+
+
+def _harmless(texts: Sequence[str]) -> pl.Series:
+    """The texts as cells: the few that may not stand in one are found first."""
+    try:
+        cells = pl.Series("", texts, pl.String)
+    except UnicodeEncodeError:  # a lone surrogate
+        return pl.Series("", list(map(_cell, texts)), pl.String)
+    suspects = (cells.str.contains(_SUSPECT) | (cells.str.len_bytes() > _LONGEST_CELL)).arg_true().to_list()
+    return cells.scatter(suspects, [_cell(texts[at]) for at in suspects]) if suspects else cells
+
+
+def _cell(text: str) -> str:
     if not (text.isascii() and text.isprintable()):
         text = "\n".join(clean(line) for line in text.splitlines())
     cell = neutralise_formula(text)

@@ -20,7 +20,7 @@ OWNERS = {
     "typer": ("cli",),
     "jsonschema_rs": ("answers.py", "decisions.py"),
     "fcntl": ("files.py", "ledger"),
-    "polars": ("dataset", "join.py", "spec/columns.py", "frames.py", "frames"),
+    "polars": ("dataset", "join.py", "review.py", "spec/columns.py", "frames.py", "frames"),
     "starlette": (),
     "uvicorn": (),
     "requests": (),
