@@ -31,6 +31,7 @@ ServiceKind = Literal["service", "sandbox"]
 
 _IN_CHUNK: Final = 500  # bound variables of one SELECT … IN (…)
 _CLOCKS_DIFFER_S: Final = 300  # at most, between the service and this machine
+_CACHE_KB: Final = 8_000  # more saves nothing: what is written is written in order, what is read is read anywhere
 _WAL_PAGES: Final = 8_000  # checkpoint every 32 MB of log: two fsyncs more for thousands of results
 
 
@@ -282,7 +283,7 @@ class Ledger:
         ledger = cls(connection, path)
         try:
             with ledger_refusals(path):
-                connection.execute("PRAGMA cache_size = -8000")
+                connection.execute(f"PRAGMA cache_size = -{_CACHE_KB}")
                 ledger._version()
                 ledger._aside = asked.Aside(connection)
         except BaseException:
@@ -318,7 +319,7 @@ class Ledger:
             self._version()  # before anything is changed in what may be no ledger
         db.execute("PRAGMA journal_mode = WAL")
         db.execute("PRAGMA synchronous = FULL")
-        db.execute("PRAGMA cache_size = -16000")
+        db.execute(f"PRAGMA cache_size = -{_CACHE_KB}")
         db.execute(f"PRAGMA wal_autocheckpoint = {_WAL_PAGES}")
         if new:
             schema.create(db)
@@ -351,8 +352,11 @@ class Ledger:
                 self._db.execute(f"PRAGMA user_version = {step + 1}")
 
     def _check_pages(self, pragma: str) -> None:
-        with ledger_refusals(self.path or Path(":memory:")):
-            problems = [row[0] for row in self._db.execute(pragma)]
+        try:
+            with ledger_refusals(self.path or Path(":memory:")):
+                problems = [row[0] for row in self._db.execute(pragma)]
+        except UnicodeDecodeError as error:  # SQLite's complaint quotes what it can't read
+            problems = [str(error)]
         if problems != ["ok"]:
             raise damaged(self.path, "; ".join(problems[:3]))
 
@@ -675,8 +679,9 @@ class Ledger:
             f" WHERE asked.input_key IN ({marks}) AND run.input_key = asked.input_key",
             input_keys,
         ).fetchall()
+        submissions = self._submissions
         for key, submission_id, n, generation, state, run_id, at, block_id, slot, error in rows:
-            field_ids, processor = self._submission(submission_id)
+            field_ids, processor = submissions.get(submission_id) or self._submission(submission_id)
             held = Held(
                 submission_id,
                 n,
@@ -690,7 +695,10 @@ class Ledger:
                 slot,
                 error,
             )
-            found.setdefault(key, []).append(held)
+            if key in found:
+                found[key].append(held)
+            else:
+                found[key] = [held]
 
     def _asked(self) -> tuple[str, ...]:
         """The tables that find runs by their inputs, with all the runs there are: nothing else may ask them."""
@@ -929,20 +937,32 @@ class Distinct:
     def __init__(self, scratch: sqlite3.Connection) -> None:
         self._db = scratch
         self._db.execute("PRAGMA journal_mode = OFF")
-        self._db.execute("CREATE TABLE seen (key BLOB PRIMARY KEY, note TEXT) WITHOUT ROWID")
+        self._db.execute(f"PRAGMA cache_size = -{_CACHE_KB}")
+        self._db.execute("CREATE TABLE seen (key BLOB PRIMARY KEY, note TEXT, time INTEGER) WITHOUT ROWID")
+        self._time = 0  # how often keys were given
 
     def seen_before(self, notes: Mapping[bytes, str]) -> dict[bytes, str]:
         """The first notes of those of these keys that were given before; the other keys are new, and are kept."""
-        given = list(notes)
-        seen: dict[bytes, str] = {}
-        for start in range(0, len(given), _IN_CHUNK):
-            chunk = given[start : start + _IN_CHUNK]
-            marks = ",".join("?" * len(chunk))
-            seen.update(self._db.execute(f"SELECT key, note FROM seen WHERE key IN ({marks})", chunk))  # noqa: S608
+        self._time += 1
         self._db.execute("BEGIN")
-        new = ((key, note) for key, note in notes.items() if key not in seen)
-        self._db.executemany("INSERT INTO seen (key, note) VALUES (?, ?)", new)
+        new = self._db.executemany(
+            "INSERT OR IGNORE INTO seen (key, note, time) VALUES (?, ?, ?)",
+            [(key, note, self._time) for key, note in notes.items()],
+        ).rowcount
         self._db.execute("COMMIT")
+        return {} if new == len(notes) else self._given_earlier(list(notes))
+
+    def _given_earlier(self, keys: Sequence[bytes]) -> dict[bytes, str]:
+        seen: dict[bytes, str] = {}
+        for start in range(0, len(keys), _IN_CHUNK):
+            chunk = keys[start : start + _IN_CHUNK]
+            marks = ",".join("?" * len(chunk))
+            seen.update(
+                self._db.execute(
+                    f"SELECT key, note FROM seen WHERE key IN ({marks}) AND time < ?",  # noqa: S608
+                    (*chunk, self._time),
+                )
+            )
         return seen
 
 
