@@ -1,5 +1,6 @@
 """`import enrich`: the same as the command from Python, with and without an event loop, and with the same errors."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -7,6 +8,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import anyio
+import polars as pl
 import pytest
 
 import enrich
@@ -96,3 +98,14 @@ def test_importing_it_loads_nothing_heavy() -> None:
         [sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=Path(__file__).parents[1]
     )
     assert ended.stdout == "[]\n"
+
+
+def test_a_table_in_parquet_loads_no_pandas(paths: tuple[str, str]) -> None:
+    folder = Path(paths[0]).parent
+    pl.DataFrame({"name": ["Basel"], "sizes": [[1]]}).write_parquet(folder / "t.parquet")
+    program = f"import sys, enrich; enrich.run({paths[0]!r}, 't.parquet', sandbox=True); print('pandas' in sys.modules)"
+    environ = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    ended = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=folder, env=environ
+    )
+    assert ended.stdout == "False\n"

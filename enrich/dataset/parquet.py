@@ -156,4 +156,5 @@ def _text(value: object) -> str | None:
 
 
 def _no_rows(schema: pa.Schema) -> pa.RecordBatch:
-    return pa.RecordBatch.from_arrays([pa.array([], field.type) for field in schema], schema=schema)
+    # pyarrow makes an array of a list, and an empty table, only once it has loaded pandas: 34 MB.
+    return pa.RecordBatch.from_arrays([pa.nulls(0, field.type) for field in schema], schema=schema)
