@@ -212,10 +212,9 @@ def test_an_interrupted_call_has_ended_and_the_same_call_goes_on(desk: Desk, *, 
     async def cell_of_a_notebook() -> None:
         desk.run(progress=_Impatient())
 
-    before = threading.active_count()
     with pytest.raises(KeyboardInterrupt):
         anyio.run(cell_of_a_notebook) if in_a_loop else desk.run(progress=_Impatient())
-    assert threading.active_count() == before
+    # One that still ran would hold the ledger's lock.
     assert desk.run().receipt.rows.get("pending", 0) == 0
     assert desk.service.bill()["runs"] == 40
 
