@@ -6,7 +6,7 @@ the table, the config and the ledger.
 
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from itertools import chain
 from types import TracebackType
 from typing import Final, Self
 
@@ -14,12 +14,12 @@ import msgspec
 
 _MASK_BITS: Final = 50  # fields in one of the two integers of a mask: SQLite's have 63 bits
 CHUNK: Final = 2000
+_ROWS: Final = 100  # added by one statement
 _CACHE_KB: Final = 16_000  # for keys in the order of their hashes
 _READING_CACHE_KB: Final = 1_000  # for one pass in the order of the table
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
+class Wanted(msgspec.Struct, frozen=True, gc=False):
     """A distinct input of the table; bit i of `mask` says that field i of the config is wanted for it."""
 
     seq: int
@@ -66,12 +66,15 @@ class Worklist:
     def add(self, rows: Iterable[tuple[bytes, bytes, int]]) -> None:
         """Add (key, document, mask) of rows; an input that is there already wants the fields of both."""
         low = (1 << _MASK_BITS) - 1
+        values = [(key, document, mask & low, mask >> _MASK_BITS) for key, document, mask in rows]
         self._db.execute("BEGIN")
-        self._db.executemany(
-            "INSERT INTO wanted (key, document, low, high) VALUES (?, ?, ?, ?)"
-            " ON CONFLICT (key) DO UPDATE SET low = low | excluded.low, high = high | excluded.high",
-            ((key, document, mask & low, mask >> _MASK_BITS) for key, document, mask in rows),
-        )
+        for start in range(0, len(values), _ROWS):
+            part = values[start : start + _ROWS]
+            self._db.execute(
+                f"INSERT INTO wanted (key, document, low, high) VALUES {_marks(4, len(part))}"  # noqa: S608
+                " ON CONFLICT (key) DO UPDATE SET low = low | excluded.low, high = high | excluded.high",
+                tuple(chain.from_iterable(part)),
+            )
         self._db.execute("COMMIT")
 
     def __len__(self) -> int:
@@ -108,9 +111,12 @@ class Worklist:
     def add_due(self, rows: Sequence[tuple[int, int, int, str | None]]) -> None:
         """Add (question, seq, generation, previous interaction) of runs that are due."""
         self._db.execute("BEGIN")
-        self._db.executemany(
-            "INSERT INTO due (question, seq, generation, previous) VALUES (?, ?, ?, ?)", rows
-        )
+        for start in range(0, len(rows), _ROWS):
+            part = rows[start : start + _ROWS]
+            self._db.execute(
+                f"INSERT INTO due (question, seq, generation, previous) VALUES {_marks(4, len(part))}",  # noqa: S608
+                tuple(chain.from_iterable(part)),
+            )
         self._db.execute("COMMIT")
 
     def due_counts(self) -> Mapping[int, int]:
@@ -131,3 +137,9 @@ class Worklist:
                 return
             last = rows[-1][0]
             yield [Task(key, document, generation, previous) for _, key, document, generation, previous in rows]
+
+
+def _marks(columns: int, rows: int) -> str:
+    """The values of an INSERT, to be bound."""
+    row = f"({', '.join('?' * columns)})"
+    return ", ".join([row] * rows)
