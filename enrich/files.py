@@ -49,10 +49,12 @@ class Files:
         os.fsync(file.fileno())
 
     def let_go(self, file: BinaryIO) -> None:
-        """Bring what was written to the disk, and have the system keep none of it in memory (where it can be told)."""
-        if hasattr(os, "posix_fadvise"):
+        """Have the system begin to bring to the disk what was written, and keep in memory nothing that is there.
+
+        It waits for nothing: who needs to be sure of the disk calls `sync`.
+        """
+        if hasattr(os, "posix_fadvise"):  # not on macOS
             file.flush()
-            os.fdatasync(file.fileno())
             os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
     def replace(self, source: Path, target: Path) -> None:

@@ -102,14 +102,14 @@ def test_a_new_file_has_the_rights_that_the_user_gives_to_new_files(tmp_path: Pa
 
 
 class CountingDisk(Files):
-    """Counts how many bytes of a file came to the disk before its end."""
+    """Notes how long a file was each time that it was let go."""
 
     def __init__(self) -> None:
-        self.brought: list[int] = []
+        self.sizes: list[int] = []
 
     def let_go(self, file: BinaryIO) -> None:
         super().let_go(file)
-        self.brought.append(os.fstat(file.fileno()).st_size)
+        self.sizes.append(os.fstat(file.fileno()).st_size)
 
 
 def test_a_large_file_goes_to_the_disk_as_it_grows(tmp_path: Path) -> None:
@@ -120,7 +120,7 @@ def test_a_large_file_goes_to_the_disk_as_it_grows(tmp_path: Path) -> None:
         new.flow()
     new.sync()
     new.commit()
-    assert disk.brought == [32 << 20, 64 << 20]
+    assert disk.sizes == [32 << 20, 64 << 20]
     assert (tmp_path / "a").read_bytes() == piece * 70
 
 
