@@ -12,7 +12,6 @@ from pathlib import Path
 
 from anyio.to_thread import run_sync
 
-from enrich.cycles import seldom_sought
 from enrich.due import Comparison, Summary, ladder_of, price_micro
 from enrich.errors import EnrichError, ExitCode, ungrouped
 from enrich.job import Interruption, Job, Options, list_wanted, prepare
@@ -76,7 +75,7 @@ async def run(
     stop = interruption or Interruption()
     shown = progress or QuietProgress()
     job = await run_sync(prepare, config, table, options)
-    with seldom_sought(), ledger_refusals(job.ledger_path), ExitStack() as held:
+    with ledger_refusals(job.ledger_path), ExitStack() as held:
         ledger, worklist = open_books(job, held)
         comparison, summary = await run_sync(compare, job, ledger, worklist, stop.check)
         outcome = Outcome()
@@ -104,7 +103,7 @@ def plan(config: Path, table: Path, options: Options) -> tuple[Job, Summary, Wor
     job = prepare(config, table, options)
     worklist = Worklist()
     opened = Ledger.reader(job.ledger_path) if job.ledger_path.exists() else Ledger.in_memory()
-    with seldom_sought(), ledger_refusals(job.ledger_path), closing(opened) as ledger:
+    with ledger_refusals(job.ledger_path), closing(opened) as ledger:
         check_groups(job.ledger_path, ledger.group_ids())
         _, summary = compare(job, ledger, worklist)
     return job, summary, worklist
