@@ -14,6 +14,7 @@ from anyio.to_thread import run_sync
 
 from enrich.due import Comparison, Summary, ladder_of, price_micro
 from enrich.errors import EnrichError, ExitCode, ungrouped
+from enrich.freeing import give_back
 from enrich.job import Interruption, Job, Options, list_wanted, prepare
 from enrich.join import Tally
 from enrich.ledger import InstanceLock, Ledger, LedgerTotals, Worklist, check_groups, ledger_refusals
@@ -78,6 +79,7 @@ async def run(
     with ledger_refusals(job.ledger_path), ExitStack() as held:
         ledger, worklist = open_books(job, held)
         comparison, summary = await run_sync(compare, job, ledger, worklist, stop.check)
+        give_back()
         outcome = Outcome()
         if summary.due or ledger.open_submissions() or ledger.has_unreported_extras():
             if not options.sandbox:
@@ -93,6 +95,7 @@ async def run(
                     job, ledger, comparison, worklist, summary, job_id=job_id, progress=shown, interruption=stop
                 )
         shown.close()
+        give_back()
         report = await run_sync(write_outputs, job, ledger, summary, outcome, stop)
         end_job(ledger, outcome, report)
         return report
