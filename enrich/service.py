@@ -3,15 +3,13 @@
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
-from typing import Final
+from secrets import token_hex
 
 from enrich.api.address import base_url_from
 from enrich.api.client import Client
 from enrich.api.limits import limiter_from
 from enrich.api.secret import Secret, key_from
 from enrich.errors import MissingKeyError, UsageError
-
-_SANDBOX_KEY: Final = "sandbox"
 
 
 def check_key(environ: Mapping[str, str]) -> Secret:
@@ -69,4 +67,4 @@ def _place(
 
     state = ledger.with_name(ledger.stem + "-service.ndjson")
     with running(SandboxSettings(facts=facts, state=state)) as base_url:
-        yield base_url, Secret(_SANDBOX_KEY)
+        yield base_url, Secret(token_hex(16))  # any will do that is no word: it is searched for in all that comes

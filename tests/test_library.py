@@ -40,6 +40,14 @@ def test_a_run_gives_what_the_command_prints(paths: tuple[str, str], tmp_path: P
     assert all(path.exists() for path in (report.output, report.review, report.report, report.manifest))
 
 
+def test_what_the_sandbox_invents_comes_as_it_is(paths: tuple[str, str]) -> None:
+    """Its key is none of the words of an answer, which would be taken out of it."""
+    report = enrich.run(*paths, sandbox=True, environ={})
+    written = report.output.read_text()
+    assert "Invented by the enrich sandbox" in written
+    assert "[redacted]" not in written
+
+
 def test_a_plan_gives_what_a_run_would_ask(paths: tuple[str, str], environ: dict[str, str]) -> None:
     before = enrich.plan(*paths, environ=environ)
     assert isinstance(before, enrich.Plan)
