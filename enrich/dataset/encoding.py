@@ -14,8 +14,6 @@ from typing import Any, BinaryIO, Final, Protocol
 import msgspec
 import polars as pl
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from enrich.dataset.cells import json_lines, safe_columns, text_cells
 from enrich.dataset.delimited import TextBatch
@@ -219,6 +217,8 @@ class ParquetEncoder:
 
     def __init__(self, file: Outlet, layout: Layout) -> None:
         self._layout = layout
+        import pyarrow.parquet as pq  # 10 MB, which text has no need of
+
         self._schema = _arrow_schema(layout)
         self._held: list[pa.RecordBatch] = []
         self._writer = pq.ParquetWriter(file, self._schema, compression="zstd")
@@ -287,6 +287,8 @@ def _arrow_array(column: pl.Series, arrow_type: pa.DataType) -> pa.Array:
 
 def _filled(original: pa.Array, answers: pl.Series, kept: pl.Series) -> pa.Array:
     """The original cells where `kept`, answers where not, in the original's type."""
+    import pyarrow.compute as pc
+
     if pa.types.is_dictionary(original.type):
         return _filled(original.dictionary_decode(), answers, kept).dictionary_encode().cast(original.type)
     return pc.if_else(kept.to_arrow(), original, _arrow_array(answers, original.type))
