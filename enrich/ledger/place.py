@@ -9,8 +9,8 @@ from enrich.ledger import schema
 from enrich.ledger.groups import groups_file, read_groups
 
 _MAGIC: Final = b"SQLite format 3\0"
-_PAGE_BYTES: Final = slice(16, 18)  # in the header of an SQLite database, as is the next
-_APPLICATION_ID: Final = slice(68, 72)
+_APPLICATION_ID: Final = slice(68, 72)  # of the header of an SQLite database
+_PAGE_BYTES: Final = 4096
 _CHUNK_BYTES: Final = 1 << 20
 
 
@@ -46,5 +46,5 @@ def _may_be_ledger(path: Path, size: int) -> bool:
     number = int.from_bytes(start[_APPLICATION_ID])
     if number == 0:  # what was made of it last may still be in its log
         log = path.with_name(path.name + "-wal")
-        return size <= int.from_bytes(start[_PAGE_BYTES]) or (log.exists() and log.stat().st_size > 0)
+        return size <= _PAGE_BYTES or (log.exists() and log.stat().st_size > 0)
     return number == schema.APPLICATION_ID

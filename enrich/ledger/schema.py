@@ -9,7 +9,6 @@ from contextlib import closing
 from typing import Final
 
 APPLICATION_ID: Final = 0x656E7269  # "enri": tells `file` and us that a database is a ledger
-PAGE_BYTES: Final = 8192  # a block of results takes half as many pages as with SQLite's own 4096
 
 _TABLES: Final = """
 CREATE TABLE meta (

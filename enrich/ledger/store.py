@@ -32,7 +32,7 @@ ServiceKind = Literal["service", "sandbox"]
 _IN_CHUNK: Final = 500  # bound variables of one SELECT … IN (…)
 _CLOCKS_DIFFER_S: Final = 300  # at most, between the service and this machine
 _CACHE_KB: Final = 8_000  # more saves nothing: what is written is written in order, what is read is read anywhere
-_WAL_BYTES: Final = 32 << 20  # of log, then a checkpoint: two fsyncs more for thousands of results
+_WAL_PAGES: Final = 8_000  # checkpoint every 32 MB of log: two fsyncs more for thousands of results
 
 
 class RunState(IntEnum):
@@ -317,12 +317,10 @@ class Ledger:
         new = db.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0] == 0
         if not new:
             self._version()  # before anything is changed in what may be no ledger
-        db.execute(f"PRAGMA page_size = {schema.PAGE_BYTES}")  # of a new one
         db.execute("PRAGMA journal_mode = WAL")
         db.execute("PRAGMA synchronous = FULL")
         db.execute(f"PRAGMA cache_size = -{_CACHE_KB}")
-        (page_bytes,) = db.execute("PRAGMA page_size").fetchone()
-        db.execute(f"PRAGMA wal_autocheckpoint = {_WAL_BYTES // page_bytes}")
+        db.execute(f"PRAGMA wal_autocheckpoint = {_WAL_PAGES}")
         if new:
             schema.create(db)
         self._is_sound = new

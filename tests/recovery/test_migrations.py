@@ -96,20 +96,6 @@ def test_the_runs_of_a_released_ledger_are_found_by_their_inputs(old: Callable[[
         ledger.check_whole()
 
 
-def test_a_ledger_of_smaller_pages_keeps_them_and_its_log_is_no_shorter(
-    old: Callable[[Path], Path], tmp_path: Path
-) -> None:
-    pages = []
-    for path in (old(RELEASED[0]), tmp_path / "new.db"):
-        with closing(Ledger.open(path)) as ledger:
-            (size,) = ledger._db.execute("PRAGMA page_size").fetchone()
-            (log,) = ledger._db.execute("PRAGMA wal_autocheckpoint").fetchone()
-            assert size * log == 32 << 20
-            pages.append(size)
-
-    assert pages == [4096, schema.PAGE_BYTES]
-
-
 @pytest.mark.parametrize("text", RELEASED, ids=lambda text: text.stem)
 def test_nothing_in_a_released_ledger_is_asked_again(old: Callable[[Path], Path], text: Path) -> None:
     """The identities of inputs, fields and tasks are for good: another hash would be another bill."""
