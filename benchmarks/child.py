@@ -1,4 +1,4 @@
-"""One measured run of `enrich` in a process of its own; prints what it knows of itself as JSON.
+"""One measured command in a process of its own, as `enrich` runs it; its last line tells of it, as JSON.
 
     python -m benchmarks.child run CONFIG TABLE OUTPUT LEDGER [--rewrite]
     python -m benchmarks.child plan CONFIG TABLE LEDGER
@@ -15,8 +15,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import enrich
-from enrich import pipeline
+from enrich.cli.entry import main, set_up_process
+
+set_up_process()
+
+from enrich import pipeline  # noqa: E402 — imports all that is large
+from enrich.errors import ExitCode  # noqa: E402
+from enrich.pipeline import Report  # noqa: E402
 
 PHASES: dict[str, dict[str, float]] = {}
 
@@ -62,11 +67,23 @@ def run(config: str, table: str, output: str, ledger: str, *options: str) -> dic
     pipeline.compare = _timed("plan", pipeline.compare)  # type: ignore[assignment]
     pipeline.ask = _timed_async("ask", pipeline.ask)  # type: ignore[attr-defined]
     pipeline.write_outputs = _timed("write", pipeline.write_outputs)  # type: ignore[assignment]
-    report = enrich.run(config, table, output=output, ledger=ledger, rewrite="--rewrite" in options)
+    reports: list[Report] = []
+    given = pipeline.run
+
+    async def kept(*args: Any, **named: Any) -> Report:
+        reports.append(await given(*args, **named))
+        return reports[-1]
+
+    pipeline.run = kept
+    command = ["run", config, table, "-o", output, "--ledger", ledger, "--yes", "--quiet", *options]
+    code = main(command)
+    if not reports:
+        raise SystemExit(code)
+    (report,) = reports
     outcome = report.outcome
     return {
         "rows": report.receipt.rows_in,
-        "exit_code": int(report.exit_code),
+        "exit_code": code,
         "runs_paid": report.receipt.runs_paid,
         "doubtful": report.doubtful,
         "outputs_written": report.outputs_written,
@@ -81,9 +98,21 @@ def run(config: str, table: str, output: str, ledger: str, *options: str) -> dic
 
 def plan(config: str, table: str, ledger: str) -> dict[str, Any]:
     """Plan a table."""
+    summaries = []
+    given = pipeline.plan
+
+    def kept(*args: Any, **named: Any) -> Any:
+        planned = given(*args, **named)
+        summaries.append(planned[1])
+        return planned
+
+    pipeline.plan = kept
     with phase("plan"):
-        planned = enrich.plan(config, table, ledger=ledger)
-    return {"rows": planned.rows, "distinct": planned.distinct_inputs, "runs": planned.runs}
+        code = main(["plan", config, table, "--ledger", ledger])
+    if code != ExitCode.DONE:
+        raise SystemExit(code)
+    (summary,) = summaries
+    return {"rows": summary.rows, "distinct": summary.distinct_inputs, "runs": dict(summary.runs)}
 
 
 if __name__ == "__main__":

@@ -33,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     _open_closed_streams()
     if argv is None:
-        _set_up_process()
+        set_up_process()
     console = Console(sys.stdout, sys.stderr, redact=_redaction(os.environ))
     try:
         app, given = make_app(), list(sys.argv[1:] if argv is None else argv)
@@ -91,7 +91,8 @@ def _redaction(environ: Mapping[str, str]) -> Callable[[str], str]:
     return (lambda text: text) if key is None else key.redact
 
 
-def _set_up_process() -> None:
+def set_up_process() -> None:
+    """Make the most of a process that is the command's alone, before anything large is imported."""
     sys.meta_path.insert(0, _Unused())
     # Arrow's own allocator is meant for many threads: it holds 30 MB more than that of the system, and is no faster.
     os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
