@@ -17,7 +17,7 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import IO, BinaryIO, Final
 
 from enrich.errors import OutputError
 
@@ -53,9 +53,8 @@ class Files:
 
         It waits for nothing: who needs to be sure of the disk calls `sync`.
         """
-        if hasattr(os, "posix_fadvise"):  # not on macOS
-            file.flush()
-            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+        file.flush()
+        forget(file)
 
     def replace(self, source: Path, target: Path) -> None:
         """Move `source` over `target` in one step."""
@@ -89,6 +88,12 @@ def writing(path: Path) -> Iterator[None]:
         reason = error.strerror or str(error)
         message = f"{path}: can't be written: {reason}; what stood there before still stands; {advice}"
         raise OutputError(message) from error
+
+
+def forget(file: IO[bytes]) -> None:
+    """Have the system keep in memory nothing of a file that is on the disk, where it can be told (not on macOS)."""
+    if hasattr(os, "posix_fadvise"):
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
 class NewFile:

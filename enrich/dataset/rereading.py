@@ -5,7 +5,7 @@ the line of a fault; a record longer than a block, which is none, is read by it 
 """
 
 from pathlib import Path
-from typing import Final
+from typing import IO, Final
 
 import pyarrow as pa
 import pyarrow.csv as pc
@@ -15,8 +15,10 @@ from enrich.dataset.dialect import Dialect
 from enrich.dataset.formats import TableFormat
 from enrich.dataset.records import read_header
 from enrich.dataset.streams import open_utf8
+from enrich.files import forget
 
 _BLOCK_BYTES: Final = 256 << 10
+_FORGET_BLOCKS: Final = 32
 
 
 def reread(path: Path, form: TableFormat) -> tuple[tuple[str, ...], int]:
@@ -29,14 +31,15 @@ def reread(path: Path, form: TableFormat) -> tuple[tuple[str, ...], int]:
         if not stream.peek(1):  # type: ignore[attr-defined]
             return header.names, 0
         try:
-            return header.names, _rows(pa.PythonFile(stream, "r"), form, len(header.names))
+            with path.open("rb") as file:
+                return header.names, _rows(pa.PythonFile(stream, "r"), form, len(header.names), file)
         except pa.ArrowInvalid:
             pass
     strict = DelimitedTable(path, form)
     return strict.columns, strict.height
 
 
-def _rows(stream: pa.PythonFile, form: TableFormat, columns: int) -> int:
+def _rows(stream: pa.PythonFile, form: TableFormat, columns: int, file: IO[bytes]) -> int:
     names = [str(number) for number in range(columns)]
     batches = pc.open_csv(
         stream,
@@ -50,4 +53,9 @@ def _rows(stream: pa.PythonFile, form: TableFormat, columns: int) -> int:
         # One column is enough: all of them are cut and counted, and a cell of it is all that is kept.
         convert_options=pc.ConvertOptions(include_columns=names[:1], column_types={names[0]: pa.string()}),
     )
-    return sum(batch.num_rows for batch in batches)
+    rows = 0
+    for number, batch in enumerate(batches, 1):
+        rows += batch.num_rows
+        if number % _FORGET_BLOCKS == 0:
+            forget(file)  # what was read once is not read again
+    return rows
