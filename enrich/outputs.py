@@ -27,7 +27,7 @@ from enrich.review import ReviewLine, ReviewWriter
 from enrich.selection import Row, Rows
 from enrich.spec import Json
 
-JOINED_ROWS: Final = 512  # held at once with all that was said of them, some 4 KB a row, in three shapes
+JOINED_ROWS: Final = 1024  # held at once with all that was said of them, some 4 KB a row, in three shapes
 
 
 @dataclass(frozen=True, slots=True)
