@@ -106,3 +106,18 @@ def test_a_correction_that_does_not_fit_is_refused_and_nothing_is_recorded(desk:
     )
     assert command(desk, review) == 2
     assert desk.run().receipt.answers.get("human", 0) == 0
+
+
+def test_rows_of_one_input_that_want_different_answers_are_all_reviewed(desk: Desk) -> None:
+    config = CONFIG.replace("  website: domain\n", "") + "existing: fill\nconfidence: {accept: 0.99, review: 0.0}\n"
+    desk.config.write_text(config)
+    desk.table.write_text("name,city,year\n" + "".join(f"C{i},Paris,\nC{i},,1900\n" for i in range(10)))
+    report = desk.run()
+    doubtful = {
+        (str(number), field)
+        for number, row in enumerate(desk.result(report), 1)
+        for field in ("city", "year")
+        if row[f"{field}_status"] == "review"
+    }
+    assert {(row["row"], row["field"]) for row in lines(report.review)} == doubtful
+    assert {field for _, field in doubtful} == {"city", "year"}
