@@ -53,7 +53,7 @@ from enrich.submit import Protocol
 from enrich.text import clean
 from enrich.till import Stop, Till
 
-CHUNK_BYTES: Final = 2 * 1024 * 1024  # of results held in memory by one reader before they go to the ledger
+CHUNK_BYTES: Final = 4 * 1024 * 1024  # of results held in memory by one reader before they go to the ledger
 READERS: Final = 3  # groups read at once; bounds memory
 SENDERS: Final = 16  # submissions on their way at once, each with its body; bounds memory
 POST_DEADLINE_S: Final = 60.0
