@@ -15,6 +15,7 @@ import msgspec
 
 from enrich.answers import Cells, citations_of
 from enrich.config import Config
+from enrich.cycles import seldom_sought
 from enrich.dataset import Layout, Table, TableWriter
 from enrich.dataset.encoding import output_format
 from enrich.due import Results, too_long_text
@@ -73,6 +74,7 @@ def write_table(
     results = Results(ledger)
     neutralise = config.csv.formulas == "neutralise"
     with (
+        seldom_sought(),
         ReviewWriter(files.review, input_fields=sorted(config.inputs)) as review,
         TableWriter(files.table, table, joiner.columns(), neutralise=neutralise) as writer,
         ledger.distinct() as reviewed,
