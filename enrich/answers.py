@@ -199,10 +199,9 @@ class _Judged(msgspec.Struct, frozen=True, gc=False):
     verdict: Verdict
     reason: str
     strong: bool
-    status: Status
 
 
-_NOT_FOUND: Final = {strong: _Judged("not_found", "no source says so", strong, "not_found") for strong in (True, False)}
+_NOT_FOUND: Final = {strong: _Judged("not_found", "no source says so", strong) for strong in (True, False)}
 
 
 class _Judge:
@@ -228,7 +227,7 @@ class _Judge:
         confidences = [one.confidence for one in found]
         judged = list(map(self._judged, values, confidences))
         return Cells(
-            statuses=[one.status for one in judged],
+            statuses=[_STATUS[one.verdict] for one in judged],
             reasons=[one.reason for one in judged],
             values=[_shown(value, one) for value, one in zip(values, judged, strict=True)],
             confidences=confidences,
@@ -266,7 +265,7 @@ class _Judge:
         if value is None or (type(value) is str and not value.strip()):
             return _NOT_FOUND[level.strong]
         misfit = self.misfit(value)
-        return _Judged("invalid", misfit, False, "invalid") if misfit else level
+        return _Judged("invalid", misfit, strong=False) if misfit else level
 
     def misfit(self, value: Json) -> str:
         """Why a value can't stand in the field's column; empty where it can."""
@@ -282,7 +281,7 @@ class _Judge:
 
     def _level(self, confidence: str | float | None) -> _Judged:
         level = self._gate.level(confidence)
-        judged = _Judged(level, _gate_reason(level, confidence), level == "accept", _STATUS[level])
+        judged = _Judged(level, _gate_reason(level, confidence), strong=level == "accept")
         if len(self._levels) < _LEVELS_KEPT:  # words are few; numbers may be many
             self._levels[confidence] = judged
         return judged

@@ -327,9 +327,9 @@ def _detail(names: Sequence[str], statuses: Sequence[Status], reasons: Sequence[
 
 def _cited(text: str) -> str | None:
     """Citations as JSON text, as they came but on one line; None where there are none."""
-    if text in _NOTHING_CITED:
-        return None
-    return msgspec.json.encode(citations_of(text)).decode() if "\n" in text or "\r" in text else text
+    if "\n" in text or "\r" in text:
+        return _typed_citations(text)
+    return None if text in _NOTHING_CITED else text
 
 
 def _typed_citations(text: str) -> str | None:

@@ -216,9 +216,9 @@ class ParquetEncoder:
     """Parquet: a Parquet input's Arrow columns go through, with columns added at their end."""
 
     def __init__(self, file: Outlet, layout: Layout) -> None:
-        self._layout = layout
         import pyarrow.parquet as pq  # 10 MB, which text has no need of
 
+        self._layout = layout
         self._schema = _arrow_schema(layout)
         self._held: list[pa.RecordBatch] = []
         self._writer = pq.ParquetWriter(file, self._schema, compression="zstd")
