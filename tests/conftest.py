@@ -6,8 +6,9 @@ import pytest
 
 
 def pytest_configure() -> None:
-    """Commands that tests start heed their signals, also where the tests themselves run under nohup."""
+    """Tests and the commands that they start heed signals, also under nohup or behind a script's `&`."""
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -134,7 +134,8 @@ def test_what_the_service_refuses_to_go_on_with_is_written_and_the_next_command_
     ],
 )
 def test_what_runs_when_the_service_refuses_to_go_on_is_collected_all_the_same(make_scene, faults, code) -> None:
-    scene = make_scene(*faults, settings={"latency_s": (0.2, 0.4)})
+    # Batches of one size: which of them comes first to the service is chance.
+    scene = make_scene(*faults, settings={"latency_s": (0.2, 0.4)}, rows=3 * BATCH)
     report = scene.run()
     assert report.exit_code is code
     assert report.receipt.runs_paid == BATCH
