@@ -1,12 +1,10 @@
 """Raw results → best answer and verdict per field. Pure: bytes in, answers out.
 
-A result is kept as the service sent it and read here each time, so a gate, an evidence column or an output format can
-change without asking again. Readings are tolerant (content as a string, basis missing, numeric confidence, the older
-shape of basis, JSON that is not quite JSON), verdicts are not: a value that does not fit its schema, or has no room in
-its column, is never forced into it.
+A result is kept as the service sent it and read each time, so a gate, an evidence column or an output format can change
+without asking again. Readings are tolerant (results.py), verdicts are not: a value that does not fit its schema, or has
+no room in its column, is never forced into it.
 """
 
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
 from types import MappingProxyType
@@ -15,9 +13,9 @@ from typing import Any, Final, Literal
 import jsonschema_rs
 import msgspec
 
-from enrich.api.mending import mended
-from enrich.config import Gate, Refresh, score
+from enrich.config import Gate, Refresh
 from enrich.ledger import Held, Ruled, RunState
+from enrich.results import NO_CITATIONS, Basis, Opened, basis_of_elements, open_result
 from enrich.spec import Field, Json, column_type, room_of
 from enrich.text import clean
 
@@ -34,10 +32,8 @@ _STATUS: Final[Mapping[Verdict, Status]] = {
     "invalid": "invalid",
 }
 _WORTH: Final[Mapping[Verdict, int]] = {"review": 3, "not_found": 2, "withhold": 1, "invalid": 0, "accept": 4}
-NO_CITATIONS: Final = "[]"
 _TOO_DEEP: Final = "does not fit its schema: it is nested too deeply"
 _NO_ROOM: Final = "does not fit its column: a number is too large"
-_FENCED: Final = re.compile(r"```[ \t]*[\w+-]*\s*(.*)```", re.DOTALL)  # a block of code in Markdown
 _LEVELS_KEPT: Final = 1000
 _LONGEST_CONFIDENCE: Final = 40  # characters of a confidence that a reason repeats
 _PYTHON_TYPES: Final[Mapping[str, tuple[type, ...]]] = {
@@ -115,42 +111,7 @@ def _columns(cells: Cells) -> tuple[list[Any], ...]:
     return msgspec.structs.astuple(cells)
 
 
-class _Basis(msgspec.Struct, gc=False):
-    field: str
-    reasoning: str | None = None
-    citations: msgspec.Raw = msgspec.Raw(NO_CITATIONS.encode())
-    confidence: str | float | None = None
-
-
-class _Run(msgspec.Struct):
-    run_id: str | None = None
-    interaction_id: str | None = None
-
-
-class _Result(msgspec.Struct):
-    run: _Run
-    output: msgspec.Raw = msgspec.Raw(b"null")
-
-
-class _UsualOutput(msgspec.Struct):
-    content: dict[str, Any]
-    basis: list[_Basis] = []
-
-
-class _UsualResult(msgspec.Struct):
-    """What nearly every result looks like: decoded in one go."""
-
-    output: _UsualOutput
-
-
-_USUAL: Final = msgspec.json.Decoder(_UsualResult)
-_RESULT: Final = msgspec.json.Decoder(_Result)
-_UNREADABLE: Final = (msgspec.MsgspecError, RecursionError)
 _NO_ANSWER: Final = Answer(None, None, "", NO_CITATIONS, "invalid", "", strong=False)
-
-# Content and basis of a result; no basis at all where it has no output. A text is content of another shape.
-_Opened = tuple[dict[str, Any] | str | None, Mapping[str, _Basis] | None]
-
 
 class Reader:
     """Reads results for the fields of one config: their schemas are compiled once, their gates looked up once.
@@ -168,7 +129,7 @@ class Reader:
 
     def cells(self, raws: Iterable[bytes], runs: Sequence[Held]) -> list[Cells]:
         """For each field of the config its cells in the results of these runs, of which each has all the fields."""
-        opened = [_opened(raw) for raw in raws]
+        opened = [open_result(raw) for raw in raws]
         return [judge.cells(opened, runs) for judge in self._judges.values()]
 
     def ruled(self, decisions: Mapping[str, Ruled]) -> dict[str, Choice]:
@@ -186,7 +147,7 @@ class Reader:
 
     def read(self, raw: bytes, field_ids: Iterable[str]) -> dict[str, Answer]:
         """The answers of a result by field id, of those fields that this config wants."""
-        content, basis = _opened(raw)
+        content, basis = open_result(raw)
         judges = self._judges
         return {
             field_id: judges[field_id].answer(content, basis) for field_id in field_ids if field_id in judges
@@ -215,7 +176,7 @@ class _Judge:
         self._gate = gate
         self._levels: dict[str | float | None, _Judged] = {}
 
-    def cells(self, opened: Sequence[_Opened], runs: Sequence[Held]) -> Cells:
+    def cells(self, opened: Sequence[Opened], runs: Sequence[Held]) -> Cells:
         """The cells of the field in opened results, all at once where all of them are as they should be."""
         name = self._name
         try:
@@ -236,7 +197,7 @@ class _Judge:
             runs=[*runs],
         )
 
-    def answer(self, content: dict[str, Any] | str | None, basis: Mapping[str, _Basis] | None) -> Answer:
+    def answer(self, content: dict[str, Any] | str | None, basis: Mapping[str, Basis] | None) -> Answer:
         """The answer in an opened result; `basis` is None where the run completed without an output.
 
         Content that is a text is no object of answers: that is what it says, for a person to read.
@@ -246,7 +207,7 @@ class _Judge:
         name = self._name
         found = basis.get(name)
         if found is None:
-            found = _basis_of_elements(name, basis)
+            found = basis_of_elements(name, basis)
         if found is None:
             confidence, reasoning, citations = None, "", NO_CITATIONS
         else:
@@ -306,45 +267,6 @@ def _validator(field: Field, bounds: tuple[int, int] | None) -> Any:
     if bounds is not None:
         schema = {"allOf": [schema, {"minimum": bounds[0], "maximum": bounds[1]}]}
     return jsonschema_rs.validator_for(schema)
-
-
-def interaction_of(raw: bytes) -> str | None:
-    """The interaction id of a result: what a later run may build on."""
-    return _result(raw).run.interaction_id
-
-
-def is_of_run(raw: bytes, run_id: str) -> bool:
-    """Whether a result is that of a run: it names the run, as bytes or else as JSON reads them."""
-    return run_id.encode() in raw or _result(raw).run.run_id == run_id
-
-
-class Citation(msgspec.Struct):
-    """A source of an answer, as far as it was given."""
-
-    url: str | None = None
-    title: str | None = None
-    excerpts: list[str] | None = None
-
-
-_CITATIONS: Final = msgspec.json.Decoder(list[Citation])
-
-
-def citations_of(text: str) -> list[Citation]:
-    """Citations as typed values; what is not of the expected shape is left out."""
-    try:
-        return _CITATIONS.decode(text)
-    except _UNREADABLE:
-        document = _loose(text.encode())
-    return [_citation(entry) for entry in document if isinstance(entry, dict)] if isinstance(document, list) else []
-
-
-def _citation(entry: Mapping[str, Any]) -> Citation:
-    url, title, excerpts = (entry.get(name) for name in ("url", "title", "excerpts"))
-    return Citation(
-        url if isinstance(url, str) else None,
-        title if isinstance(title, str) else None,
-        [text for text in excerpts if isinstance(text, str)] if isinstance(excerpts, list) else None,
-    )
 
 
 def choose(
@@ -425,115 +347,3 @@ def _gate_reason(level: Verdict, confidence: str | float | None) -> str:
         return ""
     said = "no confidence given" if confidence is None else f"confidence {clean(str(confidence), _LONGEST_CONFIDENCE)}"
     return said + (" is below what is accepted" if level == "review" else " is below what is reviewed")
-
-
-def _opened(raw: bytes) -> _Opened:
-    try:
-        output = _USUAL.decode(raw).output
-    except _UNREADABLE:
-        unusual = _loose(_result(raw).output)
-    else:
-        return output.content, {entry.field: entry for entry in output.basis}
-    if unusual is None:
-        return None, None
-    if not isinstance(unusual, dict):
-        return _content(unusual), {}
-    basis = _tolerant_basis(unusual.get("basis"))
-    return _content(unusual.get("content")), {entry.field: entry for entry in basis}
-
-
-def _result(raw: bytes) -> _Result:
-    """A result with its output unread."""
-    try:
-        return _RESULT.decode(raw)
-    except _UNREADABLE:
-        return _RESULT.decode(mended(raw) or b'{"run":{}}')
-
-
-def _loose(raw: bytes | msgspec.Raw) -> Any:
-    """JSON as plain values, mended where it must be; None for what is no JSON."""
-    try:
-        return msgspec.json.decode(raw)
-    except _UNREADABLE:
-        strict = mended(bytes(raw))
-    return None if strict is None else msgspec.json.decode(strict)
-
-
-def _content(content: object) -> dict[str, Any] | str | None:
-    """The output's content as an object: some responses carry the JSON as a string, or that in a Markdown fence.
-
-    What can't be read so is given as the text that it is; None where there is nothing.
-    """
-    if isinstance(content, dict):
-        return content
-    if isinstance(content, str):
-        read = _loose(content.encode())
-        if not isinstance(read, dict) and (fenced := _FENCED.search(content)):
-            read = _loose(fenced[1].encode())
-        return read if isinstance(read, dict) else content.strip() or None
-    try:
-        return None if content is None else msgspec.json.encode(content).decode()
-    except RecursionError:  # no text of it would be of use to anybody
-        return None
-
-
-def _tolerant_basis(document: object) -> Iterable[_Basis]:
-    """Entries of a basis that is not quite what it should be, or of the older shape `{"fields": {name: …}}`."""
-    if isinstance(document, dict):
-        fields = document.get("fields", document)
-        entries = [
-            {**entry, "field": name}
-            for name, entry in (fields.items() if isinstance(fields, dict) else ())
-            if isinstance(entry, dict)
-        ]
-    else:
-        entries = [entry for entry in document or () if isinstance(entry, dict)] if isinstance(document, list) else []
-    for entry in entries:
-        name, confidence, reasoning = entry.get("field"), entry.get("confidence"), entry.get("reasoning")
-        if not isinstance(name, str):
-            continue
-        yield _Basis(
-            field=name,
-            reasoning=reasoning if isinstance(reasoning, str) else None,
-            citations=msgspec.Raw(msgspec.json.encode(list(_tolerant_citations(entry)))),
-            confidence=_confidence(confidence),
-        )
-
-
-def _confidence(value: object) -> str | float | None:
-    if isinstance(value, bool) or not isinstance(value, str | int | float):
-        return None
-    try:
-        return value if isinstance(value, str) else float(value)
-    except OverflowError:
-        return None
-
-
-def _tolerant_citations(entry: Mapping[str, Any]) -> Iterable[dict[str, Json]]:
-    cited = entry.get("citations")
-    for citation in cited if isinstance(cited, list) else ():
-        if isinstance(citation, dict):
-            yield citation
-        elif isinstance(citation, str):
-            yield {"url": citation}
-    if isinstance(url := entry.get("source_url"), str):
-        snippet = entry.get("snippet")
-        yield {"url": url, "excerpts": [snippet] if isinstance(snippet, str) else []}
-
-
-def _basis_of_elements(name: str, basis: Mapping[str, _Basis]) -> _Basis | None:
-    """The basis of a list given element by element (`name.0`, `name.1`): as sure as its least sure element."""
-    parts = [entry for field, entry in basis.items() if field.startswith(name + ".")]
-    if not parts:
-        return None
-    unsure = min(parts, key=lambda part: -1.0 if (known := score(part.confidence)) is None else known)
-    citations: list[Any] = []
-    for part in parts:
-        cited = _loose(part.citations)
-        citations.extend(cited if isinstance(cited, list) else ())
-    return _Basis(
-        field=name,
-        reasoning=" ".join(part.reasoning for part in parts if part.reasoning),
-        citations=msgspec.Raw(msgspec.json.encode(citations)),
-        confidence=unsure.confidence,
-    )

@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Final
 
-from enrich.answers import Answer, Reader, interaction_of, is_of_run
+from enrich.answers import Answer, Reader
 from enrich.api.processors import PROCESSORS
 from enrich.config import Config
 from enrich.ledger import Held, Ledger, Worklist, damaged
 from enrich.planning import WHYS, Ask, Rules, Rung, Why, ask_for
+from enrich.results import interaction_of, is_of_run
 from enrich.spec import MAX_SPEC_AND_INPUT_CHARS, Field, chars, task_spec
 from enrich.submit import Question, batch_size
 

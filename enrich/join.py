@@ -15,11 +15,12 @@ from typing import Any, Final, NamedTuple
 import msgspec
 import polars as pl
 
-from enrich.answers import NO_CITATIONS, Answer, Cells, Choice, Reader, Status, choose, citations_of
+from enrich.answers import Answer, Cells, Choice, Reader, Status, choose
 from enrich.config import ROW_COLUMNS, Config, answer_columns
 from enrich.dataset import AnswerColumn
 from enrich.ledger import Held, Ruled, RunState
 from enrich.planning import FAILED, IN_FLIGHT
+from enrich.results import NO_CITATIONS, citations_of
 from enrich.selection import Row
 from enrich.spec import Field, column_type
 from enrich.text import clean

@@ -13,7 +13,7 @@ from typing import Final
 
 import msgspec
 
-from enrich.answers import Cells, citations_of
+from enrich.answers import Cells
 from enrich.config import Config
 from enrich.cycles import seldom_sought
 from enrich.dataset import Layout, Table, TableWriter
@@ -24,6 +24,7 @@ from enrich.files import write_whole
 from enrich.join import Joined, Joiner, Tally, doubt_key
 from enrich.ledger import Distinct, Ledger
 from enrich.report import Manifest, ReportCollector, Sample
+from enrich.results import citations_of
 from enrich.review import ReviewLine, ReviewWriter
 from enrich.selection import Row, Rows
 from enrich.spec import Json
@@ -77,7 +78,7 @@ def write_table(
         seldom_sought(),
         ReviewWriter(files.review, input_fields=sorted(config.inputs)) as review,
         TableWriter(files.table, table, joiner.columns(), neutralise=neutralise) as writer,
-        ledger.distinct() as reviewed,
+        Distinct() as reviewed,
         ThreadPoolExecutor(1, "enrich-table") as hand,
     ):
         written: Future[None] = hand.submit(lambda: None)

@@ -159,7 +159,7 @@ class _Books:
         No submission of the ledger names such a group: the service says of each run where it is.
         """
         slots = anyio.CapacityLimiter(GROUPS_AT_ONCE)
-        with self._ledger.distinct() as tasks_seen:
+        with Distinct() as tasks_seen:
             async with anyio.create_task_group() as running:
                 for group_id in groups:
                     running.start_soon(self._compare, group_id, slots, tasks_seen)

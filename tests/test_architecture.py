@@ -52,8 +52,8 @@ MAY_IMPORT = {
 # They decide; nothing they import can reach a disk, a socket or a clock, and they open nothing.
 PURE = (
     *("answers.py", "collect.py", "effects.py", "figures.py", "join.py", "keys.py", "phrases.py", "planning.py"),
-    *("selection.py", "spec", "starter.py", "submit.py", "templates.py", "text.py", "till.py", "api/sse.py"),
-    "api/retry.py",
+    *("results.py", "selection.py", "spec", "starter.py", "submit.py", "templates.py", "text.py", "till.py"),
+    *("api/sse.py", "api/retry.py", "ledger/records.py"),
 )
 REACHING_OUT = {
     *("anyio", "asyncio", "fcntl", "httpx", "io", "logging", "multiprocessing", "os", "pathlib", "shutil", "signal"),

@@ -12,7 +12,7 @@ import msgspec
 from enrich.files import writing
 from enrich.keys import KEY_BYTES
 from enrich.ledger.groups import groups_file, is_group_id, read_groups
-from enrich.ledger.store import Ruled
+from enrich.ledger.records import Ruled
 
 _Key = Annotated[bytes, msgspec.Meta(min_length=KEY_BYTES, max_length=KEY_BYTES)]
 _Decision = tuple[_Key, str, Literal["accept", "correct", "reject"], str, str, str, int]

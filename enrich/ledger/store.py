@@ -10,10 +10,8 @@ import sqlite3
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from enum import IntEnum
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import msgspec
 
@@ -24,30 +22,25 @@ from enrich.keys import KEY_BYTES, fieldset_key, task_key
 from enrich.ledger import asked, blocks, schema
 from enrich.ledger.groups import add_groups, check_groups, complete_groups, groups_file
 from enrich.ledger.lock import InstanceLock
+from enrich.ledger.records import (
+    ExtraRun,
+    Held,
+    Intent,
+    LedgerTotals,
+    LiveRun,
+    OpenSubmission,
+    Outcome,
+    Ruled,
+    RunState,
+    ServiceKind,
+)
 from enrich.ledger.refusals import damaged, ledger_refusals
-
-SubmissionState = Literal["sending", "unknown", "open", "done", "refused"]
-ServiceKind = Literal["service", "sandbox"]
 
 _IN_CHUNK: Final = 500  # bound variables of one SELECT … IN (…)
 _CLOCKS_DIFFER_S: Final = 300  # at most, between the service and this machine
 _CACHE_KB: Final = 8_000  # more saves nothing: what is written is written in order, what is read is read anywhere
 _WAL_PAGES: Final = 8_000  # checkpoint every 32 MB of log: two fsyncs more for thousands of results
-
-
-class RunState(IntEnum):
-    """What is known of one run. Every path ends in COMPLETED, FAILED, RELEASED or REFUSED."""
-
-    SENT = 0  # intent on disk; the service may or may not have it
-    ACCEPTED = 1  # the service has it, and no outcome is here yet
-    COMPLETED = 2  # its raw result is here
-    FAILED = 3  # the service says it failed; not billed
-    RELEASED = 4  # it is certain that the service does not have it: free to be sent again
-    REFUSED = 5  # refused as invalid: will not be sent again as it is
-
-
 _STATES: Final = tuple(RunState)  # by their number, from 0 on
-
 _INSERT_RUNS: Final = """
 WITH RECURSIVE place (n) AS (SELECT 0 WHERE :tasks > 0 UNION ALL SELECT n + 1 FROM place WHERE n + 1 < :tasks)
 INSERT INTO run (submission_id, n, input_key, generation)
@@ -55,146 +48,6 @@ SELECT :submission_id, n, substr(:keys, n * :key_bytes + 1, :key_bytes),
        CAST(substr(:generations, n * :digits + 1, :digits) AS INTEGER) FROM place
 """
 _FREE: Final = (RunState.RELEASED, RunState.REFUSED)  # no run stands for the task any more
-
-
-@dataclass(frozen=True, slots=True)
-class Intent:
-    """One POST about to be sent: written down, synced, before a socket is opened."""
-
-    job_id: int
-    group_id: str
-    processor: str
-    field_ids: tuple[str, ...]
-    usd_micro: int
-    body_hash: bytes
-    stamp: Stamp
-    tasks: tuple[tuple[bytes, int], ...]  # (input key, generation), in the order of the body
-
-
-class Outcome(msgspec.Struct, frozen=True, gc=False):
-    """How run `n` of a submission ended. `raw` is the event as it came, `error` the service's words.
-
-    `at` is when, in Unix seconds; without it, or when it lies far ahead, the moment of recording counts.
-    """
-
-    n: int
-    run_id: str
-    completed: bool
-    raw: bytes
-    error: str | None = None
-    at: int | None = None
-
-
-@dataclass(slots=True)
-class OpenSubmission:
-    """A submission with something left to learn, as the ledger has it."""
-
-    submission_id: int
-    group_id: str
-    state: SubmissionState
-    watched: bool
-    processor: str
-    field_ids: tuple[str, ...]
-    usd_micro: int
-    since: Stamp
-    runs_cursor: str | None
-    run_ids: frozenset[str]  # as the service named them; their order means nothing
-    tasks: dict[str, int] = field(default_factory=dict)  # task key -> n
-    inputs: dict[bytes, int] = field(default_factory=dict)  # input key -> n
-    tied: dict[str, int] = field(default_factory=dict)  # run id -> n
-    states: list[RunState] = field(default_factory=list)  # by n
-
-    @classmethod
-    def accepted(
-        cls,
-        submission_id: int,
-        intent: Intent,
-        task_keys: Iterable[str],
-        run_ids: Iterable[str],
-        runs_cursor: str | None,
-    ) -> "OpenSubmission":
-        """What the ledger has once it was told of an intent and that the service made all of its runs."""
-        return cls(
-            submission_id,
-            intent.group_id,
-            "open",
-            watched=False,
-            processor=intent.processor,
-            field_ids=tuple(sorted(intent.field_ids)),
-            usd_micro=intent.usd_micro,
-            since=intent.stamp,
-            runs_cursor=runs_cursor,
-            run_ids=frozenset(run_ids),
-            tasks={key: n for n, key in enumerate(task_keys)},
-            inputs={key: n for n, (key, _) in enumerate(intent.tasks)},
-            states=[RunState.ACCEPTED] * len(intent.tasks),
-        )
-
-
-class Held(msgspec.Struct, frozen=True, gc=False):
-    """One run the ledger holds for an input."""
-
-    submission_id: int
-    n: int
-    generation: int
-    state: RunState
-    field_ids: frozenset[str]
-    processor: str
-    run_id: str | None
-    at: int | None
-    block_id: int | None
-    slot: int | None
-    error: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class LiveRun:
-    """The run that stands for a task now."""
-
-    submission_id: int
-    n: int
-    run_id: str | None
-    state: RunState
-
-
-@dataclass(frozen=True, slots=True)
-class LedgerTotals:
-    """What a ledger, or one job in it, adds up to. Runs are counts, dollars are millionths."""
-
-    runs_completed: int
-    runs_paid: int  # completed, and asked by us: what another program paid for was free
-    runs_failed: int
-    usd_micro_paid: int
-    runs_in_flight: int
-    usd_micro_in_flight: int
-    runs_unresolved: int
-    usd_micro_unresolved: int
-
-
-@dataclass(frozen=True, slots=True)
-class ExtraRun:
-    """A run that the service made although its task had one: a double charge."""
-
-    run_id: str
-    first_run_id: str | None
-    task_key: str
-    usd_micro: int
-    found_at: int
-    state: RunState  # FAILED: it was no charge in the end
-    job_id: int  # the command that found it, or that has to report it
-
-
-@dataclass(frozen=True, slots=True)
-class Ruled:
-    """What a person said of an answer; `value` is JSON: what stands in the cell, null for a rejected answer."""
-
-    input_key: bytes
-    field_id: str
-    ruling: Literal["accept", "correct", "reject"]
-    value: bytes
-    run_id: str
-    note: str
-    at: int
 
 
 class Ledger:
@@ -852,15 +705,6 @@ class Ledger:
         """The name of every field that was ever asked, by its id."""
         return dict(self._db.execute("SELECT field_id, name FROM field"))
 
-    @contextmanager
-    def distinct(self) -> Iterator["Distinct"]:
-        """A set of keys, on disk, for the length of a block."""
-        scratch = sqlite3.connect("", isolation_level=None, check_same_thread=False)
-        try:
-            yield Distinct(scratch)
-        finally:
-            scratch.close()
-
     def service(self) -> ServiceKind | None:
         """Which kind of service the results came from, None while there are none."""
         row = self._db.execute("SELECT value FROM meta WHERE key = 'service'").fetchone()
@@ -929,41 +773,6 @@ class Ledger:
             )
             for run_id, first, field_ids, key, processor, generation, usd, at, state, job_id in rows
         ]
-
-
-class Distinct:
-    """Keys seen so far, each with a note of the one who gave it first."""
-
-    def __init__(self, scratch: sqlite3.Connection) -> None:
-        self._db = scratch
-        self._db.execute("PRAGMA journal_mode = OFF")
-        self._db.execute(f"PRAGMA cache_size = -{_CACHE_KB}")
-        self._db.execute("CREATE TABLE seen (key BLOB PRIMARY KEY, note TEXT, time INTEGER) WITHOUT ROWID")
-        self._time = 0  # how often keys were given
-
-    def seen_before(self, notes: Mapping[bytes, str]) -> dict[bytes, str]:
-        """The first notes of those of these keys that were given before; the other keys are new, and are kept."""
-        self._time += 1
-        self._db.execute("BEGIN")
-        new = self._db.executemany(
-            "INSERT OR IGNORE INTO seen (key, note, time) VALUES (?, ?, ?)",
-            [(key, note, self._time) for key, note in notes.items()],
-        ).rowcount
-        self._db.execute("COMMIT")
-        return {} if new == len(notes) else self._given_earlier(list(notes))
-
-    def _given_earlier(self, keys: Sequence[bytes]) -> dict[bytes, str]:
-        seen: dict[bytes, str] = {}
-        for start in range(0, len(keys), _IN_CHUNK):
-            chunk = keys[start : start + _IN_CHUNK]
-            marks = ",".join("?" * len(chunk))
-            seen.update(
-                self._db.execute(
-                    f"SELECT key, note FROM seen WHERE key IN ({marks}) AND time < ?",  # noqa: S608
-                    (*chunk, self._time),
-                )
-            )
-        return seen
 
 
 def _oldest_first(runs: Iterable[Held]) -> list[Held]:

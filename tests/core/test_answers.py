@@ -6,10 +6,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from enrich.answers import Answer, Reader, choose, citations_of, interaction_of
+from enrich.answers import Answer, Reader, choose
 from enrich.config import Gate
-from enrich.ledger import Held
-from enrich.ledger.store import RunState
+from enrich.ledger import Held, RunState
+from enrich.results import citations_of, interaction_of
 from enrich.spec import Field
 
 FIELD = Field("x", {"type": "string"}, "x-1", nullable=False)

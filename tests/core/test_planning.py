@@ -6,8 +6,7 @@ import pytest
 
 from enrich.answers import Answer
 from enrich.config import Refresh
-from enrich.ledger import Held
-from enrich.ledger.store import RunState
+from enrich.ledger import Held, RunState
 from enrich.planning import Ask, Rules, Rung, ask_for
 from enrich.spec import Field
 

@@ -7,11 +7,12 @@ from hashlib import blake2b
 from random import Random
 from typing import Any, Final
 
-from enrich.answers import NO_CITATIONS, Answer
+from enrich.answers import Answer
 from enrich.config import Refresh
 from enrich.keys import input_key
 from enrich.ledger import Held, Task
 from enrich.planning import Rules, Rung, ask_for
+from enrich.results import NO_CITATIONS
 from enrich.rounds import Plan, course
 from enrich.spec import Field
 from enrich.submit import Batch, Question, batch_size

@@ -1,0 +1,167 @@
+"""What goes into the ledger and what comes out of it: records without behaviour.
+
+All times are Unix seconds, money is in millionths of a dollar.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import Literal
+
+import msgspec
+
+from enrich.clock import Stamp
+
+SubmissionState = Literal["sending", "unknown", "open", "done", "refused"]
+ServiceKind = Literal["service", "sandbox"]
+
+
+class RunState(IntEnum):
+    """What is known of one run. Every path ends in COMPLETED, FAILED, RELEASED or REFUSED."""
+
+    SENT = 0  # intent on disk; the service may or may not have it
+    ACCEPTED = 1  # the service has it, and no outcome is here yet
+    COMPLETED = 2  # its raw result is here
+    FAILED = 3  # the service says it failed; not billed
+    RELEASED = 4  # it is certain that the service does not have it: free to be sent again
+    REFUSED = 5  # refused as invalid: will not be sent again as it is
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """One POST about to be sent: written down, synced, before a socket is opened."""
+
+    job_id: int
+    group_id: str
+    processor: str
+    field_ids: tuple[str, ...]
+    usd_micro: int
+    body_hash: bytes
+    stamp: Stamp
+    tasks: tuple[tuple[bytes, int], ...]  # (input key, generation), in the order of the body
+
+
+class Outcome(msgspec.Struct, frozen=True, gc=False):
+    """How run `n` of a submission ended. `raw` is the event as it came, `error` the service's words.
+
+    `at` is when, in Unix seconds; without it, or when it lies far ahead, the moment of recording counts.
+    """
+
+    n: int
+    run_id: str
+    completed: bool
+    raw: bytes
+    error: str | None = None
+    at: int | None = None
+
+
+@dataclass(slots=True)
+class OpenSubmission:
+    """A submission with something left to learn, as the ledger has it."""
+
+    submission_id: int
+    group_id: str
+    state: SubmissionState
+    watched: bool
+    processor: str
+    field_ids: tuple[str, ...]
+    usd_micro: int
+    since: Stamp
+    runs_cursor: str | None
+    run_ids: frozenset[str]  # as the service named them; their order means nothing
+    tasks: dict[str, int] = field(default_factory=dict)  # task key -> n
+    inputs: dict[bytes, int] = field(default_factory=dict)  # input key -> n
+    tied: dict[str, int] = field(default_factory=dict)  # run id -> n
+    states: list[RunState] = field(default_factory=list)  # by n
+
+    @classmethod
+    def accepted(
+        cls,
+        submission_id: int,
+        intent: Intent,
+        task_keys: Iterable[str],
+        run_ids: Iterable[str],
+        runs_cursor: str | None,
+    ) -> "OpenSubmission":
+        """What the ledger has once it was told of an intent and that the service made all of its runs."""
+        return cls(
+            submission_id,
+            intent.group_id,
+            "open",
+            watched=False,
+            processor=intent.processor,
+            field_ids=tuple(sorted(intent.field_ids)),
+            usd_micro=intent.usd_micro,
+            since=intent.stamp,
+            runs_cursor=runs_cursor,
+            run_ids=frozenset(run_ids),
+            tasks={key: n for n, key in enumerate(task_keys)},
+            inputs={key: n for n, (key, _) in enumerate(intent.tasks)},
+            states=[RunState.ACCEPTED] * len(intent.tasks),
+        )
+
+
+class Held(msgspec.Struct, frozen=True, gc=False):
+    """One run the ledger holds for an input."""
+
+    submission_id: int
+    n: int
+    generation: int
+    state: RunState
+    field_ids: frozenset[str]
+    processor: str
+    run_id: str | None
+    at: int | None
+    block_id: int | None
+    slot: int | None
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class LiveRun:
+    """The run that stands for a task now."""
+
+    submission_id: int
+    n: int
+    run_id: str | None
+    state: RunState
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerTotals:
+    """What a ledger, or one job in it, adds up to. Runs are counts, dollars are millionths."""
+
+    runs_completed: int
+    runs_paid: int  # completed, and asked by us: what another program paid for was free
+    runs_failed: int
+    usd_micro_paid: int
+    runs_in_flight: int
+    usd_micro_in_flight: int
+    runs_unresolved: int
+    usd_micro_unresolved: int
+
+
+@dataclass(frozen=True, slots=True)
+class ExtraRun:
+    """A run that the service made although its task had one: a double charge."""
+
+    run_id: str
+    first_run_id: str | None
+    task_key: str
+    usd_micro: int
+    found_at: int
+    state: RunState  # FAILED: it was no charge in the end
+    job_id: int  # the command that found it, or that has to report it
+
+
+@dataclass(frozen=True, slots=True)
+class Ruled:
+    """What a person said of an answer; `value` is JSON: what stands in the cell, null for a rejected answer."""
+
+    input_key: bytes
+    field_id: str
+    ruling: Literal["accept", "correct", "reject"]
+    value: bytes
+    run_id: str
+    note: str
+    at: int
