@@ -156,10 +156,11 @@ def resolve(submission: OpenSubmission, *, settle_s: float = SETTLE_S) -> Protoc
     """Find out what became of a submission whose outcome is unknown, without sending anything.
 
     What a listing shows is adopted at once. What is missing is free again only when the settling time has passed and
-    after that two complete listings, far enough apart, agree. A listing shows what there was when it was asked for: its
-    answer may wait for hours for a process that was stopped. And a group never shrinks: a listing that lacks what was
-    listed or counted before comes from an old replica. Nor is anything missing while the group shows a run of which
-    nobody can tell what it was asked. Gives the submission as the ledger then has it.
+    after that two complete listings, far enough apart, agree; what is cut short in between tells nothing. A listing
+    shows what there was when it was asked for: its answer may wait for hours for a process that was stopped. And a
+    group never shrinks: a listing that lacks what was listed or counted before comes from an old replica. Nor is
+    anything missing while the group shows a run of which nobody can tell what it was asked. Gives the submission as the
+    ledger then has it.
 
     Raises UnreadableAnswerError when after MOST_LISTINGS it still can't be told: nothing is free then.
     """
@@ -171,7 +172,7 @@ def resolve(submission: OpenSubmission, *, settle_s: float = SETTLE_S) -> Protoc
     known = dict(submission.tied)
     by_input: dict[str, int | None] = {}
     ever, most = set(known), 0  # ids listed, and runs counted, so far
-    unsettled = 0  # listings after the settling time that told nothing
+    listings = 0  # after the settling time
     agreed: tuple[Stamp, frozenset[str]] | None = None
     wait_s = min(_FIRST_LISTING_S, settle_s / 4)
     while True:
@@ -181,6 +182,7 @@ def resolve(submission: OpenSubmission, *, settle_s: float = SETTLE_S) -> Protoc
             since, agreed, passed = begun, None, 0.0
             yield RecordUnknown(submission.submission_id, begun, "the clock was set back, or the machine rebooted")
         listing = yield from _list(submission.group_id, patience=passed <= LOST_GROUP_S)
+        tells = False
         if listing is not None:
             are_told = yield from _identify(submission, listing, by_input)
             yield from _adopt(submission, listing, known, by_input)
@@ -189,21 +191,21 @@ def resolve(submission: OpenSubmission, *, settle_s: float = SETTLE_S) -> Protoc
             seen = frozenset(run.run_id for run in listing.runs)
             ever |= seen
             most = max(most, listing.before, listing.after, len(ever))
-            if passed < settle_s or not is_complete(listing, most) or not are_told:
-                agreed = None
-            else:
+            tells = passed >= settle_s and are_told and is_complete(listing, most)
+            if tells:  # what those in between may have shown is in `most`
                 apart = elapsed_s(agreed[0], begun) if agreed else None
                 if agreed is None or agreed[1] != seen or apart is None:
                     agreed = ((yield Now()), seen)
                 elif apart >= min(AGREEMENT_S, settle_s):
                     break
         left_s = settle_s - passed
-        if left_s <= 0 and agreed is None:
-            unsettled += 1
-            trouble = _trouble(submission.group_id, listing)
-            if unsettled > MOST_LISTINGS:
-                raise UnreadableAnswerError(f"{trouble}; none of it was sent again, and the next command looks again")
-            yield Say(f"{trouble}; asking again")
+        if left_s <= 0:
+            listings += 1
+            if not tells:
+                said = _trouble(submission.group_id, listing)
+                if listings > MOST_LISTINGS:
+                    raise UnreadableAnswerError(f"{said}; none of it was sent again, and the next command looks again")
+                yield Say(f"{said}; asking again")
         yield Sleep(max(_SHORTEST_WAIT_S, min(wait_s, left_s) if left_s > 0 else wait_s))
         wait_s = min(wait_s * 2, _LISTING_S, max(settle_s / 4, _FIRST_LISTING_S))
     yield RecordResolved(submission.submission_id)

@@ -78,7 +78,7 @@ class Ledger:
         except OSError as error:
             raise LedgerError(
                 f"{path}: the ledger can't be opened ({error.strerror}); nothing was sent. Make the folder "
-                "writable, or move the ledger with --ledger or `ledger:` in the config"
+                "writable, or move the ledger with --ledger or `ledger:` in the config; then run the same command again"
             ) from None
         ledger = cls(sqlite3.connect(path, isolation_level=None, check_same_thread=False), path)
         try:
@@ -108,7 +108,7 @@ class Ledger:
         except OSError as error:
             raise LedgerError(
                 f"{folder}: the ledger's folder can't be made ({error.strerror}); nothing was sent. "
-                "Move the ledger with --ledger or `ledger:` in the config"
+                "Move the ledger with --ledger or `ledger:` in the config, and run the same command again"
             ) from None
 
     @classmethod

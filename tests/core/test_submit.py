@@ -103,6 +103,30 @@ def test_one_old_replica_frees_nothing(old_at: int) -> None:
     assert (adopted, freed) == (["a"], 0)
 
 
+def test_listings_cut_short_between_two_that_agree_change_nothing() -> None:
+    """A service that cuts two listings of three is believed after some minutes, not never."""
+    count = 0
+
+    def listed_at(now: float) -> Listing:
+        nonlocal count
+        count += now > SETTLE_S
+        return listing("a") if count % 3 == 1 else listing(before=1, after=1)
+
+    resolved_at, adopted, freed = resolve_with(unknown("a", "b"), listed_at, soon)
+    assert SETTLE_S + 90 <= resolved_at < SETTLE_S + 150
+    assert (adopted, freed) == (["a"], 1)
+
+
+def test_a_listing_cut_short_that_shows_more_than_the_complete_one_before_it_is_believed() -> None:
+    landed = listing("a", "b", before=3, after=3)  # of three runs
+
+    def listed_at(now: float) -> Listing:
+        return listing("a") if now < SETTLE_S + 20 else landed if now < SETTLE_S + 50 else listing("a", "b", "c")
+
+    _, adopted, freed = resolve_with(unknown("a", "b", "c"), listed_at, soon)
+    assert (adopted, freed) == (["a", "b", "c"], 0)
+
+
 def test_a_listing_that_waited_for_a_stopped_process_proves_only_what_was_when_it_was_asked_for() -> None:
     """Asked for before it landed, answered half an hour later, since the process was stopped; then one old replica."""
     stopped = range(840, 899)

@@ -18,10 +18,14 @@ ROOT = Path(__file__).parents[2]
 
 @dataclass(frozen=True)
 class Kill:
-    """SIGKILL before or after the n-th commit of the ledger, counted from 1 in each command."""
+    """SIGKILL before or after the n-th commit of the ledger, counted from 1 in each command.
+
+    Where a transition is named, such as `record_intent`, only commits that hold one count.
+    """
 
     commit: int
     when: Literal["before", "after"]
+    holding: str = ""
 
 
 @dataclass(frozen=True)
@@ -108,7 +112,7 @@ class Commands:
         }
         if kill is not None:
             log = kills or self._folder / "kills.log"
-            order["kill"] = {"commit": kill.commit, "when": kill.when, "log": str(log)}
+            order["kill"] = {**vars(kill), "log": str(log)}
         if disk is not None:
             order["disk"] = {**vars(disk), "log": str(disk.log)}
         assert self._launcher.stdin is not None

@@ -75,7 +75,7 @@ def _become(order: dict[str, Any]) -> None:
     sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115 — open as long as the process lives
     sys.stderr = open(2, "w", closefd=False)  # noqa: SIM115
     if order.get("kill"):
-        _kill_at_commit(order["kill"]["commit"], order["kill"]["when"], order["kill"]["log"])
+        _kill_at_commit(**order["kill"])
     if order.get("disk"):
         _arm_disk(order["disk"])
     from enrich.cli import main as command
@@ -107,15 +107,18 @@ def _arm_disk(disk: dict[str, Any]) -> None:
     )
 
 
-def _kill_at_commit(number: int, when: str, log: str) -> None:
-    """Die by SIGKILL before or after the n-th commit of the ledger; the log gets what was in it."""
+def _kill_at_commit(commit: int, when: str, holding: str, log: str) -> None:
+    """Die by SIGKILL before or after the n-th commit of the ledger that holds a transition; the log gets what it held.
+
+    Without a transition named, all commits count.
+    """
     from enrich.ledger import schema, store
 
     commits = 0
     inside: list[str] = []
 
     def die(moment: str) -> None:
-        if inside and commits == number and when == moment:
+        if _counts(inside, holding) and commits == commit and when == moment:
             with open(log, "a") as file:
                 file.write(f"{moment} {' '.join(sorted(set(inside)))}\n")
             os.kill(os.getpid(), signal.SIGKILL)
@@ -137,7 +140,7 @@ def _kill_at_commit(number: int, when: str, log: str) -> None:
         with transaction(self, **options):
             inside.clear()
             yield
-            commits += bool(inside)  # a question to the ledger commits nothing
+            commits += _counts(inside, holding)
             die("before")
         die("after")
 
@@ -148,8 +151,8 @@ def _kill_at_commit(number: int, when: str, log: str) -> None:
         if not connection.execute("PRAGMA database_list").fetchone()[2]:  # in memory: to compare with
             create(connection)
             return
-        commits += 1
         inside[:] = ["create"]
+        commits += _counts(inside, holding)
         die("before")
         create(connection)
         die("after")
@@ -159,6 +162,11 @@ def _kill_at_commit(number: int, when: str, log: str) -> None:
     for name in dir(store.Ledger):
         if name.startswith(("record_", "start_", "end_")):
             setattr(store.Ledger, name, noted(name, getattr(store.Ledger, name)))
+
+
+def _counts(inside: list[str], holding: str) -> bool:
+    """Whether a commit is one to count; a question to the ledger commits nothing."""
+    return holding in inside if holding else bool(inside)
 
 
 if __name__ == "__main__":
