@@ -4,8 +4,11 @@ A decision names its answer by run and field. It is kept by input and field, so 
 input, outranks every verdict and every later run, and the question is not asked again. Costs nothing.
 """
 
+import shutil
 import time
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from itertools import chain, count
 from pathlib import Path
 
 import msgspec
@@ -14,6 +17,7 @@ from enrich.answers import Answer, Reader
 from enrich.config import Config
 from enrich.due import Results
 from enrich.errors import Fault, TableError
+from enrich.files import replacing, writing
 from enrich.ledger import Ledger, Ruled, RunState
 from enrich.phrases import did_you_mean
 from enrich.review import Decision, read_decisions
@@ -37,6 +41,35 @@ def read_rulings(path: Path, config: Config, ledger: Ledger) -> list[Ruled]:
     if faults:
         raise TableError(str(path), faults)
     return rulings
+
+
+def keep_untaken(path: Path, config: Config, ledger: Ledger) -> Path | None:
+    """Copy a review file beside itself if it holds what a person wrote and the ledger does not have; gives the copy.
+
+    For whoever is about to replace the file. One that can't be read as a review file is kept too. Raises OutputError.
+    """
+    if not path.is_file() or not _has_untaken(path, config, ledger):
+        return None
+    name = path.name.removesuffix(".review.csv")
+    numbers = chain([""], (f"-{n}" for n in count(2)))
+    names = (path.with_name(f"{name}.decided{number}.review.csv") for number in numbers)
+    kept = next(one for one in names if not one.exists())
+    with writing(kept), path.open("rb") as old, replacing(kept) as copy:
+        shutil.copyfileobj(old, copy)
+    return kept
+
+
+def _has_untaken(path: Path, config: Config, ledger: Ledger) -> bool:
+    try:
+        rulings = read_rulings(path, config, ledger)
+    except TableError:
+        return True
+    taken = ledger.decisions([one.input_key for one in rulings])
+    return any(
+        held is None or replace(held, at=one.at) != one
+        for one in rulings
+        for held in [taken.get(one.input_key, {}).get(one.field_id)]
+    )
 
 
 class _Judge:

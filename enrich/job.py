@@ -9,7 +9,7 @@ from pathlib import Path
 
 from enrich.api.processors import PROCESSORS
 from enrich.config import Config, check_columns, load
-from enrich.dataset import Table, check_output_path, default_output, open_table
+from enrich.dataset import Table, check_output_path, default_output, open_table, refuse_input
 from enrich.errors import ConfigError, EnrichError, ExitCode, UsageError
 from enrich.ledger import Worklist, check_place
 from enrich.outputs import Files, make_joiner
@@ -112,6 +112,7 @@ def prepare(config_path: Path, table_path: Path, options: Options) -> Job:
         if path.exists() and path.samefile(config_path):
             raise UsageError(f"{path}: would be overwritten, and is the config; give another output with -o")
         refuse_as_ledger(ledger, path, "an output of the command")
+        refuse_input(path, table)
     check_output_path(files.table, table)
     make_joiner(config, table, files)
     rows = Rows(config, table, Chosen(options.where, options.limit, options.sample))

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from anyio.to_thread import run_sync
 
+from enrich.decisions import keep_untaken
 from enrich.due import Comparison, Summary, ladder_of, price_micro
 from enrich.errors import EnrichError, ExitCode, ungrouped
 from enrich.freeing import give_back
@@ -39,6 +40,7 @@ class Report:
     review: Path
     report: Path
     manifest: Path
+    decisions_kept: Path | None  # a copy of the review file that was replaced: it had decisions that were not taken yet
     outputs_written: bool  # by this command; else those of an earlier one still stood, and were left alone
     outputs_written_at: datetime
     doubtful: int
@@ -171,9 +173,11 @@ def write_outputs(job: Job, ledger: Ledger, summary: Summary, outcome: Outcome, 
     files, origin = job.files, origin_of(job, ledger)
     may_stand = outcome.job_id is None and not job.options.rewrite
     standing = find_standing(origin, files) if may_stand else None
+    kept = None
     if standing is not None:
         outputs, manifest = standing.outputs, books(standing.tally)
     else:
+        kept = keep_untaken(files.review, job.config, ledger)
         tally, page, doubtful = write_table(job.config, job.table, job.rows, ledger, files)
         marks = marks_of(files.table, files.review)
         manifest = books(tally)
@@ -188,6 +192,7 @@ def write_outputs(job: Job, ledger: Ledger, summary: Summary, outcome: Outcome, 
         review=files.review,
         report=files.report,
         manifest=files.manifest,
+        decisions_kept=kept,
         outputs_written=outputs.written,
         outputs_written_at=outputs.written_at,
         doubtful=outputs.doubtful,

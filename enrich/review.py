@@ -16,9 +16,10 @@ import io
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Final, Literal, Self, cast
+from typing import TYPE_CHECKING, Final, Literal, Self
 
 import polars as pl
 
@@ -178,7 +179,7 @@ def _decision(line: int, cells: Mapping[str, str], ruling: Ruling) -> Decision:
 
 
 def _read(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
-    """Each line as (line number, cells by column)."""
+    """Each line on which a person wrote a decision or a correction, as (line number, cells by column)."""
     needed = ("row", "field", "run_id", *_PERSON)
     if is_special(path):
         raise TableError(str(path), [Fault("this is no regular file", hint="name a review file")])
@@ -187,13 +188,16 @@ def _read(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
             header = file.readline()
             file.seek(0)
             delimiter = max(_DELIMITERS, key=header.count)
-            rows = csv.DictReader(file, delimiter=delimiter, restval="")
-            missing = [column for column in needed if column not in (rows.fieldnames or ())]
+            rows = csv.reader(file, delimiter=delimiter)
+            columns = next(rows, [])
+            missing = [column for column in needed if column not in columns]
             if missing:
                 hint = "keep the columns of the review file"
                 raise TableError(str(path), [Fault(f"no column {', '.join(missing)}", 1, "", hint)])
-            for cells in rows:
-                yield rows.line_num, cast("dict[str, str]", cells)
+            written = [columns.index(column) for column in ("decision", "correction")]
+            for cells in rows:  # of half a million a person has written on some
+                if any(cells[at].strip() for at in written if at < len(cells)):
+                    yield rows.line_num, dict(zip_longest(columns, cells[: len(columns)], fillvalue=""))
     except UnicodeDecodeError as error:
         raise TableError(str(path), [Fault("not UTF-8", hint="save it as CSV UTF-8")]) from error
     except (OSError, csv.Error) as error:

@@ -120,6 +120,11 @@ def print_report(report: "Report", console: Console, *, as_json: bool, quiet: bo
     if not report.outputs_written and not quiet:
         since = report.outputs_written_at.strftime("%Y-%m-%d %H:%M:%S UTC")
         console.note(f"the outputs still stand: nothing has changed since {since}; they were left as they are")
+    if report.decisions_kept is not None:
+        console.note(
+            f"{report.review} held decisions that `enrich review` had not taken: they are kept in"
+            f" {report.decisions_kept}; give it to `enrich review`"
+        )
     steps = next_steps(report.receipt, review_file=str(report.review), stopped=report.stopped)
     if as_json:
         console.show_json(msgspec.Raw(report.manifest.read_bytes()))

@@ -8,7 +8,7 @@ into the documents that are asked about. `check_output_path` finds before anythi
 from enrich.dataset.formats import TableFormat, default_output
 from enrich.dataset.inputs import InputBuilder
 from enrich.dataset.layout import AnswerColumn, Layout, is_empty
-from enrich.dataset.paths import check_output_path
+from enrich.dataset.paths import check_output_path, refuse_input
 from enrich.dataset.reading import open_table
 from enrich.dataset.tables import BATCH_ROWS, Batch, Table
 from enrich.dataset.writing import TableWriter
@@ -28,4 +28,5 @@ __all__ = [
     "default_output",
     "is_empty",
     "open_table",
+    "refuse_input",
 ]

@@ -121,3 +121,51 @@ def test_rows_of_one_input_that_want_different_answers_are_all_reviewed(desk: De
     }
     assert {(row["row"], row["field"]) for row in lines(report.review)} == doubtful
     assert {field for _, field in doubtful} == {"city", "year"}
+
+
+def test_what_a_person_wrote_is_kept_when_a_run_comes_before_it_was_taken(desk: Desk) -> None:
+    """A review file that is open for days, and a run every night."""
+    review, doubts = queue(desk)
+    first, second = (row for row in doubts[:2])
+    decide(review, **{f"r{first['row']}_{first['field']}": ("accept", "")})
+    written = review.read_bytes()
+    report = desk.run()
+    kept = review.with_name("table.decided.review.csv")
+    assert report.decisions_kept == kept
+    assert kept.read_bytes() == written
+    assert not any(row["decision"] for row in lines(review))
+    decide(review, **{f"r{second['row']}_{second['field']}": ("reject", "")})
+    assert desk.run().decisions_kept == review.with_name("table.decided-2.review.csv")
+    assert command(desk, kept) == 0
+    assert desk.run().receipt.answers["human"] == 1
+
+
+def test_decisions_that_were_taken_are_not_kept_twice(desk: Desk) -> None:
+    review, doubts = queue(desk)
+    one = next(row for row in doubts if row["field"] == "year")
+    decide(review, **{f"r{one['row']}_year": ("correct", "1901")})
+    assert command(desk, review) == 0
+    decide(review, **{f"r{one['row']}_year": ("correct", "1901")})  # saved once more, as spreadsheets do
+    assert desk.run().decisions_kept is None
+    assert desk.run(rewrite=True).decisions_kept is None
+    assert [*desk.folder.glob("*.decided*")] == []
+
+
+@pytest.mark.parametrize(
+    "content", [b"not a review file\n", b"row,field,run_id,decision,correction,note\n1,city,trun_other,accept,,\n"]
+)
+def test_a_file_in_the_place_of_the_queue_that_we_did_not_write_is_kept(desk: Desk, content: bytes) -> None:
+    review, _ = queue(desk)
+    review.write_bytes(content)
+    report = desk.run()
+    assert report.decisions_kept is not None
+    assert report.decisions_kept.read_bytes() == content
+
+
+def test_the_command_says_where_decisions_are_kept(desk: Desk, capsys, monkeypatch) -> None:
+    review, doubts = queue(desk)
+    decide(review, **{f"r{doubts[0]['row']}_{doubts[0]['field']}": ("accept", "")})
+    for name, value in desk.service.environ.items():
+        monkeypatch.setenv(name, value)
+    assert main(["run", str(desk.config), str(desk.table), "--quiet"]) == 0
+    assert "table.decided.review.csv; give it to `enrich review`" in capsys.readouterr().err
