@@ -15,7 +15,7 @@ from enrich.ledger import Worklist, check_place
 from enrich.outputs import Files, make_joiner
 from enrich.phrases import did_you_mean
 from enrich.selection import Chosen, Rows
-from enrich.service import check_service
+from enrich.service import check_service, facts_beside
 
 LEDGER = Path(".enrich/ledger.db")
 SANDBOX_LEDGER = Path(".enrich/sandbox.db")
@@ -108,9 +108,12 @@ def prepare(config_path: Path, table_path: Path, options: Options) -> Job:
     if options.where is not None:
         table.check_condition(options.where)
     files = Files.beside(options.output or default_output(table_path))
+    facts = options.facts or (facts_beside(table_path) if options.sandbox else None)
+    read = {"config": config_path, "schema file that the config names": config.schema_path, "facts file": facts}
     for path in (files.table, files.review, files.report, files.manifest):
-        if path.exists() and path.samefile(config_path):
-            raise UsageError(f"{path}: would be overwritten, and is the config; give another output with -o")
+        for what, one in read.items():
+            if one is not None and path.exists() and one.exists() and path.samefile(one):
+                raise UsageError(f"{path}: would be overwritten, and is the {what}; give another output with -o")
         refuse_as_ledger(ledger, path, "an output of the command")
         refuse_input(path, table)
     check_output_path(files.table, table)

@@ -145,28 +145,41 @@ def read_decisions(path: Path) -> list[Decision]:
     Lines without a decision are passed over. Raises TableError with every fault.
     """
     faults: list[Fault] = []
-    decisions: list[Decision] = []
+    decisions: dict[tuple[str, str], Decision] = {}
     for line, cells in _read(path):
-        said = cells["decision"].strip().lower()
-        if not said:
-            if cells["correction"].strip():
-                hint = "write `correct` beside a correction, or take the correction out"
-                faults.append(Fault("a correction without a decision", line, "decision", hint))
+        found = _fault(line, cells)
+        if found is not None:
+            faults.append(found)
             continue
-        ruling = _RULINGS.get(said)
-        if ruling is None:
-            hint = "write accept, correct or reject, or leave it empty"
-            faults.append(Fault(f"not a decision: {clean(said, 40)!r}", line, "decision", hint))
-        elif not cells["run_id"].strip() or not cells["field"].strip():
-            faults.append(Fault("no run_id or no field, so the answer can't be found", line, "run_id"))
-        else:
-            decisions.append(_decision(line, cells, ruling))
+        decision = _decision(line, cells)
+        other = decisions.setdefault((decision.run_id, decision.field), decision)
+        if (other.ruling, other.correction) != (decision.ruling, decision.correction):
+            hint = "leave one of them"
+            faults.append(Fault(f"another decision than on line {other.line}", line, "decision", hint))
     if faults:
         raise TableError(str(path), faults)
-    return decisions
+    return list(decisions.values())
 
 
-def _decision(line: int, cells: Mapping[str, str], ruling: Ruling) -> Decision:
+def _fault(line: int, cells: Mapping[str, str]) -> Fault | None:
+    """What is wrong with a line that a person wrote on, before anything is known of its answer."""
+    said, correction = cells["decision"].strip().lower(), cells["correction"].strip()
+    if not said:
+        hint = "write `correct` beside a correction, or take the correction out"
+        return Fault("a correction without a decision", line, "decision", hint)
+    if said not in _RULINGS:
+        hint = "write accept, correct or reject, or leave it empty"
+        return Fault(f"not a decision: {clean(said, 40)!r}", line, "decision", hint)
+    if correction and said != "correct":
+        hint = "write `correct` beside a correction, or take the correction out"
+        return Fault(f"a correction beside `{said}`", line, "decision", hint)
+    if not cells["run_id"].strip() or not cells["field"].strip():
+        return Fault("no run_id or no field, so the answer can't be found", line, "run_id")
+    return None
+
+
+def _decision(line: int, cells: Mapping[str, str]) -> Decision:
+    ruling = _RULINGS[cells["decision"].strip().lower()]
     return Decision(
         line=line,
         row=cells["row"],

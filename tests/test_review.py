@@ -146,7 +146,7 @@ def test_memory_does_not_grow_with_the_lines(tmp_path: Path) -> None:
 def decided(path: Path, *decisions: tuple[str, str, str], save: Mapping[str, str] | None = None) -> Path:
     """A review file in which a person has written, saved again as a spreadsheet would."""
     options = {"encoding": "utf-8", "delimiter": ",", **(save or {})}
-    header, *lines = write(path, *[LINE] * len(decisions))
+    header, *lines = write(path, *(replace(LINE, run_id=f"trun_{n}") for n in range(len(decisions))))
     with path.open("w", encoding=options["encoding"], newline="") as file:
         writer = csv.writer(file, delimiter=options["delimiter"])
         writer.writerow(header)
@@ -172,23 +172,35 @@ def test_decisions_come_back(tmp_path: Path, save: Mapping[str, str]) -> None:
         ("REJECT", "", ""),
         save=save,
     )
-    known = {"row": "17", "field": "founded_year", "run_id": "trun_1"}
+    known = {"row": "17", "field": "founded_year"}
     assert read_decisions(path) == [
-        Decision(line=5, ruling="accept", correction="", note="", **known),
-        Decision(line=7, ruling="correct", correction="1999", note="annual report, p. 3", **known),
-        Decision(line=9, ruling="reject", correction="", note="", **known),
+        Decision(line=5, run_id="trun_1", ruling="accept", correction="", note="", **known),
+        Decision(line=7, run_id="trun_2", ruling="correct", correction="1999", note="annual report, p. 3", **known),
+        Decision(line=9, run_id="trun_3", ruling="reject", correction="", note="", **known),
     ]
 
 
 def test_all_faults_come_at_once_with_their_lines(tmp_path: Path) -> None:
-    path = decided(tmp_path / "a.csv", ("yes", "", ""), ("accept", "", ""), ("", "1999", ""))
+    path = decided(tmp_path / "a.csv", ("yes", "", ""), ("accept", "1998", ""), ("", "1999", ""))
     with pytest.raises(TableError) as raised:
         read_decisions(path)
     assert str(raised.value).splitlines() == [
         f"{path}:3: decision: not a decision: 'yes'; write accept, correct or reject, or leave it empty",
+        f"{path}:5: decision: a correction beside `accept`; write `correct` beside a correction, "
+        "or take the correction out",
         f"{path}:7: decision: a correction without a decision; write `correct` beside a correction, "
         "or take the correction out",
     ]
+
+
+def test_an_answer_is_decided_once(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes(FEWEST + b"1,a,r1,accept,,\n2,a,r1,Accept,,\n1,b,r1,reject,,\n9,a,r1,reject,,\n")
+    with pytest.raises(TableError) as raised:
+        read_decisions(path)
+    assert str(raised.value) == f"{path}:5: decision: another decision than on line 2; leave one of them"
+    path.write_bytes(FEWEST + b"1,a,r1,accept,,\n2,a,r1,Accept,,\n1,b,r1,reject,,\n")
+    assert [(one.line, one.ruling) for one in read_decisions(path)] == [(2, "accept"), (4, "reject")]
 
 
 FEWEST = b"row,field,run_id,decision,correction,note\n"

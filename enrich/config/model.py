@@ -212,6 +212,11 @@ class Config(_Model):
         return self._places.path
 
     @property
+    def schema_path(self) -> Path | None:
+        """The JSON Schema file that `outputs` names, if it names one."""
+        return self._places.schema_path
+
+    @property
     def schema_advice(self) -> tuple[Fault, ...]:
         """What the service warns of in the output schemas."""
         return self._schema_advice

@@ -77,6 +77,27 @@ def sure(folder: Path) -> None:
             id="output-is-input",
         ),
         pytest.param(
+            ["places.yaml", "places.review.csv", "-o", "places.parquet"],
+            "Error: places.review.csv: is the input itself, which is never overwritten; give another output\n",
+            id="review-file-is-input",
+        ),
+        pytest.param(
+            ["places.yaml", "places.csv", "-o", "linked.csv"],
+            "Error: linked.run.json: is the input itself, which is never overwritten; give another output\n",
+            id="manifest-is-a-link-to-the-input",
+        ),
+        pytest.param(
+            ["schema.yaml", "places.csv", "-o", "schema.ndjson"],
+            "Error: schema.ndjson: would be overwritten, and is the schema file that the config names; give another "
+            "output with -o\n",
+            id="output-is-schema-file",
+        ),
+        pytest.param(
+            ["places.yaml", "places.csv", "--sandbox", "--facts", "f.review.csv", "-o", "f.ndjson"],
+            "Error: f.review.csv: would be overwritten, and is the facts file; give another output with -o\n",
+            id="review-file-is-facts-file",
+        ),
+        pytest.param(
             ["places.yaml", "places.csv", "-o", "."],
             "Error: .: is a folder; give the name of a file\n",
             id="output-folder",
@@ -88,10 +109,20 @@ def sure(folder: Path) -> None:
         ),
     ],
 )
-def test_what_cannot_be_done_ends_with_2_and_one_sentence(enrich: Enrich, argv: list[str], message: str) -> None:
+def test_what_cannot_be_done_ends_with_2_and_one_sentence(
+    enrich: Enrich, folder: Path, argv: list[str], message: str
+) -> None:
+    table = (folder / "places.csv").read_bytes()
+    for name in ("places.review.csv", "f.review.csv"):
+        (folder / name).write_bytes(table)
+    (folder / "linked.run.json").symlink_to("places.csv")
+    schema = {"type": "object", "properties": {"mayor": {"type": "string", "description": "Its mayor."}}}
+    (folder / "schema.ndjson").write_text(json.dumps(schema))
+    (folder / "schema.yaml").write_text(f"{CONFIG.partition('outputs:')[0]}outputs: schema.ndjson\nprocessor: core\n")
     ended = enrich("run", *argv)
     assert (ended.code, ended.out) == (2, "")
     assert ended.err.splitlines(keepends=True)[-1] == message
+    assert {(folder / name).read_bytes() for name in ("places.csv", "places.review.csv", "f.review.csv")} == {table}
 
 
 @pytest.mark.parametrize("path", [".", "./", "..", "/", ""])
