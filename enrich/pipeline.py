@@ -109,7 +109,7 @@ def plan(config: Path, table: Path, options: Options) -> tuple[Job, Summary, Wor
     worklist = Worklist()
     opened = Ledger.reader(job.ledger_path) if job.ledger_path.exists() else Ledger.in_memory()
     with ledger_refusals(job.ledger_path), closing(opened) as ledger:
-        check_groups(job.ledger_path, ledger.group_ids())
+        check_groups(job.ledger_path, ledger.group_ids)
         _, summary = compare(job, ledger, worklist)
     return job, summary, worklist
 

@@ -50,7 +50,7 @@ class Rows:
     def __init__(self, config: Config, table: Table, chosen: Chosen) -> None:
         self._table = table
         self._chosen = chosen
-        self._builder = InputBuilder(config.inputs, table.schema)
+        self._builder = InputBuilder(config.inputs, table.schema, str(table.path))
         self._require = config.require
         self._all = (1 << len(config.fields)) - 1
         self._filled: Mapping[int, str] = (

@@ -60,10 +60,13 @@ def _check_ledger(config: "Config") -> None:
 
 def _open_fitting(config: "Config", path: Path) -> "Table":
     from enrich.config import check_columns
-    from enrich.dataset import open_table
+    from enrich.dataset import InputBuilder, default_output, open_table
+    from enrich.outputs import Files, make_joiner
 
     csv = config.csv
     table = open_table(path, encoding=csv.encoding, delimiter=csv.delimiter, quote=csv.quote)
     if faults := check_columns(config, table.columns):
         raise ConfigError(str(config.path), faults)
+    InputBuilder(config.inputs, table.schema, str(path))  # whether its columns can be sent
+    make_joiner(config, table, Files.beside(default_output(path)))  # and hold the answers
     return table

@@ -7,7 +7,7 @@ a second memory and never the first: the ledger's own transaction is what makes 
 
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -34,11 +34,15 @@ def is_group_id(text: str) -> bool:
     return _LINE.fullmatch(f"{text}\n".encode("utf-8", "replace")) is not None
 
 
-def check_groups(ledger: Path, held: Iterable[str]) -> None:
-    """Raise LedgerError where the list beside a ledger has groups that are not among those it holds."""
+def check_groups(ledger: Path, held: Callable[[], Iterable[str]]) -> None:
+    """Raise LedgerError where the list beside a ledger has groups that are not among those it holds.
+
+    A run that goes on adds to the ledger first, so its list is read before the ledger is asked.
+    """
     listed = groups_file(ledger)
-    held = frozenset(held)
-    lacking = [group_id for group_id in read_groups(listed) if group_id not in held]
+    ids = read_groups(listed)
+    known = frozenset(held())
+    lacking = [group_id for group_id in ids if group_id not in known]
     if lacking:
         raise LedgerError(
             f"{ledger}: the ledger was deleted, or is an old copy: {listed.name} beside it lists {len(lacking)} more of"
@@ -64,11 +68,13 @@ def complete_groups(ledger: Path, held: Iterable[str]) -> None:
 
 def add_groups(path: Path, group_ids: Iterable[str]) -> None:
     """Add ids at the end. What can't be written now is added when the ledger is opened the next time."""
-    text = "".join(f"{group_id}\n" for group_id in group_ids)
+    text = "".join(f"{group_id}\n" for group_id in group_ids).encode("ascii", "replace")
     with suppress(OSError):
         file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         try:
-            os.write(file, text.encode("ascii", "replace"))
+            size = os.fstat(file).st_size
+            if os.write(file, text) < len(text):  # what a disk does that has become full: half an id is none
+                os.ftruncate(file, size)
         finally:
             os.close(file)
 

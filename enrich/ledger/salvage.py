@@ -1,11 +1,12 @@
 """What can still be read of a ledger that can't be trusted, and the way to set it aside."""
 
+import glob
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
@@ -14,6 +15,7 @@ from enrich.keys import KEY_BYTES
 from enrich.ledger.groups import groups_file, is_group_id, read_groups
 from enrich.ledger.records import Ruled
 
+_ASIDE: Final = ".damaged-"
 _Key = Annotated[bytes, msgspec.Meta(min_length=KEY_BYTES, max_length=KEY_BYTES)]
 _Decision = tuple[_Key, str, Literal["accept", "correct", "reject"], str, str, str, int]
 
@@ -26,9 +28,18 @@ def known_groups(ledger: Path) -> tuple[str, ...]:
 
 
 def salvaged_decisions(ledger: Path) -> list[Ruled]:
-    """People's decisions that a ledger still holds: they are nowhere else but in review files."""
-    rows = _rows(ledger, "SELECT input_key, field_id, ruling, value, run_id, note, at FROM decision")
-    return [ruled for row in rows if (ruled := _ruled(row)) is not None]
+    """People's decisions that a ledger still holds, and those set aside before it: they are nowhere else but in review
+    files, and a command that was killed may have set them aside without taking them over.
+    """
+    ledger = ledger.resolve()
+    newest: dict[tuple[bytes, str], Ruled] = {}
+    for one in (*sorted(ledger.parent.glob(glob.escape(ledger.name) + _ASIDE + "*Z")), ledger):
+        rows = _rows(one, "SELECT input_key, field_id, ruling, value, run_id, note, at FROM decision")
+        for ruled in filter(None, map(_ruled, rows)):
+            other = newest.setdefault((ruled.input_key, ruled.field_id), ruled)
+            if ruled.at >= other.at:
+                newest[ruled.input_key, ruled.field_id] = ruled
+    return list(newest.values())
 
 
 def set_aside(ledger: Path) -> Path | None:
@@ -37,7 +48,7 @@ def set_aside(ledger: Path) -> Path | None:
     Gives its new name, None where there was nothing. Nothing is ever deleted.
     """
     ledger = ledger.resolve()
-    aside = ledger.with_name(f"{ledger.name}.damaged-{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}")
+    aside = ledger.with_name(f"{ledger.name}{_ASIDE}{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}")
     moved = False
     with writing(ledger):
         for suffix in ("-wal", "-shm", ""):

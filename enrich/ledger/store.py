@@ -87,7 +87,7 @@ class Ledger:
                 held = ledger.group_ids()
                 complete_groups(path, held)
                 if not may_lack_groups:
-                    check_groups(path, held)
+                    check_groups(path, lambda: held)
         except UnicodeDecodeError as error:  # SQLite's complaint quotes what it can't read
             ledger.close()
             raise damaged(path, str(error)) from None

@@ -134,6 +134,32 @@ def test_check_holds_the_config_against_the_table(enrich: Enrich, folder: Path) 
     )
 
 
+@pytest.mark.parametrize(
+    ("columns", "config", "said"),
+    [
+        pytest.param(
+            {"name": [b"x"]}, "",
+            "other.parquet: column 'name' holds bytes, which can't be sent as the input 'place'\n",
+            id="an input",
+        ),
+        pytest.param(
+            {"name": ["x"], "river": [1]}, "existing: fill\n",
+            "Error: other.parquet: column 'river' is Int64, which can't hold answers that are String; "
+            "name the answer otherwise\n",
+            id="an answer",
+        ),
+    ],
+)  # fmt: skip
+def test_check_finds_columns_of_types_that_a_run_refuses(
+    enrich: Enrich, folder: Path, columns: dict[str, list[object]], config: str, said: str
+) -> None:
+    pl.DataFrame(columns).write_parquet(folder / "other.parquet")
+    (folder / "places.yaml").write_text(CONFIG + config)
+    ended = enrich("check", "places.yaml", "other.parquet")
+    assert (ended.code, ended.out, ended.err) == (2, "", said)
+    assert enrich("plan", "places.yaml", "other.parquet").err == said
+
+
 def test_check_of_a_sound_config(enrich: Enrich) -> None:
     ended = enrich("check", "places.yaml")
     assert (ended.code, ended.out, ended.err) == (0, "places.yaml is sound: 1 answer from core\n", "")

@@ -1,5 +1,6 @@
 """A ledger that is not what it was refuses, and says what to do; it never pays again for what it forgot."""
 
+import os
 import random
 import shutil
 import sqlite3
@@ -13,7 +14,7 @@ import pytest
 import enrich
 from enrich.errors import LedgerError
 from enrich.ledger import Ledger
-from enrich.ledger.groups import add_groups, complete_groups, groups_file, read_groups
+from enrich.ledger.groups import add_groups, check_groups, complete_groups, groups_file, read_groups
 
 
 def deleted(path: Path) -> None:
@@ -238,3 +239,25 @@ def test_a_list_that_cannot_be_written_stops_nothing(tmp_path: Path) -> None:
     complete_groups(ledger, ["tgrp_1"])
 
     assert read_groups(groups_file(ledger)) == ()
+
+
+def test_a_disk_that_is_full_in_the_middle_of_an_id_leaves_no_half_of_it(tmp_path, monkeypatch) -> None:
+    path = tmp_path / "ledger.db.groups"
+    add_groups(path, ["tgrp_1"])
+    write = os.write
+    monkeypatch.setattr(os, "write", lambda file, data: write(file, data[:4]))
+    add_groups(path, ["tgrp_2"])
+    monkeypatch.undo()
+    add_groups(path, ["tgrp_3"])
+    assert path.read_text() == "tgrp_1\ntgrp_3\n"
+
+
+def test_a_plan_beside_a_run_that_makes_groups_takes_none_for_lost(tmp_path) -> None:
+    ledger = tmp_path / "ledger.db"
+    add_groups(groups_file(ledger), ["tgrp_1"])
+
+    def held() -> list[str]:  # what the run adds now, it had in the ledger before
+        add_groups(groups_file(ledger), ["tgrp_2"])
+        return ["tgrp_1"]
+
+    check_groups(ledger, held)

@@ -4,6 +4,7 @@ import json
 import os
 import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from enrich.api.errors import BaseUrlError, UnauthorizedError
 from enrich.errors import ExitCode, LedgerBusyError, LedgerError, MissingKeyError, UsageError
 from enrich.job import Options
 from enrich.keys import fieldset_key, input_key, run_metadata, task_key
-from enrich.ledger import InstanceLock, Ledger, Ruled
+from enrich.ledger import InstanceLock, Ledger, Ruled, set_aside
 from enrich.ledger.groups import groups_file, read_groups
 from enrich.recovery import Recovery, Request, recover
 
@@ -385,6 +386,21 @@ def test_decisions_of_people_are_taken_over(desk) -> None:
     ledger = Ledger.reader(desk.ledger)
     assert (found.decisions, ledger.decisions([b"k" * 16])) == (1, {b"k" * 16: {FIELD: ruled}})
     ledger.close()
+
+
+def test_decisions_that_a_killed_recovery_set_aside_are_taken_over_by_the_next(desk) -> None:
+    desk.run()
+    old = Ruled(b"k" * 16, FIELD, "accept", b'"Lyon"', "trun_1", "", 1_700_000_000)
+    new = Ruled(b"k" * 16, FIELD, "correct", b'"Paris"', "trun_1", "asked them", 1_700_000_001)
+    for ruled in (new, old):  # the older one is in the ledger that comes later
+        with closing(Ledger.open(desk.ledger, may_lack_groups=True)) as ledger, ledger.transaction():
+            ledger.record_decisions([ruled])
+        set_aside(desk.ledger)
+
+    found = rebuild(desk, replace=True)
+
+    with closing(Ledger.reader(desk.ledger)) as ledger:
+        assert (found.decisions, ledger.decisions([b"k" * 16])) == (1, {b"k" * 16: {FIELD: new}})
 
 
 def test_without_any_group_it_says_where_to_find_them(desk) -> None:
