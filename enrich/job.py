@@ -32,6 +32,7 @@ class Options:
     processor: str | None = None
     budget: Decimal | None = None
     settle_s: float | None = None
+    deadline_s: float | None = None
     ledger: Path | None = None
     sandbox: bool = False
     facts: Path | None = None
@@ -180,5 +181,7 @@ def _check_options(options: Options) -> None:
         raise UsageError(f"--budget: expected an amount in US dollars above 0, got {options.budget}")
     if options.settle_s is not None and options.settle_s < 0:
         raise UsageError(f"--settle: expected a duration such as 15m, got {options.settle_s} s")
+    if options.deadline_s is not None and options.deadline_s <= 0:
+        raise UsageError(f"--deadline: expected a duration such as 6h, got {options.deadline_s} s")
     if options.facts is not None and not options.sandbox:
         raise UsageError("--facts: is for the sandbox; add --sandbox")

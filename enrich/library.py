@@ -43,8 +43,8 @@ async def run_async(
 ) -> Report:
     """Enrich a table and write it to `output` (by default beside the input).
 
-    `options` are those of `enrich run`: limit, sample, where, processor, budget, settle_s, ledger, sandbox, facts,
-    retry_failed, rewrite. Raises EnrichError; what was paid for is in the ledger whatever happens.
+    `options` are those of `enrich run`: limit, sample, where, processor, budget, settle_s, deadline_s, ledger, sandbox,
+    facts, retry_failed, rewrite. Raises EnrichError; what was paid for is in the ledger whatever happens.
     """
     chosen = _options(output, options)
     return await pipeline.run(Path(config), Path(table), chosen, progress=progress)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
+from anyio import current_time
 from anyio.to_thread import run_sync
 
 from enrich.decisions import keep_untaken
@@ -77,6 +78,7 @@ async def run(
     """Enrich a table. Raises EnrichError for whatever stops it before the outputs are written."""
     stop = interruption or Interruption()
     shown = progress or QuietProgress()
+    ends_at = None if options.deadline_s is None else current_time() + options.deadline_s
     job = await run_sync(prepare, config, table, options)
     with ledger_refusals(job.ledger_path), ExitStack() as held:
         ledger, worklist = open_books(job, held)
@@ -94,7 +96,15 @@ async def run(
             job_id = start_job(job, ledger)
             with ungrouped():
                 outcome = await ask(
-                    job, ledger, comparison, worklist, summary, job_id=job_id, progress=shown, interruption=stop
+                    job,
+                    ledger,
+                    comparison,
+                    worklist,
+                    summary,
+                    job_id=job_id,
+                    progress=shown,
+                    interruption=stop,
+                    ends_at=ends_at,
                 )
         shown.close()
         give_back()

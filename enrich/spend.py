@@ -47,8 +47,12 @@ async def ask(
     job_id: int,
     progress: Progress,
     interruption: Interruption,
+    ends_at: float | None = None,
 ) -> Outcome:
-    """Ask everything that is due and bring in everything that was paid for, as far as this command may."""
+    """Ask everything that is due and bring in everything that was paid for, as far as this command may.
+
+    At `ends_at`, on the event loop's clock, it ends in good order with what is there.
+    """
     options = job.options
     totals = ledger.totals()
     till = Till(
@@ -66,8 +70,19 @@ async def ask(
         with anyio.CancelScope() as scope:
             interruption.then(driver.stop.set)
             interruption.then(lambda: _cancel_later(scope))
-            await rounds.ask_all(comparison, worklist, summary)
+            async with anyio.create_task_group() as tasks:
+                if ends_at is not None:
+                    tasks.start_soon(_end_at, ends_at, driver, scope)
+                await rounds.ask_all(comparison, worklist, summary)
+                tasks.cancel_scope.cancel()
         return _outcome(driver, job_id)
+
+
+async def _end_at(ends_at: float, driver: Driver, scope: anyio.CancelScope) -> None:
+    await anyio.sleep_until(ends_at)
+    driver.till.stop("deadline", "the deadline is reached")
+    driver.stop.set()
+    _cancel_later(scope)
 
 
 def _cancel_later(scope: anyio.CancelScope) -> None:

@@ -13,7 +13,7 @@ from typing import Final, Literal
 from enrich.effects import AwaitTurn, Settled
 from enrich.figures import usd_text
 
-Why = Literal["budget", "credit", "unreachable", "refused"]
+Why = Literal["budget", "credit", "deadline", "unreachable", "refused"]
 
 FIRST_PAUSE_S: Final = 0.5
 LONGEST_PAUSE_S: Final = 60.0

@@ -96,6 +96,15 @@ SettleOption: TypeAlias = Annotated[
         help="How long a request without an answer may still take effect at the service.  [default: 15m]",
     ),
 ]
+DeadlineOption: TypeAlias = Annotated[
+    timedelta | None,
+    typer.Option(
+        "--deadline",
+        metavar="DURATION",
+        parser=_duration,
+        help="End in good order after so long, with what is there; the same command goes on.",
+    ),
+]
 SandboxOption: TypeAlias = Annotated[
     bool, typer.Option("--sandbox", help="Ask the built-in sandbox: free, on this machine, with a ledger of its own.")
 ]

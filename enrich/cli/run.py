@@ -10,6 +10,7 @@ from enrich.cli.console import Console
 from enrich.cli.options import (
     BudgetOption,
     ConfigArgument,
+    DeadlineOption,
     FactsOption,
     LedgerOption,
     LimitOption,
@@ -44,6 +45,7 @@ def run(
     processor: ProcessorOption = None,
     budget: BudgetOption = None,
     settle: SettleOption = None,
+    deadline: DeadlineOption = None,
     ledger: LedgerOption = None,
     retry_failed: RetryFailedOption = False,
     sandbox: SandboxOption = False,
@@ -80,6 +82,7 @@ def run(
         processor=processor,
         budget=budget,
         settle_s=None if settle is None else settle.total_seconds(),
+        deadline_s=None if deadline is None else deadline.total_seconds(),
         ledger=ledger,
         sandbox=sandbox,
         facts=facts,

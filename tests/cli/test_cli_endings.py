@@ -7,11 +7,12 @@ import anyio
 import pytest
 from command_line import CONFIG, SURE, Enrich
 
+from enrich import library
 from enrich.api.errors import BaseUrlError, CreditError, ForbiddenError, UnauthorizedError, UnavailableError
 from enrich.cli.entry import _known
 from enrich.errors import EnrichError, ExitCode, LedgerError, ReceiptError, UsageError, sole_error, ungrouped
 from enrich.ledger import Ledger, ledger_refusals
-from enrich.sandbox import SandboxError
+from enrich.sandbox import SandboxError, SandboxSettings, running
 
 
 @pytest.mark.parametrize(
@@ -132,3 +133,21 @@ def test_every_exit_code_of_an_error_is_documented() -> None:
     for kind in kinds:
         kinds += kind.__subclasses__()
     assert {kind.exit_code for kind in kinds} <= set(ExitCode)
+
+
+def test_a_deadline_ends_a_run_in_good_order(enrich: Enrich, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with running(SandboxSettings(latency_s=(60, 60))) as base_url:
+        monkeypatch.setenv("PARALLEL_BASE_URL", base_url)
+        monkeypatch.setenv("PARALLEL_API_KEY", "any-word-will-do")
+        ended = enrich("run", "places.yaml", "places.csv", "--deadline", "2s", "--quiet")
+    assert (ended.code, ended.out) == (4, "")
+    assert ended.err.splitlines() == [
+        "stopped: the deadline is reached",
+        "the same command goes on with 3 pending rows; nothing is paid for twice",
+    ]
+    assert (folder / "places.enriched.csv").exists()
+
+
+def test_a_deadline_without_length_is_refused(enrich: Enrich) -> None:
+    with pytest.raises(UsageError, match=r"--deadline: expected a duration such as 6h, got 0 s"):
+        library.run("places.yaml", "places.csv", deadline_s=0, sandbox=True)

@@ -1,18 +1,11 @@
 """Runs that end badly or answer strangely: the row says why, and the others go on."""
 
 import time
-from decimal import Decimal
-from functools import partial
 
 import pytest
 
-import enrich
-from enrich import pipeline
 from enrich.errors import ExitCode
-from enrich.job import Interruption, Options
-from enrich.progress import QuietProgress
-from tests.faults.fast_loop import run_fast
-from tests.faults.promises import Scene, check, fault_free, lasting, read_table
+from tests.faults.promises import check, fault_free, lasting, read_table
 
 
 @pytest.mark.parametrize(
@@ -87,26 +80,11 @@ def test_a_strange_answer_is_judged_alone(make_scene, fault, statuses) -> None:
 
 def test_a_run_that_never_ends_leaves_its_row_pending_and_is_not_sent_again(make_scene) -> None:
     scene = make_scene("run-stuck=1x", rows=8, speed=50)
-    reports = [run_fast(partial(_interrupted, scene), scene.speed) for _ in range(2)]
-    assert [report.exit_code for report in reports] == [ExitCode.INTERRUPTED] * 2
+    reports = [scene.run(deadline_s=60) for _ in range(2)]
+    assert [report.exit_code for report in reports] == [ExitCode.STOPPED] * 2
+    assert {report.stopped for report in reports} == {"the deadline is reached"}
     assert [report.receipt.rows["pending"] for report in reports] == [1, 1]
     assert scene.service.posts() == 1
     stuck = next(run for run in scene.service.runs() if run["status"] != "completed")
     rows = {row["name"]: row["enrich_status"] for row in read_table(scene.output)}
     assert [name for name, status in rows.items() if status == "pending"] == [stuck["input"]["company"]]
-
-
-async def _interrupted(scene: Scene) -> enrich.Report:
-    """The command, interrupted when all but one of its runs are done, or after a while without any."""
-    stop = Interruption()
-
-    class Watching(QuietProgress):
-        updates = 0
-
-        def update(self, *, done: int, failed: int, usd: Decimal) -> None:
-            self.updates += 1
-            if done == scene.rows - 1 or (done == 0 and self.updates > 20):
-                stop.request()
-
-    options = Options(environ=scene.service.environ, settle_s=scene.settle_s)
-    return await pipeline.run(scene.config, scene.table, options, interruption=stop, progress=Watching())
