@@ -130,13 +130,16 @@ class Client:
     async def run_result(self, run_id: str, timeout_s: float = 1.0) -> RunResult:
         """The result of a run, waiting up to `timeout_s` for it (whole seconds, by the service).
 
+        An error's message, where a run that brought a result has one, is made fit to be shown.
+
         Raises StillActiveError when it isn't finished by then, NotFoundError also for a run that failed.
         """
         path = f"{_RUNS}/{_segment(run_id)}/result"
         wait_s = max(1, round(timeout_s))
-        return await self._get(
+        result = await self._get(
             path, RunResult, deadline_s=wait_s + _RESULT_GRACE_S, may_be_active=True, timeout=str(wait_s)
         )
+        return msgspec.structs.replace(result, run=harmless(result.run, self._secret))
 
     async def run_input(self, run_id: str) -> Raw:
         """What a run was created from, raw JSON."""

@@ -310,6 +310,15 @@ async def test_the_words_of_a_failed_run_are_made_harmless(time: FakeTime) -> No
     assert run.error.message == "no [redacted]"
 
 
+async def test_the_words_of_a_run_with_a_result_are_made_harmless(time: FakeTime) -> None:
+    run = {**RUN, "status": "expired", "error": {"message": f"\x1b[31mno {KEY.reveal()[3:]}\u202e"}}
+    service = Service(httpx.Response(200, json={"run": run, "output": None}))
+    async with client_of(service, time) as client:
+        result = await client.run_result("trun_1")
+    assert result.run.error is not None
+    assert result.run.error.message == "no [redacted]"
+
+
 @pytest.mark.parametrize("bad", ["", ".", ".."])
 async def test_an_id_that_would_lead_elsewhere_is_refused(time: FakeTime, bad: str) -> None:
     service = Service(httpx.Response(200, json=RUN))
