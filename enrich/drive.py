@@ -5,7 +5,7 @@ a request to stop, which ends every wait, and the counts that progress shows.
 """
 
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, suppress
 from functools import partial
 from typing import Any, Final, TypeVar
@@ -268,7 +268,7 @@ class Driver:
 
     async def _list(self, group_id: str) -> Listing:
         found = await list_group(self.client, group_id)
-        runs = tuple(ListedRun(run_id, _task_key(run)) for run_id, run in found.runs.items())
+        runs = tuple(ListedRun(run_id, _task_key(run.metadata)) for run_id, run in found.runs.items())
         return Listing(found.before, found.after, runs)
 
     async def _follow(self, effect: FollowEvents) -> Followed:
@@ -359,12 +359,12 @@ class Driver:
         except (ApiError, msgspec.MsgspecError):
             return read
         document = msgspec.json.encode(asked.input, order="sorted")
-        return msgspec.structs.replace(read, task=asked.metadata.get(TASK), input_key=input_key(document))
+        return msgspec.structs.replace(read, task=_task_key(asked.metadata), input_key=input_key(document))
 
 
 class _Asked(msgspec.Struct):
     input: Any
-    metadata: dict[str, Any] = {}
+    metadata: dict[str, Any] | None = None
 
 
 class _RunsReader:
@@ -412,7 +412,7 @@ def _as_read(run: RunState, output: msgspec.Raw, raw: bytes, *, fetched: bool = 
         status = "failed" if output == NULL else "completed"
     return ReadRun(
         run.run_id,
-        _task_key(run),
+        _task_key(run.metadata),
         status,
         raw if status in ENDED else b"",
         output != NULL,
@@ -442,8 +442,8 @@ def _words(run: RunState) -> str | None:
             return None
 
 
-def _task_key(run: RunState) -> str | None:
-    task = (run.metadata or {}).get(TASK)
+def _task_key(metadata: Mapping[str, Any] | None) -> str | None:
+    task = (metadata or {}).get(TASK)
     return task if isinstance(task, str) else None
 
 

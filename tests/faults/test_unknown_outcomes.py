@@ -3,12 +3,14 @@
 `again` is how many POSTs come on top of one a batch.
 """
 
+import json
 import time
 
 import pytest
 
 from enrich.errors import ExitCode
-from tests.faults.promises import BATCH, check
+from tests.faults.promises import BATCH, KEY, check
+from tests.hostile.middleman import Reply, between
 
 FAILURES = (500, 502, 503, 504, 408, 409)
 
@@ -119,6 +121,19 @@ def test_runs_whose_metadata_is_lost_are_known_by_what_they_were_asked(make_scen
     scene = make_scene(*faults)
     assert scene.finish().exit_code is ExitCode.DONE
     assert scene.service.posts() == -(-scene.rows // BATCH) + again
+    check(scene)
+
+
+def test_metadata_that_is_null_wherever_it_is_shown_is_metadata_that_is_lost(make_scene) -> None:
+    def forget(method: str, path: str, reply: Reply) -> None:
+        if path.endswith("/input"):
+            reply.body = json.dumps(json.loads(reply.body) | {"metadata": None}).encode()
+
+    scene = make_scene("no-metadata", "error-after=502,1x", rows=BATCH)
+    with between(scene.service.base_url, change=forget) as man:
+        report = scene.run(environ=man.environ(KEY))
+    assert report.exit_code is ExitCode.DONE
+    assert scene.service.posts() == 1
     check(scene)
 
 
