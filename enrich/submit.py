@@ -404,9 +404,9 @@ def _list(group_id: str, *, patience: bool = False) -> Protocol[Listing | None]:
 
 
 def _identify(submission: OpenSubmission, listing: Listing, by_input: dict[str, int | None]) -> Protocol[bool]:
-    """Find out what the runs without a key of ours were asked, and so their task (None: not one of these).
+    """Find out what the runs that are listed without a key were asked, and so their task (None: not one of these).
 
-    Gives whether it could be told of all of them.
+    The key may be told by the run itself, or its input tells. Gives whether it could be told of all of them.
     """
     for run in listing.runs:
         if run.task is not None or run.run_id in by_input or run.run_id in submission.tied:
@@ -417,9 +417,10 @@ def _identify(submission: OpenSubmission, listing: Listing, by_input: dict[str, 
             if isinstance(error, UnauthorizedError | ForbiddenError):
                 raise
             return False
-        if read.input_key is None:
+        if read.task is None and read.input_key is None:
             return False
-        by_input[run.run_id] = submission.inputs.get(read.input_key)
+        n = submission.tasks.get(read.task or "")
+        by_input[run.run_id] = submission.inputs.get(read.input_key or b"") if n is None else n
     return True
 
 

@@ -12,7 +12,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from enrich.clock import Stamp
-from enrich.effects import ListedRun, ListGroup, Listing, Now, RecordAdopted, RecordResolved, Settled, Sleep
+from enrich.effects import (
+    FetchRun,
+    ListedRun,
+    ListGroup,
+    Listing,
+    Now,
+    ReadRun,
+    RecordAdopted,
+    RecordResolved,
+    Settled,
+    Sleep,
+)
 from enrich.keys import fieldset_key, input_key, run_metadata
 from enrich.ledger import OpenSubmission, RunState, Task
 from enrich.submit import Question, is_complete, render_body, resolve, task_keys
@@ -37,7 +48,7 @@ def unknown(*tasks: str) -> OpenSubmission:
 def resolve_with(
     submission: OpenSubmission, listed_at: Callable[[float], Listing], answers_after_s: Callable[[float], float]
 ) -> tuple[float, list[str], int]:
-    """(when it was resolved, which runs were adopted, how many tasks are free again)."""
+    """(when it was resolved, which runs were adopted, how many tasks are free again). A run itself tells its task."""
     protocol: Generator[Any, Any, Any] = resolve(submission, settle_s=SETTLE_S)
     now, adopted, freed, resolved_at, result = 0.0, list[str](), 0, 0.0, None
     while True:
@@ -54,6 +65,8 @@ def resolve_with(
             case ListGroup():
                 result = listed_at(now)
                 now += answers_after_s(now)
+            case FetchRun(run_id):
+                result = ReadRun(run_id, run_id, "running", b"", has_output=False, error=None)
             case RecordAdopted(runs=runs):
                 adopted.extend(runs.values())
             case RecordResolved():
@@ -90,6 +103,13 @@ def test_tasks_are_free_after_two_listings_that_both_come_after_settling() -> No
 
 def test_what_is_listed_is_adopted_at_once() -> None:
     resolved_at, adopted, freed = resolve_with(unknown("a", "b"), lambda now: listing("a", "b"), soon)
+    assert resolved_at < 1
+    assert (adopted, freed) == (["a", "b"], 0)
+
+
+def test_a_run_that_is_listed_without_its_key_is_adopted_when_the_run_itself_tells_it() -> None:
+    nameless = tuple(ListedRun(run_id, None) for run_id in ("a", "b", "another's"))
+    resolved_at, adopted, freed = resolve_with(unknown("a", "b"), lambda now: Listing(3, 3, nameless), soon)
     assert resolved_at < 1
     assert (adopted, freed) == (["a", "b"], 0)
 
