@@ -47,6 +47,7 @@ class Waiting:
     submission: OpenSubmission
     open: set[int]  # n of the runs without an outcome here
     run_of: dict[int, str]  # n -> id of the run that stands for it
+    outcomes: int = 0  # that are here
     ended: set[str] = field(default_factory=set)  # ids of runs said to have ended, and not read yet
     extras: set[str] = field(default_factory=set)
     unknown: Counter[str] = field(default_factory=Counter)  # how often the service could not tell of a run
@@ -59,7 +60,8 @@ class Waiting:
     def of(cls, submission: OpenSubmission) -> "Waiting":
         still = {n for n, state in enumerate(submission.states) if state is RunState.ACCEPTED}
         run_of = {n: run_id for run_id, n in submission.tied.items()}
-        return cls(submission, still, run_of, cursor=submission.runs_cursor)
+        here = sum(state in (RunState.COMPLETED, RunState.FAILED) for state in submission.states)
+        return cls(submission, still, run_of, here, cursor=submission.runs_cursor)
 
     def unread(self) -> frozenset[str]:
         """Ids of the accepted runs without an outcome here, but for those the service does not know."""
@@ -74,7 +76,7 @@ class Waiting:
         told = len(self.ended & self.unread()) if self.ended else 0
         if news is None or news.count_ended is None:
             return told
-        return max(told, news.count_ended - (len(self.submission.states) - len(self.open)))
+        return max(told, news.count_ended - self.outcomes)
 
 
 def collect(submission: OpenSubmission) -> Protocol[None]:
@@ -241,6 +243,7 @@ def _keep(waiting: Waiting, runs: Iterable[ReadRun], cursor: str | None, *, fetc
             waiting.ended.add(run.run_id)  # its output is asked for by id
             continue
         waiting.open.discard(n)
+        waiting.outcomes += 1
         waiting.ended.discard(run.run_id)
         # An answer's age begins here, by our own clock: by a service's clock that is far off it would be stale at
         # once, and asked, and paid for, again and again.

@@ -1,0 +1,109 @@
+"""What is read of a group, and when: by a service whose every answer is given."""
+
+from collections.abc import Callable, Generator
+from typing import Any
+
+from enrich.api.errors import ApiError, NotFoundError
+from enrich.clock import Stamp
+from enrich.collect import collect
+from enrich.effects import (
+    FetchRun,
+    Followed,
+    FollowEvents,
+    Now,
+    PollGroup,
+    ReadRun,
+    ReadRuns,
+    RecordOutcomes,
+    RunsRead,
+    Say,
+    Sleep,
+)
+from enrich.ledger import OpenSubmission, RunState
+
+LONG_S = 600.0  # a service that has answered everything is read to the end in less
+
+
+def accepted(*run_ids: str, states: list[RunState] | None = None) -> OpenSubmission:
+    """A submission whose runs are known; their tasks have the names of the runs."""
+    return OpenSubmission(
+        1, "g1", "open", False, "core", ("f",), 25_000, Stamp(0, 0, "boot"), None, frozenset(),
+        tasks={run_id: n for n, run_id in enumerate(run_ids)},
+        tied={run_id: n for n, run_id in enumerate(run_ids)},
+        states=states or [RunState.ACCEPTED] * len(run_ids),
+    )  # fmt: skip
+
+
+def completed(run_id: str, task: str | None = None) -> ReadRun:
+    return ReadRun(run_id, task, "completed", b"{}", has_output=True, error=None)
+
+
+class Service:
+    """Tells of a group by `news`, and of its runs by `runs`. Keeps what was asked of it, and what was recorded."""
+
+    def __init__(self, news: Callable[[Any], Followed], runs: Callable[[str], ReadRun]) -> None:
+        self.news = news
+        self.runs = runs
+        self.asked: list[Any] = []
+        self.recorded: list[str] = []
+        self.said: list[str] = []
+        self.now = 0.0
+
+    def give(self, submission: OpenSubmission) -> None:
+        """Collect a submission from this service."""
+        protocol: Generator[Any, Any, None] = collect(submission)
+        result: Any = None
+        error: ApiError | None = None
+        while True:
+            try:
+                effect = protocol.send(result) if error is None else protocol.throw(error)
+            except StopIteration:
+                return
+            result = error = None
+            try:
+                result = self._answer(effect)
+            except ApiError as raised:
+                error = raised
+            assert self.now < LONG_S, "nothing comes of it"
+
+    def _answer(self, effect: Any) -> Any:
+        match effect:
+            case Now():
+                return Stamp(self.now, self.now, "boot")
+            case Say(text):
+                self.said.append(text)
+            case Sleep(seconds):
+                self.now += seconds
+            case RecordOutcomes(outcomes=outcomes):
+                self.recorded += [outcome.run_id for outcome in outcomes]
+            case FollowEvents() | PollGroup():
+                self.asked.append(effect)
+                return self.news(effect)
+            case ReadRuns():
+                self.asked.append(effect)
+                return RunsRead([], None, None)
+            case FetchRun(run_id):
+                self.asked.append(effect)
+                return self.runs(run_id)
+        return None
+
+
+def counting(ended: int) -> Callable[[Any], Followed]:
+    """A group that can only be polled, and tells no more than how many of its runs have ended."""
+
+    def news(effect: Any) -> Followed:
+        if isinstance(effect, FollowEvents):
+            raise NotFoundError("no events here", status=404)
+        return Followed(frozenset(), None, ended, None, broken=False)
+
+    return news
+
+
+def test_a_task_that_was_never_made_is_not_counted_as_one_that_was_read() -> None:
+    """Of twelve runs four have outcomes here, and four were not made; the group has eight, and all have ended."""
+    made = [RunState.COMPLETED] * 2 + [RunState.FAILED] * 2 + [RunState.ACCEPTED] * 4
+    submission = accepted(*"abcdefgh", states=[*made, *[RunState.RELEASED] * 4])
+    service = Service(counting(8), completed)
+    service.give(submission)
+    assert service.recorded == ["e", "f", "g", "h"]
+    assert sum(isinstance(effect, PollGroup) for effect in service.asked) == 1
