@@ -23,16 +23,18 @@ from enrich.effects import (
     ReadRuns,
     RecordExtraOutcome,
     RecordOutcomes,
+    Say,
     Settled,
     Sleep,
     StopRequested,
 )
+from enrich.figures import counted
 from enrich.ledger import OpenSubmission, Outcome, RunState
 from enrich.submit import LOST_GROUP_S, Protocol, note_extra
 
 FOLLOW_S: Final = 30.0  # a group without news for this long is quiet
 POLL_S: Final = (2.0, 30.0)  # first and longest wait between polls, where events are refused or break
-LOST_AFTER: Final = 5  # a run that the service did not know so often is given up for this command
+LOST_AFTER: Final = 5  # a run of which the service could not tell so often is given up for this command
 OUTPUT_S: Final = 120.0  # an output may come so much later than its run is said to be completed
 BY_ID: Final = 16  # so many runs are fetched one by one rather than by reading their group again
 _BROKEN_STREAMS: Final = 2  # after so many, poll for a while
@@ -50,7 +52,7 @@ class Waiting:
     outcomes: int = 0  # that are here
     ended: set[str] = field(default_factory=set)  # ids of runs said to have ended, and not read yet
     extras: set[str] = field(default_factory=set)
-    unknown: Counter[str] = field(default_factory=Counter)  # how often the service could not tell of a run
+    unknown: Counter[str] = field(default_factory=Counter)  # how often the service could not tell of a run, or its task
     empty: dict[str, Stamp] = field(default_factory=dict)  # completed runs without an output, and since when
     cursor: str | None = None  # behind the last run that was read
     read_once: bool = False
@@ -64,12 +66,15 @@ class Waiting:
         return cls(submission, still, run_of, here, cursor=submission.runs_cursor)
 
     def unread(self) -> frozenset[str]:
-        """Ids of the accepted runs without an outcome here, but for those the service does not know."""
+        """Ids of the accepted runs without an outcome here, but for those that are given up."""
         submission = self.submission
         untied = submission.run_ids.difference(submission.tied)
         still = [run_id for run_id, n in submission.tied.items() if n in self.open]
-        lost = [run_id for run_id, times in self.unknown.items() if times >= LOST_AFTER]
-        return untied.union(still).difference(lost)
+        return untied.union(still).difference(self.lost())
+
+    def lost(self) -> list[str]:
+        """Ids of the runs that are given up for this command."""
+        return [run_id for run_id, times in self.unknown.items() if times >= LOST_AFTER]
 
     def ended_unread(self, news: Followed | None) -> int:
         """How many runs have surely ended and were not read, by the ids told or by the group's own count."""
@@ -83,8 +88,8 @@ def collect(submission: OpenSubmission) -> Protocol[None]:
     """Bring every accepted run's outcome into the ledger.
 
     When the command is asked to stop, what has ended is read once more before StopRequested goes on its way.
-    Returns with runs still open only where the service does not know them any more, or tells of them what can't be
-    read.
+    Returns with runs still open only where the service does not know them any more, tells of them what can't be read,
+    or of one that has ended not what it was asked. The next command looks again.
     """
     waiting = Waiting.of(submission)
     cursor: str | None = None
@@ -120,6 +125,11 @@ def collect(submission: OpenSubmission) -> Protocol[None]:
         elif waiting.open:  # told of an end that can't be read yet: ask again, but not at once
             yield Sleep(poll_s)
             poll_s = min(poll_s * 2, POLL_S[1])
+    if waiting.open and (lost := waiting.lost()):
+        yield Say(
+            f"of {counted(len(lost), 'run')} of group {submission.group_id} the service does not tell how it ended, or "
+            "what it was asked: the rows stay pending, and the next command looks again"
+        )
 
 
 def collect_extra(run_id: str) -> Protocol[None]:
@@ -229,7 +239,9 @@ def _keep(waiting: Waiting, runs: Iterable[ReadRun], cursor: str | None, *, fetc
     for run in runs:
         n = _task_of(submission, run)
         if n is None:
-            continue  # somebody else's run in our group
+            if fetched and run.status in ENDED:
+                waiting.unknown[run.run_id] += 1  # ours, by its id
+            continue  # else somebody else's run in our group
         if _is_extra(waiting, n, run.run_id):
             if run.run_id not in waiting.extras:
                 waiting.extras.add(run.run_id)

@@ -5,10 +5,15 @@
 
 import json
 import time
+from functools import partial
 
 import pytest
 
+from enrich import pipeline
 from enrich.errors import ExitCode
+from enrich.job import Options
+from enrich.progress import QuietProgress
+from tests.faults.fast_loop import run_fast
 from tests.faults.promises import BATCH, KEY, check
 from tests.hostile.middleman import Reply, between
 
@@ -133,6 +138,31 @@ def test_metadata_that_is_null_wherever_it_is_shown_is_metadata_that_is_lost(mak
     with between(scene.service.base_url, change=forget) as man:
         report = scene.run(environ=man.environ(KEY))
     assert report.exit_code is ExitCode.DONE
+    assert scene.service.posts() == 1
+    check(scene)
+
+
+def test_a_run_that_nothing_ties_to_its_row_is_left_to_the_next_command(make_scene) -> None:
+    def disguise(method: str, path: str, reply: Reply) -> None:
+        if path.endswith("/input"):
+            reply.body = b'{"input": {"company": "Another"}}'
+
+    class Noting(QuietProgress):
+        def note(self, text: str) -> None:
+            notes.append(text)
+
+    notes: list[str] = []
+    scene = make_scene("no-metadata=1x", rows=BATCH, speed=40)
+    with between(scene.service.base_url, change=disguise) as man:
+        options = Options(environ=man.environ(KEY), settle_s=scene.settle_s)
+        command = partial(pipeline.run, scene.config, scene.table, options, progress=Noting())
+        scene.reports += [run_fast(command, scene.speed) for _ in range(2)]
+    assert [report.exit_code for report in scene.reports] == [ExitCode.STOPPED] * 2
+    assert [report.receipt.rows["pending"] for report in scene.reports] == [1, 1]
+    assert [report.receipt.runs_paid for report in scene.reports] == [BATCH - 1, 0]
+    assert all(note.startswith("of 1 run of group tgrp_") for note in notes)
+    assert len(notes) == 2
+    assert scene.finish().exit_code is ExitCode.DONE  # it tells, in the end
     assert scene.service.posts() == 1
     check(scene)
 
