@@ -97,7 +97,8 @@ def collect(submission: OpenSubmission) -> Protocol[None]:
     while waiting.open and waiting.unread():
         try:
             if broken < _BROKEN_STREAMS:
-                news: Followed = yield FollowEvents(submission.group_id, cursor, FOLLOW_S, len(waiting.open))
+                awaited = waiting.unread() - waiting.ended
+                news: Followed = yield FollowEvents(submission.group_id, cursor, FOLLOW_S, awaited)
                 cursor = news.cursor or cursor
                 broken = broken + 1 if news.broken else 0
             else:

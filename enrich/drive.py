@@ -287,12 +287,12 @@ class Driver:
                             if isinstance(event, GroupStatusEvent):
                                 counts = _poll(event.status)
                                 active, counted = counts.active, counts.count_ended
-                            elif isinstance(event, RunEvent) and event.run.status in ENDED:
-                                ended.add(event.run.run_id)
                             elif isinstance(event, ErrorEvent):
                                 broken = True
+                            elif event.run.status in ENDED and event.run.run_id in effect.awaited:
+                                ended.add(event.run.run_id)
                         self._told.update(ended)
-                        if active is False or len(ended) >= effect.expected:
+                        if active is False or ended == effect.awaited:
                             break
             except StreamBreakError:
                 broken = True
@@ -306,7 +306,7 @@ class Driver:
             polled = _poll((await self.client.group(effect.group_id)).status)
         except ApiError:
             return None  # whether that matters shows when the events are asked for
-        return polled if polled.active is False and (polled.count_ended or 0) >= effect.expected else None
+        return polled if polled.active is False and (polled.count_ended or 0) >= len(effect.awaited) else None
 
     async def _read(self, effect: ReadRuns, opened: list[int]) -> RunsRead:
         if effect.reader is None:

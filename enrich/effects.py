@@ -146,18 +146,18 @@ class Listing:
 
 @dataclass(frozen=True, slots=True)
 class FollowEvents:
-    """Watch a group for up to `seconds`, until it has no active run or `expected` more runs have ended."""
+    """Watch a group for up to `seconds`, until it has no active run or all the `awaited` ones have ended."""
 
     group_id: str
     cursor: str | None
     seconds: float
-    expected: int
+    awaited: frozenset[str]  # ids of runs whose end is news
 
 
 @dataclass(frozen=True, slots=True)
 class Followed:
-    """What the events told: runs that ended, whether the group is still active (None: not said), the
-    group's count of ended runs (None: not said), whether the stream broke or was refused."""
+    """What the events told: awaited runs that ended, whether the group is still active (None: not said), the
+    group's count of ended runs (None: not said), whether the stream broke, was refused, or ended without news."""
 
     ended: frozenset[str]
     active: bool | None

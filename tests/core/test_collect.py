@@ -3,9 +3,15 @@
 from collections.abc import Callable, Generator
 from typing import Any
 
+import httpx
+import msgspec
+import pytest
+
+from enrich.api.client import Client
 from enrich.api.errors import ApiError, NotFoundError
 from enrich.clock import Stamp
 from enrich.collect import collect
+from enrich.drive import Driver
 from enrich.effects import (
     FetchRun,
     Followed,
@@ -19,7 +25,8 @@ from enrich.effects import (
     Say,
     Sleep,
 )
-from enrich.ledger import OpenSubmission, RunState
+from enrich.ledger import Ledger, OpenSubmission, RunState, open_recorder
+from enrich.till import Till
 
 LONG_S = 600.0  # a service that has answered everything is read to the end in less
 
@@ -107,3 +114,62 @@ def test_a_task_that_was_never_made_is_not_counted_as_one_that_was_read() -> Non
     service.give(submission)
     assert service.recorded == ["e", "f", "g", "h"]
     assert sum(isinstance(effect, PollGroup) for effect in service.asked) == 1
+
+
+def test_an_end_that_was_told_is_no_news_any_more() -> None:
+    """Of three runs one ends at once, and the others some time later; half of a group is not read yet."""
+    submission = accepted("a", "b", "c")
+    told = iter(({"a"}, {"b", "c"}))
+
+    def news(effect: Any) -> Followed:
+        return Followed(frozenset(next(told)), None, None, "e1", broken=False)
+
+    service = Service(news, completed)
+    service.give(submission)
+    awaited = [effect.awaited for effect in service.asked if isinstance(effect, FollowEvents)]
+    assert awaited == [{"a", "b", "c"}, {"b", "c"}]
+    assert service.recorded == ["a", "b", "c"]
+
+
+def event(**members: Any) -> bytes:
+    return b"data: %b\n\n" % msgspec.json.encode({"event_id": "e1", **members})
+
+
+def ended(run_id: str) -> bytes:
+    return event(type="task_run.state", run={"run_id": run_id, "status": "completed"})
+
+
+ACTIVE = event(type="task_group_status", status={"num_task_runs": 3, "is_active": True})
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("body", "told", "broken"),
+    [
+        pytest.param(ACTIVE + ended("b"), {"b"}, False, id="news"),
+        pytest.param(ACTIVE + ended("a") + ended("b"), {"b"}, False, id="news among what was known"),
+        pytest.param(ACTIVE + ended("a"), set(), True, id="what was known, once more"),
+        pytest.param(ACTIVE, set(), True, id="nothing"),
+    ],
+)
+async def test_a_stream_that_ends_by_itself_without_news_is_a_broken_one(
+    body: bytes, told: set[str], *, broken: bool
+) -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, headers={"content-type": "text/event-stream"}, content=body)
+
+    ledger = Ledger.in_memory()
+    transport = httpx.MockTransport(answer)
+    async with (
+        Client(base_url="https://api.example", api_key=None, transport=transport) as client,
+        open_recorder(ledger) as recorder,
+    ):
+        driver = Driver(client, recorder, Till())
+        news = await driver.run(followed(FollowEvents("g1", "e0", 30.0, frozenset({"b", "c"}))))
+    assert news == Followed(frozenset(told), True, None, "e1", broken)
+    assert driver.ended == len(told)
+
+
+def followed(effect: FollowEvents) -> Generator[Any, Any, Followed]:
+    news: Followed = yield effect
+    return news

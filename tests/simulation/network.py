@@ -127,23 +127,24 @@ class Network:
         except NotFoundError as error:
             return Reply(0.1, _raising(error))
         seen = float(effect.cursor) if effect.cursor else -_EVER
-        told_at = sorted(run.told_at for run in group.runs)
-        waiting = [at for at in told_at if at > seen]
-        enough = waiting[effect.expected - 1] if len(waiting) >= effect.expected else _EVER
-        all_ended = told_at[-1] if told_at else now
+        told_at = [run.told_at for run in group.runs]
+        news = [run.told_at for run in group.runs if run.id in effect.awaited and run.told_at > seen]
+        enough = max(news, default=now) if len(news) == len(effect.awaited) else _EVER
+        all_ended = max(told_at, default=now)
         until = min(now + effect.seconds, max(now, min(enough, all_ended)))
         cut = self._lies(scenario.stream_cut)
         if cut:
             until = self._rng.uniform(now, until)
-        return self._get(lambda: self._followed(group, seen, effect.cursor, cut=cut), least_s=until - now)
+        return self._get(lambda: self._followed(group, seen, effect, cut=cut), least_s=until - now)
 
-    def _followed(self, group: Group, seen: float, cursor: str | None, *, cut: bool) -> Followed:
+    def _followed(self, group: Group, seen: float, effect: FollowEvents, *, cut: bool) -> Followed:
         at = self._world.now
         told = [run for run in self._service.listed(group, at) if seen < run.told_at <= at]
         told = [run for run in told if not self._lies(self._scenario.forgetful)]
         active, ended = self._counts(group, at)
         last = max((run.told_at for run in told), default=seen)
-        return Followed(frozenset(run.id for run in told), active, ended, repr(last) if last > seen else cursor, cut)
+        news = effect.awaited.intersection(run.id for run in told)
+        return Followed(news, active, ended, repr(last) if last > seen else effect.cursor, cut)
 
     def _poll(self, effect: PollGroup) -> Reply:
         def polled() -> Followed:
