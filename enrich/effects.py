@@ -285,11 +285,13 @@ class RecordUnknown:
 
 @dataclass(frozen=True, slots=True)
 class RecordAdopted:
+    """Gives how many of the runs were not known, as double charges."""
+
     submission_id: int
     runs: Mapping[int, str]
 
-    def apply(self, ledger: Ledger) -> None:
-        ledger.record_adopted(self.submission_id, self.runs)
+    def apply(self, ledger: Ledger) -> int:
+        return ledger.record_adopted(self.submission_id, self.runs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -345,7 +347,7 @@ class EndWatch:
 
 @dataclass(frozen=True, slots=True)
 class FindLiveRun:
-    """A question to the ledger: which run stands for a task now."""
+    """A question to the ledger: which run stands for a task now; None where there is none, or it failed."""
 
     submission_id: int
     n: int

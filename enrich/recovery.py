@@ -304,7 +304,7 @@ class _End:
                 usd=dollars(extra.usd_micro),
             )
             for extra in ledger.extra_runs()
-            if extra.job_id == self.job_id and extra.state is not RunState.FAILED
+            if extra.job_id == self.job_id and extra.is_charge
         )
 
 

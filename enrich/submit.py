@@ -218,8 +218,8 @@ def resolve(submission: OpenSubmission, *, settle_s: float = SETTLE_S) -> Protoc
 def watch(submission: OpenSubmission) -> Protocol[OpenSubmission]:
     """Look once for late runs of a submission that was resolved with tasks missing.
 
-    A late run is adopted if its task is still free; if the task was sent again, it is a double charge: both runs
-    are kept, the first is used. The watch ends after a day.
+    A late run is adopted if its task is still free, or what was sent again failed, which costs nothing; else it is a
+    double charge: both runs are kept, the first is used. The watch ends after a day.
     """
     over = _is_over(submission.since, (yield Now()))
     try:
@@ -239,10 +239,12 @@ def watch(submission: OpenSubmission) -> Protocol[OpenSubmission]:
         if n is None or run.run_id in submission.tied:
             continue
         live = yield FindLiveRun(submission.submission_id, n)
-        if live is None:
-            yield RecordAdopted(submission.submission_id, {n: run.run_id})
-            yield Settled(submission.usd_micro, found=1, why="found")
+        if live is None and submission.states[n] is RunState.RELEASED:
+            found = yield RecordAdopted(submission.submission_id, {n: run.run_id})
+            yield Settled(submission.usd_micro, found=found, why="found")
             submission.tied[run.run_id] = n
+        elif live is None:  # the one of this very group failed
+            yield from note_extra(submission.submission_id, n, run.run_id)
         elif live.state is RunState.SENT:
             unsettled = True  # sent again, and not yet known whether that made a run: look again
         elif live.run_id != run.run_id:

@@ -10,7 +10,7 @@ from enrich.due import Summary, dollars, ladder_of
 from enrich.errors import ExitCode
 from enrich.job import Interruption, Job
 from enrich.join import Tally
-from enrich.ledger import Ledger, RunState
+from enrich.ledger import Ledger
 from enrich.report import DoubleCharge, Manifest, Receipt, Selection, by_question
 from enrich.spend import Outcome
 
@@ -81,7 +81,7 @@ def _double_charges(ledger: Ledger, outcome: Outcome) -> tuple[DoubleCharge, ...
     """The double charges that this command found, or that were found by one that did not live to report them."""
     found = []
     for extra in ledger.extra_runs():
-        if extra.job_id == outcome.job_id and extra.state is not RunState.FAILED:
+        if extra.job_id == outcome.job_id and extra.is_charge:
             ids = tuple(run_id for run_id in (extra.first_run_id, extra.run_id) if run_id)
             found.append(DoubleCharge(task_key=extra.task_key, run_ids=ids, usd=Decimal(dollars(extra.usd_micro))))
     return by_question(found)

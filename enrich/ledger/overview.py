@@ -66,7 +66,7 @@ def read_overview(ledger: Ledger, *, last_jobs: int = LAST_JOBS) -> Overview:
             runs=_runs(db),
             totals=ledger.totals(),
             unresolved=tuple(_unresolved(db)),
-            double_charges=tuple(ledger.extra_runs()),
+            double_charges=tuple(extra for extra in ledger.extra_runs() if extra.is_charge),
         )
     finally:
         db.execute("ROLLBACK")

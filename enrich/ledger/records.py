@@ -119,7 +119,7 @@ class Held(msgspec.Struct, frozen=True, gc=False):
 
 @dataclass(frozen=True, slots=True)
 class LiveRun:
-    """The run that stands for a task now."""
+    """The run that stands for a task now; it has not failed."""
 
     submission_id: int
     n: int
@@ -143,15 +143,21 @@ class LedgerTotals:
 
 @dataclass(frozen=True, slots=True)
 class ExtraRun:
-    """A run that the service made although its task had one: a double charge."""
+    """A run that the service made although its task had one: a double charge, unless one of the two failed."""
 
     run_id: str
     first_run_id: str | None
     task_key: str
     usd_micro: int
     found_at: int
-    state: RunState  # FAILED: it was no charge in the end
+    state: RunState
     job_id: int  # the command that found it, or that has to report it
+    first_state: RunState
+
+    @property
+    def is_charge(self) -> bool:
+        """Whether the task was paid for twice, as far as is known: a run that failed is not billed."""
+        return RunState.FAILED not in (self.state, self.first_state)
 
 
 @dataclass(frozen=True, slots=True)

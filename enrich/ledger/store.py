@@ -47,7 +47,7 @@ INSERT INTO run (submission_id, n, input_key, generation)
 SELECT :submission_id, n, substr(:keys, n * :key_bytes + 1, :key_bytes),
        CAST(substr(:generations, n * :digits + 1, :digits) AS INTEGER) FROM place
 """
-_FREE: Final = (RunState.RELEASED, RunState.REFUSED)  # no run stands for the task any more
+_FREE: Final = (RunState.RELEASED, RunState.REFUSED, RunState.FAILED)  # no run stands for the task any more
 
 
 class Ledger:
@@ -393,20 +393,29 @@ class Ledger:
             (stamp.wall, stamp.mono, stamp.boot, detail, submission_id),
         )
 
-    def record_adopted(self, submission_id: int, runs: Mapping[int, str]) -> None:
-        """Runs found in a listing belong to these tasks, n -> run id.
+    def record_adopted(self, submission_id: int, runs: Mapping[int, str]) -> int:
+        """Runs found in a listing belong to these tasks, n -> run id. Gives how many of them were not known.
 
-        A late run of a task that was released, and not sent again since, opens its submission again.
+        A late run of a task that was released, and not sent again since, or in vain, opens its submission again. It may
+        have been taken for a double charge as long as the run that was sent again had not failed.
         """
         self._db.executemany(
             "UPDATE run SET state = ?, run_id = ? WHERE submission_id = ? AND n = ?",
             [(RunState.ACCEPTED, run_id, submission_id, n) for n, run_id in runs.items()],
         )
-        self._db.execute(
-            "UPDATE submission SET accepted = accepted + ?,"
-            " state = CASE WHEN state = 'done' THEN 'open' ELSE state END WHERE submission_id = ?",
-            (len(runs), submission_id),
+        extras = [self._end_extra(run_id) for run_id in runs.values()]
+        ended = [(state, block_id, slot, run_id) for state, block_id, slot, run_id in filter(None, extras) if block_id]
+        self._db.executemany(
+            "UPDATE run SET state = ?, block_id = ?, slot = ? WHERE run_id = ? AND submission_id = ?",
+            [(*outcome, submission_id) for outcome in ended],
         )
+        completed = sum(state == RunState.COMPLETED for state, *_ in ended)
+        self._db.execute(
+            "UPDATE submission SET accepted = accepted + ?, completed = completed + ?, failed = failed + ?,"
+            " state = CASE WHEN state = 'done' AND ? THEN 'open' ELSE state END WHERE submission_id = ?",
+            (len(runs), completed, len(ended) - completed, len(runs) > len(ended), submission_id),
+        )
+        return extras.count(None)
 
     def record_resolved(self, submission_id: int) -> None:
         """All of an unknown submission is known: what was not adopted is free again, and is watched for."""
@@ -474,6 +483,15 @@ class Ledger:
             (RunState.COMPLETED if completed else RunState.FAILED, self._add_block([raw]), run_id),
         )
         return self._price_of_extra(run_id)
+
+    def _end_extra(self, run_id: str) -> tuple[int, int | None, int | None, str] | None:
+        """A run is no double charge any more. Gives (state, block, slot, id) of it, None where it was none."""
+        extra: tuple[int, int | None, int | None, str] | None = self._db.execute(
+            "SELECT state, block_id, slot, run_id FROM extra_run WHERE run_id = ?", (run_id,)
+        ).fetchone()
+        if extra is not None:
+            self._db.execute("DELETE FROM extra_run WHERE run_id = ?", (run_id,))
+        return extra
 
     def _price_of_extra(self, run_id: str) -> tuple[str, int]:
         processor, usd_micro = self._db.execute(
@@ -659,7 +677,7 @@ class Ledger:
         return found
 
     def live_run(self, submission_id: int, n: int) -> LiveRun | None:
-        """The run that a task has now; None where the task is free.
+        """The run that a task has now; None where the task is free, or its run has failed.
 
         A task that was released and sent again has it in a later submission.
         """
@@ -671,7 +689,7 @@ class Ledger:
     def run_of_task(
         self, input_key: bytes, field_ids: Iterable[str], processor: str, generation: int
     ) -> LiveRun | None:
-        """The run that stands for a task, in whichever group; None where the task is free, or was never asked."""
+        """The run that stands for a task, in whichever group; None where there is none, or it failed."""
         task = (frozenset(field_ids), processor, generation)
         for run in self.held([input_key]).get(input_key, ()):
             if (run.field_ids, run.processor, run.generation) == task and run.state not in _FREE:
@@ -754,10 +772,10 @@ class Ledger:
         return row is not None
 
     def extra_runs(self) -> list[ExtraRun]:
-        """All double charges ever found, oldest first."""
+        """All second runs ever found, oldest first."""
         rows = self._db.execute(
             "SELECT extra_run.run_id, run.run_id, field_ids, input_key, processor, generation, usd_micro, found_at,"
-            " extra_run.state, extra_run.job_id"
+            " extra_run.state, extra_run.job_id, run.state"
             " FROM extra_run JOIN submission USING (submission_id) JOIN fieldset USING (fieldset_id)"
             " JOIN run USING (submission_id, n) ORDER BY found_at, extra_run.run_id"
         ).fetchall()
@@ -770,8 +788,9 @@ class Ledger:
                 at,
                 RunState(state),
                 job_id,
+                RunState(first_state),
             )
-            for run_id, first, field_ids, key, processor, generation, usd, at, state, job_id in rows
+            for run_id, first, field_ids, key, processor, generation, usd, at, state, job_id, first_state in rows
         ]
 
 

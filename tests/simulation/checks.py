@@ -14,7 +14,7 @@ from enrich.ledger import Held, Ledger, RunState
 from enrich.submit import MAX_EXPOSURE_USD_MICRO
 
 from .scenario import Scenario
-from .service import BODY, Post, Service
+from .service import BODY, Post, Run, Service
 from .world import World
 
 if TYPE_CHECKING:
@@ -102,27 +102,36 @@ def _only_one_is_live(held: list[Held]) -> None:
     """Of the runs of one input, at most the one being sent is unresolved, and no other stands for the same task."""
     if sum(run.state is RunState.SENT for run in held) > 1:
         raise Violation("unresolved", "a task of an unresolved submission is sent")
-    live = Counter((run.generation, run.processor, run.field_ids) for run in held if run.state not in _FREE)
-    if any(count > 1 for count in live.values()):
+    asked = [(run, (run.generation, run.processor, run.field_ids)) for run in held if run.state not in _FREE]
+    live = Counter(task for run, task in asked if run.state is not RunState.FAILED)
+    failed = {task for run, task in asked if run.state is RunState.FAILED}
+    if any(count > 1 for count in live.values()) or any(
+        run.state is RunState.SENT and task in failed for run, task in asked
+    ):
         raise Violation("I1 in the ledger", "a task that has a run is sent")
 
 
 def check_story(ledger: Ledger, service: Service, scenario: Scenario) -> int:
     """Hold the service's bill against the ledger, when all is over. Gives the double charges."""
-    by_task: defaultdict[str, list[str]] = defaultdict(list)
+    by_task: defaultdict[str, list[Run]] = defaultdict(list)
     for run in service.runs.values():
-        by_task[run.task or ""].append(run.id)
+        by_task[run.task or ""].append(run)
     extras = {extra.run_id for extra in ledger.extra_runs()}
+    reported = {extra.run_id for extra in ledger.extra_runs() if extra.is_charge}
     doubles = 0
-    for task, ids in by_task.items():
-        excess = len(ids) - 1
+    for task, runs in by_task.items():
+        ids = [run.id for run in runs]
+        paid = [run.id for run in runs if run.completed]
+        excess = max(0, len(paid) - 1)
         doubles += excess
-        if excess and not scenario.late_beyond:
-            raise Violation("I1", f"task {task[:8]} was paid {len(ids)} times: {ids}")
-        if excess != len(extras.intersection(ids)):
-            raise Violation("I1 report", f"task {task[:8]} has runs {ids}, reported are {sorted(extras)}")
-    if len(extras) != doubles:
-        raise Violation("I1 report", f"reported are {sorted(extras)}, {doubles} were made")
+        if len(ids) > 1 and not scenario.late_beyond:
+            raise Violation("I1", f"task {task[:8]} was asked {len(ids)} times: {ids}")
+        if excess != len(reported.intersection(ids)):
+            raise Violation("I1 report", f"task {task[:8]} has paid runs {paid}, reported are {sorted(reported)}")
+        if paid and extras.issuperset(paid):
+            raise Violation("I2", f"task {task[:8]} was paid for with {paid}, and none of them answers it")
+    if len(reported) != doubles:
+        raise Violation("I1 report", f"reported are {sorted(reported)}, {doubles} were made")
     if doubles and doubles > service.exposure_beyond():
         raise Violation("I1 bound", f"{doubles} double charges, POSTs too late had {service.exposure_beyond()} runs")
     ledger.check_whole()
