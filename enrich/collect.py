@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
-from enrich.api.errors import ApiError, NotFoundError, UnauthorizedError, UnreadableAnswerError
+from enrich.api.errors import ApiError, ForbiddenError, NotFoundError, UnauthorizedError, UnreadableAnswerError
 from enrich.clock import Stamp, elapsed_s
 from enrich.effects import (
     FetchRun,
@@ -36,6 +36,7 @@ FOLLOW_S: Final = 30.0  # a group without news for this long is quiet
 POLL_S: Final = (2.0, 30.0)  # first and longest wait between polls, where events are refused or break
 LOST_AFTER: Final = 5  # a run of which the service could not tell so often is given up for this command
 OUTPUT_S: Final = 120.0  # an output may come so much later than its run is said to be completed
+LOOK_S: Final = (600.0, 7200.0)  # told of no end for so long, it looks at the runs themselves; then more seldom
 BY_ID: Final = 16  # so many runs are fetched one by one rather than by reading their group again
 _BROKEN_STREAMS: Final = 2  # after so many, poll for a while
 
@@ -94,6 +95,7 @@ def collect(submission: OpenSubmission) -> Protocol[None]:
     waiting = Waiting.of(submission)
     cursor: str | None = None
     broken, poll_s = 0, POLL_S[0]
+    told, told_at, look_s = 0, (yield Now()), LOOK_S[0]
     while waiting.open and waiting.unread():
         try:
             if broken < _BROKEN_STREAMS:
@@ -117,10 +119,18 @@ def collect(submission: OpenSubmission) -> Protocol[None]:
             raise
         quiet = news.ended <= waiting.ended
         waiting.ended |= news.ended
-        if not _worth_reading(waiting, news, quiet=quiet):
-            continue
+        now, ended = (yield Now()), waiting.ended_unread(news)
+        if ended != told:
+            told, told_at = ended, now
         left = len(waiting.open)
-        yield from _read(waiting, news)
+        if _worth_reading(waiting, news, quiet=quiet):
+            yield from _read(waiting, news)
+        elif (elapsed_s(told_at, now) or 0.0) >= look_s:
+            # Events and counts may be wrong for ever: the listing shows what there is.
+            told_at, look_s = now, min(look_s * 2, LOOK_S[1])
+            yield from _read_stream(waiting, None)
+        else:
+            continue
         if len(waiting.open) < left:
             broken, poll_s = 0, POLL_S[0]
         elif waiting.open:  # told of an end that can't be read yet: ask again, but not at once
@@ -183,8 +193,11 @@ def _read(waiting: Waiting, news: Followed | None) -> Protocol[None]:
     if not waiting.read_once or waiting.ended_unread(news) > BY_ID:
         # Behind the cursor is little or nothing where the service lists by creation, and all that is new where
         # it lists by last change.
+        of_a_dead_reader = not waiting.read_once and waiting.cursor is not None
         yield from _read_stream(waiting, waiting.cursor)
-        if waiting.read_once and 2 * waiting.ended_unread(news) > len(waiting.submission.states):
+        missing = waiting.ended_unread(news)
+        # What an earlier command left unread is read together: by their ids it would take two requests for each.
+        if missing > BY_ID if of_a_dead_reader else waiting.read_once and 2 * missing > len(waiting.submission.states):
             yield from _read_stream(waiting, None)
         waiting.read_once = True
     unread = waiting.unread()
@@ -220,6 +233,10 @@ def _read_stream(waiting: Waiting, cursor: str | None) -> Protocol[None]:
             try:
                 chunk = yield ReadRuns(submission.group_id, cursor, reader)
             except ApiError as error:
+                if cursor is not None and reader is None and _may_be_of_the_cursor(error):
+                    cursor = waiting.cursor = None
+                    progress = True
+                    break
                 if not error.retryable and not (yield from _is_new(submission, error)):
                     raise
                 return
@@ -283,10 +300,13 @@ def _is_new(submission: OpenSubmission, error: ApiError) -> Protocol[bool]:
     return (elapsed_s(submission.since, (yield Now())) or 0.0) <= LOST_GROUP_S
 
 
+def _may_be_of_the_cursor(error: ApiError) -> bool:
+    """Whether a listing may have been refused for where it was to begin: a cursor saves bytes, and no more."""
+    return not error.retryable and not isinstance(error, UnauthorizedError | ForbiddenError)
+
+
 def _is_extra(waiting: Waiting, n: int, run_id: str) -> bool:
     """Whether a run that carries our task key is not the one that stands for the task: a double charge."""
-    if waiting.submission.run_ids:
-        return run_id not in waiting.submission.run_ids
     return waiting.run_of.get(n, run_id) != run_id
 
 

@@ -54,6 +54,7 @@ from enrich.text import clean
 from enrich.till import Stop, Till
 
 CHUNK_BYTES: Final = 4 * 1024 * 1024  # of results held in memory by one reader before they go to the ledger
+CHUNK_S: Final = 5.0  # and no longer than this, where the listing stays open and goes on telling of other things
 READERS: Final = 3  # groups read at once; bounds memory
 SENDERS: Final = 16  # submissions on their way at once, each with its body; bounds memory
 POST_DEADLINE_S: Final = 60.0
@@ -384,10 +385,11 @@ class _RunsReader:
         )
 
     async def chunk(self) -> tuple[list[ReadRun], bool]:
-        """The next runs, up to CHUNK_BYTES of them, and whether the stream is at its end."""
+        """The next runs, up to CHUNK_BYTES of them, and whether the listing is at its end, or brings no more."""
         assert self._stream is not None
         runs: list[ReadRun] = []
         size = 0
+        since = anyio.current_time()
         try:
             async for events in self._stream:
                 for event in events:
@@ -397,6 +399,10 @@ class _RunsReader:
                         size += len(event.data)
                 if size >= CHUNK_BYTES:
                     return runs, False
+                if anyio.current_time() - since >= CHUNK_S:
+                    if runs:
+                        return runs, False
+                    break
         except StreamBreakError:
             pass  # what came is good, and what is missing is known
         self.bytes_read += self._stream.bytes_read

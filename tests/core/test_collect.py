@@ -1,14 +1,15 @@
 """What is read of a group, and when: by a service whose every answer is given."""
 
-from collections.abc import Callable, Generator
+from collections.abc import AsyncIterator, Callable, Generator
 from typing import Any
 
+import anyio
 import httpx
 import msgspec
 import pytest
 
 from enrich.api.client import Client
-from enrich.api.errors import ApiError, NotFoundError
+from enrich.api.errors import ApiError, InvalidError, NotFoundError
 from enrich.clock import Stamp
 from enrich.collect import collect
 from enrich.drive import Driver
@@ -20,6 +21,7 @@ from enrich.effects import (
     PollGroup,
     ReadRun,
     ReadRuns,
+    RecordExtra,
     RecordOutcomes,
     RunsRead,
     Say,
@@ -27,6 +29,7 @@ from enrich.effects import (
 )
 from enrich.ledger import Ledger, OpenSubmission, RunState, open_recorder
 from enrich.till import Till
+from tests.faults.fast_loop import run_fast
 
 LONG_S = 600.0  # a service that has answered everything is read to the end in less
 
@@ -48,15 +51,22 @@ def completed(run_id: str, task: str | None = None) -> ReadRun:
 class Service:
     """Tells of a group by `news`, and of its runs by `runs`. Keeps what was asked of it, and what was recorded."""
 
-    def __init__(self, news: Callable[[Any], Followed], runs: Callable[[str], ReadRun]) -> None:
+    def __init__(
+        self,
+        news: Callable[[Any], Followed],
+        runs: Callable[[str], ReadRun],
+        listing: Callable[[ReadRuns], list[ReadRun]] = lambda _: [],
+    ) -> None:
         self.news = news
         self.runs = runs
+        self.listing = listing
         self.asked: list[Any] = []
         self.recorded: list[str] = []
+        self.extras: list[str] = []
         self.said: list[str] = []
         self.now = 0.0
 
-    def give(self, submission: OpenSubmission) -> None:
+    def give(self, submission: OpenSubmission, *, long_s: float = LONG_S) -> None:
         """Collect a submission from this service."""
         protocol: Generator[Any, Any, None] = collect(submission)
         result: Any = None
@@ -71,7 +81,7 @@ class Service:
                 result = self._answer(effect)
             except ApiError as raised:
                 error = raised
-            assert self.now < LONG_S, "nothing comes of it"
+            assert self.now < long_s, "nothing comes of it"
 
     def _answer(self, effect: Any) -> Any:
         match effect:
@@ -83,12 +93,14 @@ class Service:
                 self.now += seconds
             case RecordOutcomes(outcomes=outcomes):
                 self.recorded += [outcome.run_id for outcome in outcomes]
+            case RecordExtra(run_id=run_id):
+                self.extras.append(run_id)
             case FollowEvents() | PollGroup():
                 self.asked.append(effect)
                 return self.news(effect)
             case ReadRuns():
                 self.asked.append(effect)
-                return RunsRead([], None, None)
+                return RunsRead(self.listing(effect), None, None)
             case FetchRun(run_id):
                 self.asked.append(effect)
                 return self.runs(run_id)
@@ -129,6 +141,66 @@ def test_an_end_that_was_told_is_no_news_any_more() -> None:
     awaited = [effect.awaited for effect in service.asked if isinstance(effect, FollowEvents)]
     assert awaited == [{"a", "b", "c"}, {"b", "c"}]
     assert service.recorded == ["a", "b", "c"]
+
+
+def all_ended(effect: Any) -> Followed:
+    return Followed(frozenset(), False, None, None, broken=False)
+
+
+@pytest.mark.parametrize("error", [NotFoundError("gone", status=404), InvalidError("expired", status=400)])
+def test_a_cursor_that_the_service_refuses_is_done_without(error: ApiError) -> None:
+    submission = accepted("a", "b")
+    submission.runs_cursor = "c1"
+
+    def listing(effect: ReadRuns) -> list[ReadRun]:
+        if effect.cursor is not None:
+            raise error
+        return [completed("a"), completed("b")]
+
+    service = Service(all_ended, completed, listing)
+    service.now = 3600.0  # the group is none that was made a moment ago
+    service.give(submission, long_s=7200.0)
+    assert [effect.cursor for effect in service.asked if isinstance(effect, ReadRuns)] == ["c1", None]
+    assert service.recorded == ["a", "b"]
+
+
+def test_what_a_dead_reader_left_is_read_together_and_not_one_by_one() -> None:
+    """The cursor is behind the last run that was made, and three of ten were read before the reader died."""
+    names = [f"r{n}" for n in range(100)]
+    submission = accepted(*names, states=[RunState.COMPLETED] * 60 + [RunState.ACCEPTED] * 40)
+    submission.runs_cursor = "c100"
+
+    def news(effect: Any) -> Followed:
+        return Followed(frozenset(), False, 100, None, broken=False)
+
+    service = Service(news, completed, lambda effect: [] if effect.cursor else [completed(name) for name in names])
+    service.give(submission)
+    assert service.recorded == names[60:]
+    assert not any(isinstance(effect, FetchRun) for effect in service.asked)
+
+
+def test_runs_are_looked_at_where_events_and_counts_never_tell_of_an_end() -> None:
+    submission = accepted("a", "b")
+
+    def news(effect: Any) -> Followed:  # a stream that tells of what it told before, for as long as it may
+        service.now += 30.0
+        return Followed(frozenset(), True, 0, "e1", broken=False)
+
+    service = Service(news, completed, lambda effect: [completed("a")] if service.now < 1500.0 else [completed("b")])
+    service.give(submission, long_s=4000.0)
+    assert service.recorded == ["a", "b"]
+    assert service.now == 600.0 + 1200.0
+
+
+def test_an_answer_that_names_other_runs_than_the_service_made_costs_no_answer() -> None:
+    """What stands for a task is the run that carries its key, whatever the answer to the POST said."""
+    submission = accepted("a", "b")
+    submission.tied.clear()
+    submission.run_ids = frozenset({"x", "y"})
+    service = Service(all_ended, completed, lambda effect: [completed("r1", "a"), completed("r2", "b")])
+    service.give(submission)
+    assert service.recorded == ["r1", "r2"]
+    assert service.extras == []
 
 
 def event(**members: Any) -> bytes:
@@ -173,3 +245,38 @@ async def test_a_stream_that_ends_by_itself_without_news_is_a_broken_one(
 def followed(effect: FollowEvents) -> Generator[Any, Any, Followed]:
     news: Followed = yield effect
     return news
+
+
+class Open(httpx.AsyncByteStream):
+    """A listing that stays open when it has shown all its runs, and goes on telling of the group."""
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        yield event(type="task_run.state", run={"run_id": "a", "status": "completed"}, output={"content": {}})
+        while True:
+            await anyio.sleep(2)
+            yield ACTIVE
+
+
+def test_a_listing_that_stays_open_is_taken_for_read_when_it_brings_no_more() -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, headers={"content-type": "text/event-stream"}, stream=Open())
+
+    def read() -> Generator[Any, Any, list[tuple[list[str], bool]]]:
+        chunks, reader = [], None
+        while True:
+            chunk = yield ReadRuns("g1", None, reader)
+            reader = chunk.reader
+            chunks.append(([run.run_id for run in chunk.runs], reader is None))
+            if reader is None:
+                return chunks
+
+    async def drive() -> list[tuple[list[str], bool]]:
+        ledger = Ledger.in_memory()
+        transport = httpx.MockTransport(answer)
+        async with (
+            Client(base_url="https://api.example", api_key=None, transport=transport) as client,
+            open_recorder(ledger) as recorder,
+        ):
+            return await Driver(client, recorder, Till()).run(read())
+
+    assert run_fast(drive, 50.0) == [(["a"], False), ([], True)]

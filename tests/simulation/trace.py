@@ -5,6 +5,7 @@ from typing import Any
 from enrich.effects import (
     AddRuns,
     Followed,
+    FollowEvents,
     Listing,
     Now,
     RecordExtraOutcome,
@@ -22,6 +23,8 @@ def said(effect: Any) -> str:
     match effect:
         case Now():
             return ""
+        case FollowEvents(group_id, cursor, _, awaited):
+            return f"FollowEvents of {group_id} after {cursor} for {sorted(awaited)}"
         case AddRuns(group_id=group_id):
             return f"AddRuns to {group_id}"
         case RecordIntent(intent=intent):
