@@ -36,6 +36,7 @@ class Recorder:
         self._ledger = ledger
         self._waiting: list[_Slot] = []
         self._wake = anyio.Event()
+        self._ended = False
         self._limiter = anyio.CapacityLimiter(1)
         self.commits = 0
 
@@ -54,12 +55,17 @@ class Recorder:
         return slot.result
 
     async def write(self) -> None:
-        """Serve until cancelled."""
-        while True:
-            await self._wake.wait()
-            self._wake = anyio.Event()
-            with anyio.CancelScope(shield=True):
+        """Serve until ended. No cancellation from outside ends it: tasks that are cancelled record what they did."""
+        with anyio.CancelScope(shield=True):
+            while not self._ended:
+                await self._wake.wait()
+                self._wake = anyio.Event()
                 await self._flush()
+
+    def end(self) -> None:
+        """Nobody records any more: `write` ends with what was asked for so far."""
+        self._ended = True
+        self._wake.set()
 
     async def _flush(self) -> None:
         while self._waiting:
@@ -89,4 +95,4 @@ async def open_recorder(ledger: Ledger) -> AsyncIterator[Recorder]:
         try:
             yield recorder
         finally:
-            tasks.cancel_scope.cancel()
+            recorder.end()
