@@ -18,16 +18,18 @@ from enrich.collect import collect, collect_extra
 from enrich.drive import Driver
 from enrich.due import OPEN_GROUPS, Comparison, Summary, dollars
 from enrich.effects import AwaitTurn, SpendingStopped, StopRequested
-from enrich.ledger import Ledger, OpenSubmission, Worklist
+from enrich.ledger import Ledger, OpenSubmission, Task, Worklist
 from enrich.progress import Progress
 from enrich.submit import Batch, Protocol, batch_size, resolve, submit, watch
 from enrich.till import Till
 
 MOST_REFUSALS: Final = 12  # more than it takes to find one bad input among a thousand
+SAMPLES: Final = 12  # inputs of a batch that are tried alone before its question is taken for what is refused
 MOST_VAIN_PASSES: Final = 6  # in a row, of which nothing came: some five hours of settling times
 LONGEST_SETTLING: Final = 4  # times the settling time, after passes of which nothing came
 
 _TICK_S: Final = 1.0
+_GOLDEN: Final = 0.618034  # its multiples leave no gap, and fall in with no pattern
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,22 +133,41 @@ def is_settled(summary: Summary, completed: Counter[str]) -> bool:
 
 
 def ask(batch: Batch, *, settle_s: float) -> Protocol[None]:
-    """The life of a batch: permission, submission, results; in steps where budget, credit or the service want it."""
+    """The life of a batch: permission, submission, results; in steps where budget, credit or the service want it.
+
+    What is refused as invalid is searched for the inputs that are. Only when nothing of the batch was ever taken, and
+    samples from all over it are refused too, it is the question: no search finds an input then, and it is given up.
+    """
     left, batch.tasks = deque([batch.tasks]), ()  # what was sent is let go: results may take hours
-    refusals = 0  # in a row: when nothing of a batch is valid, it is the question, and no search finds an input
+    refusals, taken = 0, False
     while left:
         granted = yield AwaitTurn(len(left[0]), batch.question.usd_micro)
         tasks = left.popleft()
         if granted < len(tasks):
             left.appendleft(tasks[granted:])
-        sent = yield from submit(batch, tasks[:granted], settle_s=settle_s, give_up=refusals >= MOST_REFUSALS)
+        give_up = not taken and refusals >= MOST_REFUSALS + SAMPLES
+        sent = yield from submit(batch, tasks[:granted], settle_s=settle_s, give_up=give_up)
         del tasks
         if isinstance(sent, list):
-            refusals += len(sent) > 1
+            refused = len(sent) > 1
             left.extendleft(reversed(sent))
         else:
-            refusals = refusals + 1 if sent.state == "refused" else 0
+            refused = sent.state == "refused"
+            taken = taken or bool(sent.run_ids or sent.tied)
             yield from collect(sent)
+        refusals += refused
+        if left and refused and not taken and refusals == MOST_REFUSALS:
+            left = _samples_first(left)
+
+
+def _samples_first(parts: Iterable[tuple[Task, ...]]) -> deque[tuple[Task, ...]]:
+    """Some tasks from all over these parts, each by itself, and then the others together."""
+    tasks = [task for part in parts for task in part]
+    # Not evenly: every third input may be a bad one.
+    chosen = {int(len(tasks) * (number * _GOLDEN % 1)) for number in range(1, SAMPLES + 1)}
+    others = tuple(task for i, task in enumerate(tasks) if i not in chosen)
+    samples = [(tasks[i],) for i in sorted(chosen)]
+    return deque([*samples, others] if others else samples)
 
 
 def recover(submission: OpenSubmission, *, settle_s: float) -> Protocol[None]:

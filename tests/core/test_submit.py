@@ -1,8 +1,10 @@
-"""What is POSTed for a batch; and when a task whose POST has an unknown outcome is free again: never before it is
-certain that nothing was made.
+"""What is POSTed for a batch, also where some of its inputs are invalid; and when a task whose POST has an unknown
+outcome is free again: never before it is certain that nothing was made.
 """
 
 from collections.abc import Callable, Generator
+from contextlib import suppress
+from dataclasses import replace
 from hashlib import blake2b
 from typing import Any
 
@@ -11,22 +13,35 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from enrich.api.errors import InvalidError
 from enrich.clock import Stamp
 from enrich.effects import (
+    Added,
+    AddRuns,
+    AwaitTurn,
+    CreateGroup,
     FetchRun,
+    Followed,
+    FollowEvents,
     ListedRun,
     ListGroup,
     Listing,
     Now,
     ReadRun,
+    ReadRuns,
     RecordAdopted,
+    RecordIntent,
+    RecordRefused,
     RecordResolved,
+    Reload,
+    RunsRead,
     Settled,
     Sleep,
 )
-from enrich.keys import fieldset_key, input_key, run_metadata
+from enrich.keys import TASK, fieldset_key, input_key, run_metadata
 from enrich.ledger import OpenSubmission, RunState, Task
-from enrich.submit import Question, is_complete, render_body, resolve, task_keys
+from enrich.rounds import ask
+from enrich.submit import Batch, Question, is_complete, render_body, resolve, task_keys
 
 SETTLE_S = 900.0
 
@@ -170,6 +185,98 @@ def test_a_group_never_shrinks_so_a_listing_with_less_than_was_counted_is_not_be
 
     _, adopted, freed = resolve_with(unknown("a"), cut_then_old, soon)
     assert (adopted, freed) == (["a"], 0)
+
+
+class Refuser:
+    """A service that refuses a POST with any of the `bad` inputs in it, and names up to so many of them.
+
+    Runs of the others have ended at once. `failed` are the inputs that the ledger has as refused for good.
+    """
+
+    def __init__(self, bad: set[int], names: int = 0) -> None:
+        self.posts = 0
+        self.taken: list[int] = []
+        self.failed: list[int] = []
+        self._bad = bad
+        self._names = names
+        self._inputs: list[int] = []  # of the last POST
+        self._runs: list[ReadRun] = []
+
+    def ask_all(self, count: int) -> None:
+        """Live through a batch of so many tasks."""
+        tasks = tuple(Task(number.to_bytes(16), b"%d" % number) for number in range(count))
+        protocol: Generator[Any, Any, Any] = ask(Batch(1, "t", Question("core", 25_000, ("f",), {}), tasks), settle_s=1)
+        effect = next(protocol)
+        with suppress(StopIteration):
+            while True:
+                try:
+                    result = self._perform(effect)
+                except InvalidError as error:
+                    effect = protocol.throw(error)
+                else:
+                    effect = protocol.send(result)
+
+    def _perform(self, effect: object) -> Any:
+        match effect:
+            case AwaitTurn(tasks):
+                return tasks
+            case Now():
+                return Stamp(0, 0, "boot")
+            case CreateGroup():
+                return "g1"
+            case RecordIntent():
+                return 1
+            case AddRuns(_, body):
+                return self._add(msgspec.json.decode(body)["inputs"])
+            case FollowEvents():
+                return Followed(frozenset(), False, len(self._runs), None, False)
+            case ReadRuns():
+                return RunsRead(self._runs, None, None)
+            case RecordRefused():
+                self.failed += self._inputs
+            case Reload():
+                return replace(unknown(), state="refused")
+        return None
+
+    def _add(self, runs: list[dict[str, Any]]) -> Added:
+        self.posts += 1
+        self._inputs = [run["input"] for run in runs]
+        bad = [i for i, number in enumerate(self._inputs) if number in self._bad]
+        if bad:
+            detail = [{"loc": ["body", "inputs", i], "msg": "no"} for i in bad[: self._names]]
+            raise InvalidError("an input is invalid", status=422, detail=detail)
+        self.taken += self._inputs
+        ids = [f"run_{number}" for number in self._inputs]
+        keys = [run["metadata"][TASK] for run in runs]
+        self._runs = [ReadRun(*run, "completed", b"{}", True, None) for run in zip(ids, keys, strict=True)]
+        return Added(tuple(ids), None)
+
+
+@pytest.mark.parametrize("names", [0, 1, 5])
+@pytest.mark.parametrize(
+    "bad",
+    [
+        pytest.param({417}, id="one"),
+        pytest.param(set(range(300, 320)), id="side by side"),
+        pytest.param(set(range(40)), id="the first ones"),
+        pytest.param(set(range(970, 1000)), id="the last ones"),
+        pytest.param(set(range(0, 1000, 3)), id="every third"),
+        pytest.param(set(range(900)), id="most"),
+    ],
+)
+def test_no_good_input_fails_with_the_bad_ones(bad: set[int], names: int) -> None:
+    service = Refuser(bad, names)
+    service.ask_all(1000)
+    assert sorted(service.failed) == sorted(bad)
+    assert sorted(service.taken) == sorted(set(range(1000)) - bad)
+
+
+@pytest.mark.parametrize("count", [1, 2, 6, 7, 12, 200, 1000])
+def test_a_question_that_is_invalid_itself_costs_few_requests(count: int) -> None:
+    service = Refuser(set(range(count)))
+    service.ask_all(count)
+    assert sorted(service.failed) == list(range(count))
+    assert service.posts < 30
 
 
 TEXTS = st.text(max_size=8) | st.sampled_from(["%b", "\0", '"', "\\u0000", "100%", "é\u2028"])
