@@ -334,9 +334,12 @@ def _refused(
     if isinstance(error, InvalidError):
         parts = [] if give_up else parts_of_invalid(tasks, error)
     yield RecordNotCreated(submission_id, str(error)) if parts else RecordRefused(submission_id, str(error))
-    yield Settled(usd_micro, freed=len(tasks), **_pace(error))
+    pace = _pace(error)
+    yield Settled(usd_micro, freed=len(tasks), **pace)
     if isinstance(error, UnauthorizedError | ForbiddenError):
         raise error
+    if pace["why"] in ("unknown", "unsent"):
+        yield Say(f"no runs could be added ({error}); trying again")
     if parts:
         return parts
     refused: OpenSubmission = yield Reload(submission_id)

@@ -19,7 +19,7 @@ FIRST_PAUSE_S: Final = 0.5
 LONGEST_PAUSE_S: Final = 60.0
 LONGEST_RATE_PAUSE_S: Final = 300.0
 OUT_OF_CREDIT: Final = "the account is out of credit: add some, and the same command goes on"
-UNREACHABLE_AFTER: Final = 9  # attempts in a row that did not get through: about a minute and a half
+UNREACHABLE_AFTER: Final = 9  # attempts in a row that came to nothing: about a minute and a half
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,13 +107,14 @@ class Till:
                 self._out_of_credit(tried=event.freed)
             case "rate":
                 self._pause(now, event.retry_after_s, LONGEST_RATE_PAUSE_S)
-            case "unknown":
+            case "unknown" if not event.freed:
                 self._pause(now, event.retry_after_s, LONGEST_PAUSE_S)
-            case "unsent":
+            case "unknown" | "unsent":  # nothing was made, and no reason that passes by itself was given
                 self._unsent += now >= self._not_before
                 self._pause(now, event.retry_after_s, LONGEST_PAUSE_S / 2)
                 if self._unsent >= UNREACHABLE_AFTER:
-                    self.stop("unreachable", f"the service can't be reached: {event.said}".removesuffix(": "))
+                    what = "can't be reached" if event.why == "unsent" else "takes no runs"
+                    self.stop("unreachable", f"the service {what}: {event.said}".removesuffix(": "))
             case "refused":
                 self._probing = False
             case "outcome":

@@ -83,12 +83,23 @@ def test_out_of_credit_with_nothing_in_flight_ends_at_the_smallest_step() -> Non
     assert stop.why == "credit"
 
 
-def test_a_service_that_is_not_there_is_not_waited_for_for_ever() -> None:
+@pytest.mark.parametrize(
+    ("event", "said"),
+    [
+        pytest.param(
+            Settled(PRICE, why="unsent", said="no connection"), "can't be reached: no connection", id="unsent"
+        ),
+        pytest.param(Settled(PRICE, freed=1, why="unknown", said="404"), "takes no runs: 404", id="not made"),
+    ],
+)
+def test_what_comes_to_nothing_again_and_again_is_not_tried_for_ever(event: Settled, said: str) -> None:
     one, now = till(), 0.0
-    while not isinstance(answer := one.ask(AwaitTurn(0, PRICE), now), Stop):
-        now += answer.seconds if isinstance(answer, Wait) and answer.seconds else 0.0
-        one.settled(Settled(PRICE, why="unsent"), now)
-    assert answer.why == "unreachable"
+    while not isinstance(answer := one.ask(AwaitTurn(1, PRICE), now), Stop):
+        if isinstance(answer, Wait) and answer.seconds:
+            now += answer.seconds
+        else:
+            one.settled(event, now)
+    assert answer == Stop("unreachable", f"the service {said}")
     assert 60 < now < 180
 
 

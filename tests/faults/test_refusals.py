@@ -7,11 +7,24 @@ from decimal import Decimal
 
 import pytest
 
+from enrich.api.client import Client
+from enrich.api.errors import NotFoundError
 from enrich.errors import ExitCode
+from enrich.progress import QuietProgress
 from tests.faults.door import Door
 from tests.faults.promises import BATCH, Scene, check, check_cost, read_table, serving
 
 GROUP = b"POST /v1/tasks/groups HTTP"
+
+
+class Told(QuietProgress):
+    """Keeps what a person is told."""
+
+    def __init__(self) -> None:
+        self.words: list[str] = []
+
+    def note(self, text: str) -> None:
+        self.words.append(text)
 
 
 def batches(scene: Scene) -> int:
@@ -173,6 +186,28 @@ def test_a_group_that_cannot_be_made_stops_the_command_and_says_why(make_scene) 
     assert report.exit_code is ExitCode.STOPPED
     assert report.stopped.startswith("the service can't be reached: POST v1/tasks/groups")
     assert scene.service.posts() == 0
+
+
+def test_a_service_that_does_not_know_its_groups_stops_the_command_and_the_next_one_goes_on(
+    make_scene, monkeypatch
+) -> None:
+    said = "POST v1/tasks/groups/tgrp_1/runs: the service answered 404"
+    told = Told()
+
+    async def add_runs(*_: object, **__: object) -> None:
+        raise NotFoundError(said, status=404)
+
+    scene = make_scene(rows=2 * BATCH, speed=200)
+    with monkeypatch.context() as patch:
+        patch.setattr(Client, "add_runs", add_runs)
+        report = scene.run(progress=told)
+    assert report.exit_code is ExitCode.STOPPED
+    assert report.stopped == f"the service takes no runs: {said}"
+    assert report.receipt.usd_at_stake == 0
+    assert f"no runs could be added ({said}); trying again" in told.words
+    scene.finish()
+    assert scene.service.posts() == batches(scene)
+    check(scene)
 
 
 def test_events_that_are_forbidden_are_polled_for(make_scene) -> None:
