@@ -56,7 +56,7 @@ class Till:
         self._unsent = 0  # in a row
         self._credit_step: int | None = None  # after a 402: how many runs to try with, one batch at a time
         self._probing = False  # one batch is on the wire to find out
-        self._holding = False  # nothing is tried before something in flight has ended
+        self._holding = False  # nothing is tried before something at stake has settled
         self.stopped: Stop | None = None
 
     @property
@@ -97,6 +97,8 @@ class Till:
         """Take note of what became of money, and of how the service answered."""
         self._at_stake += (event.found - event.freed - event.paid) * event.usd_micro
         self._paid += event.paid * event.usd_micro
+        if event.freed or event.paid:
+            self._holding = False
         match event.why:
             case "accepted":
                 self._troubles = self._unsent = 0
@@ -117,8 +119,6 @@ class Till:
                     self.stop("unreachable", f"the service {what}: {event.said}".removesuffix(": "))
             case "refused":
                 self._probing = False
-            case "outcome":
-                self._holding = False
 
     def stop(self, why: Why, text: str) -> Stop:
         """Nothing more may be sent; the first reason stands."""
@@ -127,7 +127,7 @@ class Till:
         return self.stopped
 
     def _out_of_credit(self, *, tried: int) -> None:
-        """Try again with fewer runs, and when something in flight has ended: its reservation is then free."""
+        """Try again with fewer runs, and when something at stake has settled: its reservation is then free."""
         self._probing = False
         if tried <= 1 and self._at_stake <= 0:
             self.stop("credit", OUT_OF_CREDIT)

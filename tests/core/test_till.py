@@ -73,6 +73,25 @@ def test_out_of_credit_tries_smaller_steps_while_something_runs() -> None:
     assert one.ask(AwaitTurn(20, PRICE), 0.0) == 8  # it went well: twice as many
 
 
+@pytest.mark.parametrize(
+    "event",
+    [
+        pytest.param(Settled(PRICE, freed=8, why="refused"), id="an unknown request that made nothing"),
+        pytest.param(Settled(PRICE, freed=8, why="rate", retry_after_s=1.0), id="too many requests"),
+        pytest.param(Settled(PRICE, freed=8, why="unsent"), id="never sent"),
+    ],
+)
+def test_out_of_credit_tries_again_when_what_was_at_stake_was_never_made(event: Settled) -> None:
+    one = till()
+    assert one.ask(AwaitTurn(8, PRICE), 0.0) == 8
+    assert one.ask(AwaitTurn(8, PRICE), 0.0) == 8
+    one.settled(Settled(PRICE, freed=8, why="credit"), 0.0)
+    assert one.ask(AwaitTurn(8, PRICE), 0.0) == Wait(None)
+    one.settled(event, 0.0)
+    assert one.at_stake == 0
+    assert one.ask(AwaitTurn(8, PRICE), 10.0) == 4
+
+
 def test_out_of_credit_with_nothing_in_flight_ends_at_the_smallest_step() -> None:
     one = till()
     for tried in (4, 2, 1):
