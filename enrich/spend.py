@@ -1,5 +1,6 @@
 """Asks the service what is due, and brings in what was paid for. The only step that can spend money."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -28,7 +29,8 @@ class Outcome:
     completed: int = 0
     failed: int = 0
     usd_micro: int = 0
-    paid_by_processor: dict[str, int] = field(default_factory=dict)
+    paid_by_processor: dict[str, int] = field(default_factory=dict)  # runs
+    usd_micro_by_processor: dict[str, int] = field(default_factory=dict)  # as the ledger has it
     groups: tuple[str, ...] = ()
     stopped: str = ""
     refused: bool = False
@@ -54,7 +56,7 @@ async def ask(
     At `ends_at`, on the event loop's clock, it ends in good order with what is there.
     """
     options = job.options
-    totals = ledger.totals()
+    totals, paid_before = ledger.totals(), ledger.paid_by_processor()
     till = Till(
         budget=None if job.budget is None else micro(job.budget),
         in_flight=totals.usd_micro_in_flight + totals.usd_micro_unresolved,
@@ -75,7 +77,7 @@ async def ask(
                     tasks.start_soon(_end_at, ends_at, driver, scope)
                 await rounds.ask_all(comparison, worklist, summary)
                 tasks.cancel_scope.cancel()
-        return _outcome(driver, job_id)
+        return _outcome(driver, job_id, ledger.paid_by_processor() - paid_before)
 
 
 async def _end_at(ends_at: float, driver: Driver, scope: anyio.CancelScope) -> None:
@@ -89,7 +91,7 @@ def _cancel_later(scope: anyio.CancelScope) -> None:
     scope.deadline = anyio.current_time() + GRACE_S
 
 
-def _outcome(driver: Driver, job_id: int) -> Outcome:
+def _outcome(driver: Driver, job_id: int, usd_micro_by_processor: Mapping[str, int]) -> Outcome:
     stop = driver.till.stopped
     return Outcome(
         job_id=job_id,
@@ -98,6 +100,7 @@ def _outcome(driver: Driver, job_id: int) -> Outcome:
         failed=driver.failed,
         usd_micro=driver.paid_micro,
         paid_by_processor=dict(driver.paid),
+        usd_micro_by_processor=dict(usd_micro_by_processor),
         groups=tuple(driver.groups),
         stopped="" if stop is None else stop.text,
         refused=stop is not None and stop.why == "refused",

@@ -26,6 +26,7 @@ def make_receipt(job: Job, ledger: Ledger, summary: Summary, outcome: Outcome, t
         runs_paid=outcome.completed,
         usd=dollars(outcome.usd_micro),
         runs_by_processor=dict(outcome.paid_by_processor),
+        usd_by_processor={name: dollars(usd) for name, usd in outcome.usd_micro_by_processor.items()},
         distinct_inputs=summary.distinct_inputs,
         runs_submitted=outcome.submitted,
         runs_failed=outcome.failed,

@@ -8,6 +8,7 @@ own at any time. All times are Unix seconds, money is in millionths of a dollar.
 import os
 import sqlite3
 import time
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -760,6 +761,17 @@ class Ledger:
             flying += state == RunState.ACCEPTED
             usd_flying += usd if state == RunState.ACCEPTED else 0
         return LedgerTotals(completed, runs_paid, failed, paid, flying, usd_flying, unresolved, usd_unresolved)
+
+    def paid_by_processor(self) -> Counter[str]:
+        """What completed runs cost, by processor, in millionths of a dollar: each the price at which it was asked."""
+        rows = self._db.execute(
+            "SELECT processor, sum(usd_micro) FROM ("
+            " SELECT processor, completed * usd_micro AS usd_micro FROM submission"
+            " UNION ALL SELECT processor, usd_micro FROM extra_run JOIN submission USING (submission_id)"
+            " WHERE extra_run.state = ?) GROUP BY processor",
+            (RunState.COMPLETED,),
+        )
+        return Counter(dict(rows))
 
     def extras_under_way(self) -> list[str]:
         """Ids of double charges whose outcome is not here yet, whichever command found them."""

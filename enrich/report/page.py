@@ -14,11 +14,11 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from decimal import Decimal
 from importlib.resources import files
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
-from enrich.api.processors import PROCESSORS
 from enrich.figures import count_text, counted, share_text, span_text, usd_text
 from enrich.report.html import Child, Element, document, el, link, web_address
 from enrich.report.receipt import ANSWER_STATUSES, ROW_STATUSES, Receipt, charged_text
@@ -259,11 +259,7 @@ def _rows(receipt: Receipt) -> Element:
 
 def _books(receipt: Receipt) -> Element:
     runs = [
-        (
-            el("bdi", name),
-            count_text(number),
-            usd_text(PROCESSORS[name].usd * number) if name in PROCESSORS else "",
-        )
+        (el("bdi", name), count_text(number), usd_text(receipt.usd_by_processor.get(name, Decimal(0))))
         for name, number in receipt.runs_by_processor.items()
     ]
     return _section(

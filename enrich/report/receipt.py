@@ -3,7 +3,7 @@
     rows in        = complete + review + withheld + failed + skipped + pending
     answers wanted = accepted + human + kept + review + withheld + not_found + invalid + failed + skipped
                      + pending
-    runs paid      = sum over processors; dollars = sum over processors of runs at their price
+    runs paid      = sum over processors; dollars = sum over processors of runs, each at the price it was asked at
 
 `to_text` is what the command prints, `to_json` what the manifest stores.
 """
@@ -16,7 +16,6 @@ from decimal import Decimal
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Final
 
-from enrich.api.processors import PROCESSORS
 from enrich.errors import ReceiptError
 from enrich.figures import count_text, counted, usd_text
 from enrich.text import clean
@@ -95,6 +94,7 @@ class Receipt:
     runs_paid: int
     usd: Decimal
     runs_by_processor: Mapping[str, int]  # of the runs paid
+    usd_by_processor: Mapping[str, Decimal]  # each run at the price it was asked at
     distinct_inputs: int
     runs_submitted: int
     runs_failed: int  # not billed
@@ -171,11 +171,7 @@ class Receipt:
         return faults
 
     def _wrong_dollars(self) -> list[str]:
-        if not self.runs_by_processor.keys() <= PROCESSORS.keys():
-            return []  # a processor without a known price: nothing to compare with
-        expected = sum(
-            (_dollars(name, number) for name, number in self.runs_by_processor.items()), start=Decimal(0)
-        )
+        expected = sum(self.usd_by_processor.values(), start=Decimal(0))
         return [] if expected == self.usd else [f"dollars {self.usd}, but the runs paid come to {expected}"]
 
     def _books(self, width: int) -> list[str]:
@@ -228,10 +224,6 @@ def next_steps(receipt: Receipt, *, review_file: str = "", stopped: str = "") ->
     return steps
 
 
-def _dollars(processor: str, runs: int) -> Decimal:
-    return PROCESSORS[processor].usd * runs
-
-
 def _block(title: str, total: int, parts: Mapping[str, int], order: Sequence[str]) -> list[_Line]:
     lines = [(f"  {status}", count_text(parts[status]), "") for status in order if parts.get(status)]
     return [(title, count_text(total), ""), *lines]
@@ -239,7 +231,7 @@ def _block(title: str, total: int, parts: Mapping[str, int], order: Sequence[str
 
 def _runs_block(receipt: Receipt) -> list[_Line]:
     lines = [
-        (f"  {clean(name)}", count_text(runs), usd_text(_dollars(name, runs)) if name in PROCESSORS else "")
+        (f"  {clean(name)}", count_text(runs), usd_text(receipt.usd_by_processor.get(name, Decimal(0))))
         for name, runs in receipt.runs_by_processor.items()
     ]
     return [("runs paid", count_text(receipt.runs_paid), usd_text(receipt.usd)), *lines]

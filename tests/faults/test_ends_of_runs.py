@@ -1,10 +1,13 @@
 """Runs that end badly or answer strangely: the row says why, and the others go on."""
 
 import time
+from contextlib import closing
+from decimal import Decimal
 
 import pytest
 
 from enrich.errors import ExitCode
+from enrich.ledger import Ledger
 from tests.faults.promises import check, fault_free, lasting, read_table
 
 
@@ -88,3 +91,16 @@ def test_a_run_that_never_ends_leaves_its_row_pending_and_is_not_sent_again(make
     stuck = next(run for run in scene.service.runs() if run["status"] != "completed")
     rows = {row["name"]: row["enrich_status"] for row in read_table(scene.output)}
     assert [name for name, status in rows.items() if status == "pending"] == [stuck["input"]["company"]]
+
+
+def test_runs_that_were_asked_at_another_price_are_in_the_receipt_at_that_price(make_scene) -> None:
+    """The price list may change between sending and collecting: by a new version of the program."""
+    scene = make_scene(rows=8, speed=50, settings={"latency_s": (1.5, 1.5)})
+    assert scene.run(deadline_s=20).receipt.rows["pending"] == 8
+    with closing(Ledger.open(scene.ledger)) as ledger, ledger.transaction():
+        ledger._db.execute("UPDATE submission SET usd_micro = 70000")
+    report = scene.finish()
+    assert report.exit_code is ExitCode.DONE
+    assert report.receipt.runs_by_processor == {"ultra": 8}
+    assert report.receipt.usd_by_processor == {"ultra": Decimal("0.56")}
+    assert report.receipt.usd == report.receipt.ledger_usd == Decimal("0.56")

@@ -43,6 +43,7 @@ def receipt() -> Receipt:
         runs_paid=1204,
         usd=Decimal("45.40"),
         runs_by_processor={"core": 1000, "pro": 204},
+        usd_by_processor={"core": Decimal("25.00"), "pro": Decimal("20.40")},
         distinct_inputs=1102,
         runs_submitted=1216,
         runs_failed=12,

@@ -20,6 +20,7 @@ NOTHING = Receipt(
     runs_paid=0,
     usd=Decimal(0),
     runs_by_processor={},
+    usd_by_processor={},
     distinct_inputs=0,
     runs_submitted=0,
     runs_failed=0,
@@ -61,8 +62,14 @@ def test_every_wrong_sum_is_named_at_once(receipt: Receipt) -> None:
     assert [name in str(raised.value) for name in ("rows in 1,", "answers wanted 2,", "runs paid 3,")] == [True] * 3
 
 
-def test_a_processor_without_a_known_price_is_not_compared(receipt: Receipt) -> None:
-    replace(receipt, runs_by_processor={"core9x": 1204}).check()
+def test_runs_are_shown_at_the_price_they_were_asked_at(receipt: Receipt) -> None:
+    """And added up at it: the price list may be another one since, or lack the processor."""
+    paid = {"core9x": Decimal("40.00"), "pro": Decimal("5.40")}
+    changed = replace(receipt, runs_by_processor={"core9x": 1000, "pro": 204}, usd_by_processor=paid)
+    changed.check()
+    text = changed.to_text()
+    assert "  core9x   1,000  $40.00\n" in text
+    assert "  pro        204   $5.40\n" in text
 
 
 def test_the_printed_receipt(receipt: Receipt) -> None:
@@ -138,6 +145,7 @@ def test_no_name_reaches_a_terminal_as_it_came(receipt: Receipt) -> None:
     text = replace(
         receipt,
         runs_by_processor={hostile: 1204},
+        usd_by_processor={hostile: receipt.usd},
         double_charges=(DoubleCharge(task_key=hostile, run_ids=(hostile,), usd=Decimal(1)),),
     ).to_text(title=hostile, files={hostile: hostile}, steps=next_steps(receipt, stopped=hostile))
     assert not {"\x1b", "\x9b", "\u202e", "\x07"} & {*text}
