@@ -183,8 +183,10 @@ class Comparison:
         return ask
 
     def _age(self, run: Held) -> int | None:
-        """A number that is the same for runs of which none is stale where another is not."""
-        return None if run.at is None else bisect_left(self._cuts, run.at)
+        """A number that is the same for runs of which none is stale where another is not; none of this command is."""
+        if run.at is None:
+            return None
+        return -1 if self._rules.is_own(run) else bisect_left(self._cuts, run.at)
 
     def _question(self, ask: Ask, summary: Summary) -> int:
         known = self._questions.get((ask.rung.processor, ask.field_ids))
@@ -223,7 +225,7 @@ def _moments(rules: Rules) -> list[float]:
         for limit in (refresh.answers, refresh.not_found, refresh.failed)
         if limit is not None
     }
-    return sorted({rules.now - 1.0, *(rules.now - limit for limit in limits)})
+    return sorted(rules.now - limit for limit in limits)
 
 
 def _add_up(asks: dict[int, tuple[Ask, int, int]], summary: Summary) -> None:

@@ -135,6 +135,7 @@ def compare(
         price=price_micro,
         names=ledger.field_names(),
         now=int(job.started_at.timestamp()),
+        last_submission=ledger.last_submission(),
         retry_failed=job.options.retry_failed,
     )
     comparison = Comparison(job.config, ledger, rules)

@@ -42,7 +42,12 @@ class Rules:
     price: Callable[[str], int]  # of any processor, in millionths; 0 for one that is not known any more
     names: Mapping[str, str]  # of every field id the ledger has ever asked, to tell changed from missing
     now: int
+    last_submission: int  # of the ledger, when this command began: later ones are of this very command
     retry_failed: bool = False
+
+    def is_own(self, run: Held) -> bool:
+        """Whether this very command asked for a run: then its outcome stands, whatever any clock says of its time."""
+        return run.submission_id > self.last_submission
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,9 +102,10 @@ def _compare(one: Field, held: Sequence[Held], read: ReadAnswers, rules: Rules, 
             continue
         assert run.at is not None
         rung = _rung_after(run, rules)
+        may_be_old = not rules.is_own(run) and may_be_stale(run.at, refresh, rules.now)
         # The result itself is read only where its words can make a difference: they cost a decompression.
-        answer = read(run).get(one.id) if rung <= top or may_be_stale(run.at, refresh, rules.now) else None
-        if answer is not None and is_stale(answer, run.at, refresh, rules.now):
+        answer = read(run).get(one.id) if rung <= top or may_be_old else None
+        if answer is not None and may_be_old and is_stale(answer, run.at, refresh, rules.now):
             stale = True
         else:
             fresh.append((run, answer))
@@ -137,7 +143,7 @@ def _why(one: Field, held: Sequence[Held], rules: Rules, *, stale: bool, failed:
 def _stands(run: Held, refresh: Refresh, rules: Rules) -> bool:
     """Whether a failure is not asked again yet; one of this very command never is."""
     assert run.at is not None
-    return run.at >= rules.now or (not rules.retry_failed and failure_stands(run.at, refresh, rules.now))
+    return rules.is_own(run) or (not rules.retry_failed and failure_stands(run.at, refresh, rules.now))
 
 
 def _rung_after(run: Held, rules: Rules) -> int:

@@ -629,6 +629,11 @@ class Ledger:
         rows = self._db.execute("SELECT group_id FROM submission GROUP BY group_id ORDER BY min(submission_id)")
         return [group_id for (group_id,) in rows]
 
+    def last_submission(self) -> int:
+        """The number of the newest submission, 0 while there is none; those to come have higher ones."""
+        row = self._db.execute("SELECT coalesce(max(submission_id), 0) FROM submission").fetchone()
+        return int(row[0])
+
     def submissions_of(self, group_id: str) -> list[OpenSubmission]:
         """All submissions of a group, oldest first."""
         rows = self._db.execute(

@@ -79,6 +79,7 @@ class _Teller:
             price=lambda name: self._prices.get(name, 0),
             names={},
             now=_NOW,
+            last_submission=0,
         )
         self._started: Counter[bytes] = Counter()
 
