@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
+from itertools import pairwise
 from typing import Final
 
 from pydantic import ValidationError
@@ -125,13 +126,17 @@ def _collision_faults(outputs: Mapping[str, Json], basis: Json) -> Iterator[Faul
 def _ladder_faults(processor: Json) -> Iterator[Fault]:
     from enrich.api.processors import PROCESSORS
 
-    def strength(name: str) -> tuple[Decimal, bool]:
-        return PROCESSORS[name].usd, not name.endswith("-fast")
+    def usd(name: str) -> Decimal:
+        return PROCESSORS[name].usd
 
     named = processor if isinstance(processor, list) else []
     ladder = [name for name in named if isinstance(name, str) and name in PROCESSORS]
-    right = sorted(dict.fromkeys(ladder), key=strength)
-    if len(right) < len(ladder):
+    right = sorted(dict.fromkeys(ladder), key=usd)
+    alike = next((pair for pair in pairwise(right) if usd(pair[0]) == usd(pair[1])), None)
+    if alike is not None:
+        message = f'"{alike[0]}" and "{alike[1]}" cost the same, and an answer goes up to a dearer one only'
+        yield Fault(message, path="processor", hint="leave one of them out")
+    elif len(right) < len(ladder):
         twice = next(name for name in right if ladder.count(name) > 1)
         yield Fault(f'"{twice}" is there twice', path="processor", hint=f"write [{', '.join(right)}]")
     elif right != ladder:

@@ -37,7 +37,7 @@ outputs:
     description: Year of foundation.
     accept: 0.8
     refresh: never
-processor: [core-fast, core, pro]
+processor: [core-fast, core2x, pro]
 confidence: {accept: high, review: medium, missing: withhold}
 basis: [reasoning, confidence]
 refresh: {answers: 30d, failed: 1h}
@@ -75,7 +75,7 @@ def test_every_key_is_read(config_of: Loader) -> None:
     assert config.instructions == "Prefer the company's own site."
     assert [(f.name, f.nullable) for f in config.fields] == [("headquarters", False), ("founded_year", True)]
     assert config.fields[1].schema == {"type": ["integer", "null"], "description": "Year of foundation."}
-    assert config.processor == ("core-fast", "core", "pro")
+    assert config.processor == ("core-fast", "core2x", "pro")
     assert config.confidence == Gate(accept="high", review="medium", missing="withhold")
     assert config.basis == ("reasoning", "confidence")
     assert config.refresh == Refresh(answers=timedelta(days=30), not_found=timedelta(days=7), failed=timedelta(hours=1))
