@@ -5,12 +5,13 @@ from collections import Counter, OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any, Final
 
 from enrich.answers import Answer, Reader
 from enrich.api.processors import PROCESSORS
 from enrich.config import Config
-from enrich.ledger import Held, Ledger, Worklist, damaged
+from enrich.ledger import Held, Ledger, RunState, Worklist, damaged
 from enrich.planning import WHYS, Ask, Rules, Rung, Why, ask_for
 from enrich.results import interaction_of, is_of_run
 from enrich.spec import MAX_SPEC_AND_INPUT_CHARS, Field, chars, task_spec
@@ -141,7 +142,7 @@ class Comparison:
         self._questions.clear()
         self._spec_chars.clear()
         worklist.clear_due()
-        asks: dict[int, tuple[Ask, int, int]] = {}  # by identity: the ask, its question, how often
+        asks: dict[int, tuple[Ask, int]] = {}  # by identity: the ask, how often
         for chunk in worklist.chunks():
             on_chunk()
             keys = [wanted.key for wanted in chunk]
@@ -152,20 +153,41 @@ class Comparison:
                 if wanted.key in decided:
                     settled = self._reader.ruled(decided[wanted.key])
                     mask &= ~sum(1 << i for i, one in enumerate(self._config.fields) if one.id in settled)
-                ask = self._ask(mask, held.get(wanted.key, ()))
-                if ask is None:
+                found = self._fitting(mask, held.get(wanted.key, ()), wanted.document, summary)
+                if found is None:
                     continue
-                _, question, runs = asks.get(id(ask)) or (ask, self._question(ask, summary), 0)
-                if not self._fits(question, wanted.document):
-                    summary.too_long += 1
-                    continue
-                asks[id(ask)] = ask, question, runs + 1
+                ask, question = found
+                _, runs = asks.get(id(ask), (ask, 0))
+                asks[id(ask)] = ask, runs + 1
                 due.append((question, wanted.seq, ask.generation, self._previous(ask)))
             worklist.add_due(due)
             if len(asks) > _ASKS_KEPT:
                 _add_up(asks, summary)
         _add_up(asks, summary)
         return summary
+
+    def _fitting(self, mask: int, held: Sequence[Held], document: bytes, summary: Summary) -> tuple[Ask, int] | None:
+        """The run that is due for an input, and its question; None if there is none that can be asked.
+
+        Where not all that is due fits beside a long input, what nothing is held for is asked first: the rest has
+        an answer that stands meanwhile, or a failure that says why.
+        """
+        ask = self._ask(mask, held)
+        if ask is None:
+            return None
+        question = self._question(ask, summary)
+        if self._fits(question, document):
+            return ask, question
+        ask = self._ask(mask & self._unasked(held), held)
+        if ask is not None and self._fits(question := self._question(ask, summary), document):
+            return ask, question
+        summary.too_long += 1
+        return None
+
+    def _unasked(self, held: Sequence[Held]) -> int:
+        """The fields that nothing is held for."""
+        asked = {field_id for run in held if run.state is not RunState.RELEASED for field_id in run.field_ids}
+        return sum(1 << i for i, one in enumerate(self._config.fields) if one.id not in asked)
 
     def _ask(self, mask: int, held: Sequence[Held]) -> Ask | None:
         """The run that is due for an input.
@@ -228,8 +250,8 @@ def _moments(rules: Rules) -> list[float]:
     return sorted(rules.now - limit for limit in limits)
 
 
-def _add_up(asks: dict[int, tuple[Ask, int, int]], summary: Summary) -> None:
-    for ask, _, runs in asks.values():
+def _add_up(asks: dict[int, tuple[Ask, int]], summary: Summary) -> None:
+    for ask, runs in asks.values():
         summary.runs[ask.rung.processor] += runs
         for why, fields in ask.why.items():
             summary.why[why] += fields * runs
@@ -241,12 +263,15 @@ def spec_of(config: Config, fields: list[Field] | tuple[Field, ...]) -> Mapping[
     return task_spec(fields, instructions=config.instructions)
 
 
-def too_long_text(config: Config) -> Callable[[bytes], str | None]:
-    """A function that says of an input document why it can't be asked, None when it can."""
-    spec = chars(spec_of(config, config.fields))
+def too_long_text(config: Config) -> Callable[[bytes, int], str | None]:
+    """A function that says why an input document can't be asked for some fields, by their mask; None when it can."""
 
-    def check(document: bytes) -> str | None:
-        total = spec + chars(document)
+    @lru_cache
+    def spec_chars(mask: int) -> int:
+        return chars(spec_of(config, [one for i, one in enumerate(config.fields) if mask >> i & 1]))
+
+    def check(document: bytes, mask: int) -> str | None:
+        total = spec_chars(mask) + chars(document)
         if total <= MAX_SPEC_AND_INPUT_CHARS:
             return None
         return (

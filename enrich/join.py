@@ -86,7 +86,7 @@ class Joiner:
         *,
         schema: Mapping[str, pl.DataType],
         typed: bool,
-        too_long: Callable[[bytes], str | None] = lambda document: None,
+        too_long: Callable[[bytes, int], str | None] = lambda document, mask: None,
     ) -> None:
         self._fields = config.fields
         self._full = (1 << len(config.fields)) - 1
@@ -185,7 +185,12 @@ class Joiner:
             elif run.block_id is not None:
                 for field_id, answer in self._reader.read(result(run), run.field_ids).items():
                     answers.setdefault(field_id, []).append((run, answer))
-        too_long = self._too_long(document) if not held else None
+        unasked = sum(
+            1 << i
+            for i, one in enumerate(self._fields)
+            if one.id not in answers and one.id not in flying and one.id not in failed
+        )
+        too_long = self._too_long(document, unasked) if unasked else None
         return [
             choose(answers.get(one.id, ()), pending=one.id in flying, failed=failed.get(one.id), too_long=too_long)
             for one in self._fields
@@ -199,7 +204,7 @@ class Joiner:
         for i, choice in enumerate(choices):
             if not row.mask >> i & 1:
                 out.append(_SKIPPED)
-            elif row.left_out and choice.status == "pending" and choice.answer is None:
+            elif row.left_out and choice.answer is None and choice.held is None:
                 out.append(Choice("skipped", row.left_out))
             else:
                 out.append(choice)

@@ -215,6 +215,48 @@ def test_an_input_that_is_too_long_fails_alone(desk: Desk) -> None:
     assert desk.service.bill()["runs"] == 1
 
 
+def test_a_row_that_is_not_chosen_is_skipped_however_long_it_is(desk: Desk) -> None:
+    desk.table.write_text(f"name,domain\nAcme,acme.example\n{'x' * 30_000},long.example\n")
+    report = desk.run(limit=1)
+    assert report.exit_code is ExitCode.DONE
+    row = desk.result(report)[1]
+    assert (row["enrich_status"], row["enrich_detail"]) == ("skipped", "not chosen by --limit")
+
+
+def ask_for_size_too(desk: Desk) -> None:
+    """A field whose description leaves less room beside it."""
+    size = f"  size: {{type: string, description: {'y' * 6_000}}}\n"
+    desk.config.write_text(desk.config.read_text().replace("processor:", size + "processor:"))
+
+
+def test_a_new_field_that_does_not_fit_beside_an_input_fails_alone(desk: Desk) -> None:
+    desk.table.write_text(f"name,domain\nAcme,acme.example\n{'x' * 20_000},long.example\n")
+    before = desk.result(desk.run())[1]
+    ask_for_size_too(desk)
+    for runs_paid in (1, 0):
+        report = desk.run()
+        assert report.exit_code is ExitCode.FAILED_ROWS
+        assert report.receipt.runs_paid == runs_paid
+        row = desk.result(report)[1]
+        assert row["size_status"] == "failed"
+        assert "size: the input is too long: 26," in row["enrich_detail"]
+        assert (row["city"], row["city_status"]) == (before["city"], before["city_status"])
+
+
+def test_a_new_field_is_asked_first_where_what_is_asked_again_does_not_fit_beside_it(make_service, tmp_path) -> None:
+    desk = Desk(tmp_path, make_service(faults=("run-failed=1x",)))
+    desk.config.write_text(CONFIG.replace("City of the head office.", "z" * 1_000))
+    desk.table.write_text(f"name,domain\n{'x' * 18_300},long.example\n")
+    assert desk.run().exit_code is ExitCode.FAILED_ROWS
+    ask_for_size_too(desk)
+    report = desk.run(retry_failed=True)
+    assert report.receipt.runs_paid == 1
+    assert desk.result(report)[0]["size_status"] in ("accepted", "review", "withheld")
+    report = desk.run(retry_failed=True)
+    assert report.exit_code is ExitCode.DONE
+    assert report.receipt.runs_paid == 1
+
+
 def test_fill_asks_for_empty_cells_and_leaves_the_others_alone(desk: Desk) -> None:
     desk.config.write_text(CONFIG + "existing: fill\n")
     desk.table.write_text("name,city,year\nAcme,=Paris,1900\nBeta,,1901\nGamma,,\n")
