@@ -33,7 +33,6 @@ _STATUS: Final[Mapping[Verdict, Status]] = {
 }
 _WORTH: Final[Mapping[Verdict, int]] = {"review": 3, "not_found": 2, "withhold": 1, "invalid": 0, "accept": 4}
 _TOO_DEEP: Final = "does not fit its schema: it is nested too deeply"
-_NO_ROOM: Final = "does not fit its column: a number is too large"
 _LEVELS_KEPT: Final = 1000
 _LONGEST_CONFIDENCE: Final = 40  # characters of a confidence that a reason repeats
 _PYTHON_TYPES: Final[Mapping[str, tuple[type, ...]]] = {
@@ -172,7 +171,9 @@ class _Judge:
         self._name = field.name
         self._types = _types_that_fit(field.schema) if bounds is None else frozenset[type]()
         self._validator = _validator(field, bounds)
-        self._has_room = room_of(column_type(field.schema))
+        dtype = column_type(field.schema)
+        self._has_room = room_of(dtype)
+        self._no_room = f"does not fit its column, which is {dtype}"[:300]
         self._gate = gate
         self._levels: dict[str | float | None, _Judged] = {}
 
@@ -237,7 +238,7 @@ class _Judge:
                 return _TOO_DEEP
             return f"does not fit its schema: {error.message}"[:300]
         if self._has_room is not None and not self._has_room(value):
-            return _NO_ROOM
+            return self._no_room
         return ""
 
     def _level(self, confidence: str | float | None) -> _Judged:

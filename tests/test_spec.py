@@ -378,6 +378,27 @@ def test_references_are_written_out(schema: dict[str, Any], inlined: dict[str, A
             id="two-objects",
         ),
         pytest.param({"type": "object"}, False, pl.String(), id="object-of-anything"),
+        pytest.param(
+            {"type": "array", "items": {"type": ["integer", "string"]}}, False, pl.String(), id="list-of-two-types"
+        ),
+        pytest.param(
+            {"type": "object", "properties": {"a": {"type": "array", "items": {"anyOf": [root(b=TEXT), TEXT]}}}},
+            False,
+            pl.String(),
+            id="two-types-deep-inside",
+        ),
+        pytest.param(
+            {"type": "array", "items": {"type": "string"}, "prefixItems": [{"type": "integer"}]},
+            False,
+            pl.String(),
+            id="list-that-begins-otherwise",
+        ),
+        pytest.param(
+            {"type": "array", "items": {"type": "string"}, "properties": {"a": TEXT}},
+            False,
+            pl.List(pl.String()),
+            id="list-with-properties",
+        ),
         pytest.param({}, True, pl.String(), id="anything"),
     ],
 )
