@@ -16,7 +16,7 @@ import msgspec
 from enrich.config import Gate, Refresh
 from enrich.ledger import Held, Ruled, RunState
 from enrich.results import NO_CITATIONS, Basis, Opened, basis_of_elements, open_result
-from enrich.spec import Field, Json, column_type, room_of
+from enrich.spec import Field, Json, Room, column_type, room_of
 from enrich.text import clean
 
 Verdict = Literal["accept", "review", "withhold", "not_found", "invalid"]
@@ -115,16 +115,16 @@ _NO_ANSWER: Final = Answer(None, None, "", NO_CITATIONS, "invalid", "", strong=F
 class Reader:
     """Reads results for the fields of one config: their schemas are compiled once, their gates looked up once.
 
-    `ranges` bounds the whole numbers of fields that go into a column of the table which has no room for more.
+    `rooms` are, by field, those of columns that the table has already, into which answers go.
     """
 
     def __init__(
         self,
         fields: Sequence[Field],
         gates: Mapping[str, Gate],
-        ranges: Mapping[str, tuple[int, int]] = MappingProxyType({}),
+        rooms: Mapping[str, Room] = MappingProxyType({}),
     ) -> None:
-        self._judges = {field.id: _Judge(field, gates[field.name], ranges.get(field.name)) for field in fields}
+        self._judges = {field.id: _Judge(field, gates[field.name], rooms.get(field.name)) for field in fields}
 
     def cells(self, raws: Iterable[bytes], runs: Sequence[Held]) -> list[Cells]:
         """For each field of the config its cells in the results of these runs, of which each has all the fields."""
@@ -167,13 +167,11 @@ _NOT_FOUND: Final = {strong: _Judged("not_found", "no source says so", strong) f
 class _Judge:
     """Makes the answers of one field: values held against its schema, their confidence against its gate."""
 
-    def __init__(self, field: Field, gate: Gate, bounds: tuple[int, int] | None) -> None:
+    def __init__(self, field: Field, gate: Gate, room: Room | None) -> None:
         self._name = field.name
-        self._types = _types_that_fit(field.schema) if bounds is None else frozenset[type]()
-        self._validator = _validator(field, bounds)
-        dtype = column_type(field.schema)
-        self._has_room = room_of(dtype)
-        self._no_room = f"does not fit its column, which is {dtype}"[:300]
+        self._types = _types_that_fit(field.schema)
+        self._validator = jsonschema_rs.validator_for(dict(field.schema))
+        self._rooms = [one for one in (room_of(column_type(field.schema)), room) if one is not None]
         self._gate = gate
         self._levels: dict[str | float | None, _Judged] = {}
 
@@ -237,8 +235,9 @@ class _Judge:
             except ValueError:  # a limit of the validator
                 return _TOO_DEEP
             return f"does not fit its schema: {error.message}"[:300]
-        if self._has_room is not None and not self._has_room(value):
-            return self._no_room
+        for room in self._rooms:
+            if not room.holds(value):
+                return f"does not fit its column, which is {room.dtype}"[:300]
         return ""
 
     def _level(self, confidence: str | float | None) -> _Judged:
@@ -261,13 +260,6 @@ def _types_that_fit(schema: Mapping[str, Json]) -> frozenset[type]:
         return frozenset()
     names = named if isinstance(named, list) else [named]
     return frozenset(kind for name in names if isinstance(name, str) for kind in _PYTHON_TYPES.get(name, ()))
-
-
-def _validator(field: Field, bounds: tuple[int, int] | None) -> Any:
-    schema = dict(field.schema)
-    if bounds is not None:
-        schema = {"allOf": [schema, {"minimum": bounds[0], "maximum": bounds[1]}]}
-    return jsonschema_rs.validator_for(schema)
 
 
 def choose(

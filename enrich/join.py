@@ -22,7 +22,7 @@ from enrich.ledger import Held, Ruled, RunState
 from enrich.planning import FAILED, IN_FLIGHT
 from enrich.results import NO_CITATIONS, citations_of
 from enrich.selection import Row
-from enrich.spec import Field, column_type
+from enrich.spec import Field, Room, column_type, room_in
 from enrich.text import clean
 
 CITATIONS: Final = pl.List(pl.Struct({"url": pl.String, "title": pl.String, "excerpts": pl.List(pl.String)}))
@@ -95,7 +95,7 @@ class Joiner:
         self._typed = typed
         self._too_long = too_long
         gates = {one.name: config.gate_for(one.name) for one in config.fields}
-        self._reader = Reader(config.fields, gates, _ranges(config.fields, schema))
+        self._reader = Reader(config.fields, gates, _rooms(config.fields, schema))
         self._original = frozenset(schema)
         self.tally = Tally()
 
@@ -343,15 +343,11 @@ def _typed_citations(text: str) -> str | None:
     return None if text in _NOTHING_CITED else msgspec.json.encode(citations_of(text)).decode()
 
 
-def _ranges(fields: Sequence[Field], schema: Mapping[str, pl.DataType]) -> dict[str, tuple[int, int]]:
-    """The whole numbers that fit the columns of the table which answers go into."""
-    ranges = {}
-    for one in fields:
-        dtype = schema.get(one.name)
-        if dtype is not None and dtype.is_integer():
-            signed, bits = dtype.is_signed_integer(), int(str(dtype).lstrip("UInt"))
-            ranges[one.name] = (-(1 << bits - 1), (1 << bits - 1) - 1) if signed else (0, (1 << bits) - 1)
-    return ranges
+def _rooms(fields: Sequence[Field], schema: Mapping[str, pl.DataType]) -> dict[str, Room]:
+    """The rooms of the table's columns which whole numbers go into; all else goes into columns of its own type."""
+    whole = [one.name for one in fields if one.name in schema and column_type(one.schema).is_integer()]
+    found = {name: room_in(schema[name]) for name in whole}
+    return {name: room for name, room in found.items() if room is not None}
 
 
 def _json(value: Any) -> str | None:

@@ -5,7 +5,7 @@ value; what the service wants around it (`required` with every property, `additi
 added here. Pure: no I/O, and nothing heavy is imported before `column_type` is called.
 """
 
-from enrich.spec.columns import column_type, room_of
+from enrich.spec.columns import Room, column_type, room_in, room_of
 from enrich.spec.fields import (
     MAX_SPEC_AND_INPUT_CHARS,
     MAX_SPEC_CHARS,
@@ -27,6 +27,7 @@ __all__ = [
     "TYPES",
     "Field",
     "Json",
+    "Room",
     "Schema",
     "build_field",
     "chars",
@@ -35,6 +36,7 @@ __all__ = [
     "field_id",
     "inline_refs",
     "is_nullable",
+    "room_in",
     "room_of",
     "task_spec",
 ]

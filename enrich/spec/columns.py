@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from enrich.spec.shape import Schema, branches, kinds
 
@@ -11,10 +11,19 @@ if TYPE_CHECKING:
     import polars as pl
     from polars.datatypes import DataTypeClass
 
-__all__ = ["column_type", "room_of"]
+__all__ = ["Room", "column_type", "room_in", "room_of"]
 
 _MOST_WHOLE: Final = 2**63 - 1
 _MOST: Final = int(1.7976931348623157e308)
+# Significant bits of the whole numbers that a float holds, and how many bits a number in it may have.
+_FLOATS: Final[Mapping[str, tuple[int, int]]] = {"Float16": (11, 16), "Float32": (24, 128), "Float64": (53, 1024)}
+
+
+class Room(NamedTuple):
+    """What a column has room for: `holds` tells it of a value that fits its schema."""
+
+    dtype: pl.DataType
+    holds: Callable[[Any], bool]
 
 
 def column_type(schema: Schema) -> pl.DataType:
@@ -27,8 +36,20 @@ def column_type(schema: Schema) -> pl.DataType:
     return _one_type(schema) or pl.String()
 
 
-def room_of(dtype: pl.DataType) -> Callable[[Any], bool] | None:
-    """Tells whether a column of this type has room for a value of its schema; None where it has for every one.
+def room_of(dtype: pl.DataType) -> Room | None:
+    """The room of a column that has the type of its schema; None where that holds every value."""
+    holds = _holds(dtype)
+    return None if holds is None else Room(dtype, holds)
+
+
+def room_in(dtype: pl.DataType) -> Room | None:
+    """The room for whole numbers, exactly as they are, in a column of a table; None where it is of no numbers."""
+    holds = _holds_whole(dtype)
+    return None if holds is None else Room(dtype, holds)
+
+
+def _holds(dtype: pl.DataType) -> Callable[[Any], bool] | None:
+    """Tells whether a type holds a value of its schema; None where it holds every one.
 
     JSON sets no bounds to numbers, columns do: 64 bits for whole ones, a double's range for the others. And a schema
     that names the properties or the items of a value lets through what has none, unless it names the type too.
@@ -40,17 +61,39 @@ def room_of(dtype: pl.DataType) -> Callable[[Any], bool] | None:
     if dtype == pl.Float64:
         return lambda value: value is None or -_MOST <= value <= _MOST
     if isinstance(dtype, pl.List):
-        inner = room_of(_instance(dtype.inner))
+        inner = _holds(_instance(dtype.inner))
         return lambda values: (
             values is None or (isinstance(values, list) and (inner is None or all(map(inner, values))))
         )
     if isinstance(dtype, pl.Struct):
-        found = {field.name: room_of(_instance(field.dtype)) for field in dtype.fields}
-        rooms = {name: has_room for name, has_room in found.items() if has_room is not None}
+        found = {field.name: _holds(_instance(field.dtype)) for field in dtype.fields}
+        parts = {name: holds for name, holds in found.items() if holds is not None}
         return lambda value: (
-            value is None or (isinstance(value, dict) and all(fits(value.get(name)) for name, fits in rooms.items()))
+            value is None or (isinstance(value, dict) and all(holds(value.get(name)) for name, holds in parts.items()))
         )
     return None
+
+
+def _holds_whole(dtype: pl.DataType) -> Callable[[Any], bool] | None:
+    import polars as pl
+
+    if dtype.is_integer():
+        signed, bits = dtype.is_signed_integer(), int(str(dtype).lstrip("UInt"))
+        least, most = (-(1 << bits - 1), (1 << bits - 1) - 1) if signed else (0, (1 << bits) - 1)
+        return lambda value: value is None or least <= value <= most
+    if isinstance(dtype, pl.Decimal):
+        end = 10 ** (dtype.precision - dtype.scale)
+        return lambda value: value is None or -end < value < end
+    if dtype.is_float():
+        significant, longest = _FLOATS[str(dtype)]
+        return lambda value: value is None or _is_exact(int(value), significant, longest)
+    return None
+
+
+def _is_exact(value: int, significant: int, longest: int) -> bool:
+    size = abs(value)
+    zeros = (size & -size).bit_length() - 1 if size else 0
+    return size.bit_length() <= longest and size.bit_length() - zeros <= significant
 
 
 def _instance(dtype: pl.DataType | DataTypeClass) -> pl.DataType:

@@ -8,13 +8,16 @@ from typing import Any
 
 import jsonschema_rs
 import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from table_files import Unsynced, examples
 
 from enrich.answers import Cells
 from enrich.config import Config, load
-from enrich.dataset import TableWriter, open_table
+from enrich.dataset import Table, TableWriter, open_table
 from enrich.errors import ConfigError
 from enrich.join import Joiner
 from enrich.ledger import Held, RunState
@@ -123,17 +126,16 @@ def result(value: Any) -> bytes:
     return json.dumps({"run": {"run_id": "trun_1"}, "output": output}).encode()
 
 
-def config_of(folder: Path, schema: Schema) -> Config:
+def config_of(folder: Path, schema: Schema, **more: str) -> Config:
     path = folder / "c.yaml"
     output = {**schema, "description": "A"}
-    path.write_text(
-        json.dumps({"name": "c", "inputs": {"name": "name"}, "outputs": {"x": output}, "processor": "core"})
-    )
+    keys = {"name": "c", "inputs": {"name": "name"}, "outputs": {"x": output}, "processor": "core", **more}
+    path.write_text(json.dumps(keys))
     return load(path, {})
 
 
-def joined(config: Config, values: list[Any], *, typed: bool) -> tuple[Joiner, pl.DataFrame, Cells]:
-    joiner = Joiner(config, schema={"name": pl.String()}, typed=typed)
+def joined(config: Config, values: list[Any], table: Table, *, typed: bool) -> tuple[Joiner, pl.DataFrame, Cells]:
+    joiner = Joiner(config, schema=table.schema, typed=typed)
     (field,) = config.fields
     keys = [bytes([place]) for place in range(len(values))]
     runs = [
@@ -229,7 +231,7 @@ def check(folder: Path, config: Config, values: list[Any]) -> None:
     source.write_text("name\n" + "n\n" * len(values))
     table = open_table(source)
     for typed, suffix in ((True, ".parquet"), (True, ".ndjson"), (False, ".csv")):
-        joiner, frame, cells = joined(config, values, typed=typed)
+        joiner, frame, cells = joined(config, values, table, typed=typed)
         (dtype,) = (column.dtype for column in joiner.columns() if column.name == "x")
         assert frame.schema["x"] == dtype
         for cell, status, read, value in zip(frame["x"], cells.statuses, cells.values, values, strict=True):
@@ -246,3 +248,44 @@ def check(folder: Path, config: Config, values: list[Any]) -> None:
                 writer.write(batch, frame)
         if suffix == ".parquet":
             assert pl.read_parquet(out)["x"].equals(frame["x"])
+
+
+WHOLE = [0, 5, -3, 127, 128, 999, 1000, 2049, 2**24 + 1, 2**24 + 2, 2**53 + 1, 2**63 - 1, -(2**63), 2**63, 2.0]
+
+
+@pytest.mark.parametrize(
+    ("arrow", "without_room"),
+    [
+        (pa.int64(), {2**63}),
+        (pa.int8(), {number for number in WHOLE if not -128 <= number < 128}),
+        (pa.uint16(), {-3, 2**24 + 1, 2**24 + 2, 2**53 + 1, 2**63 - 1, -(2**63), 2**63}),
+        (pa.uint64(), {-3, -(2**63), 2**63}),
+        (pa.float16(), {2049, 2**24 + 1, 2**24 + 2, 2**53 + 1, 2**63 - 1, -(2**63), 2**63}),
+        (pa.float32(), {2**24 + 1, 2**53 + 1, 2**63 - 1, 2**63}),
+        (pa.float64(), {2**53 + 1, 2**63 - 1, 2**63}),
+        (pa.decimal128(5, 2), {1000, 2049, 2**24 + 1, 2**24 + 2, 2**53 + 1, 2**63 - 1, -(2**63), 2**63}),
+        (pa.decimal128(38, 0), {2**63}),
+        (pa.decimal128(38, 38), set(WHOLE) - {0}),
+        (pa.string(), {2**63}),
+    ],
+    ids=str,
+)
+def test_a_column_of_the_table_takes_the_whole_numbers_that_it_holds_exactly(
+    tmp_path: Path, arrow: pa.DataType, without_room: set[int]
+) -> None:
+    config = config_of(tmp_path, {"type": "integer"}, existing="fill")
+    source = tmp_path / "in.parquet"
+    pq.write_table(pa.table({"name": ["n"] * len(WHOLE), "x": pa.nulls(len(WHOLE), arrow)}), source)
+    table = open_table(source)
+    joiner, frame, cells = joined(config, WHOLE, table, typed=True)
+    assert {value for value, status in zip(WHOLE, cells.statuses, strict=True) if status == "invalid"} == without_room
+    assert {reason[:28] for reason in cells.reasons} == {"", "does not fit its column, whi"}
+    out = tmp_path / "out.parquet"
+    with TableWriter(out, table, joiner.columns(), files=Unsynced()) as writer:
+        for batch in table.batches():
+            writer.write(batch, frame)
+    written = pq.read_table(out)["x"]
+    assert written.type == arrow
+    assert [None if cell is None else int(cell) for cell in written.to_pylist()] == [
+        None if value in without_room else value for value in WHOLE
+    ]
