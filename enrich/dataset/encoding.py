@@ -243,7 +243,7 @@ class ParquetEncoder:
         kept = self._layout.kept(name, answers)
         if kept is None:
             return _arrow_array(answers[name], field.type)
-        return _filled(batch.arrow.column(self._schema.get_field_index(name)), answers[name], kept)
+        return _filled(batch.arrow.column(self._schema.get_field_index(name)), answers[name], kept).cast(field.type)
 
     def _flush(self) -> None:
         if self._held:
@@ -256,13 +256,23 @@ def _arrow_schema(layout: Layout) -> pa.Schema:
     table = layout.table
     if not isinstance(table, ParquetTable):
         return pa.schema([pa.field(name, _arrow_type(layout.dtype(name))) for name in layout.names])
-    fields = [
-        pa.field(name, _arrow_type(layout.dtype(name)))
-        if name in layout.columns and not layout.columns[name].replaces
-        else table.arrow_schema.field(name)
-        for name in layout.names
-    ]
+    fields = []
+    for name in layout.names:
+        if name not in layout.columns:
+            fields.append(table.arrow_schema.field(name))
+        elif layout.columns[name].replaces:
+            own = table.arrow_schema.field(name)
+            fields.append(own.with_type(_roomy(own.type)))
+        else:
+            fields.append(pa.field(name, _arrow_type(layout.dtype(name))))
     return pa.schema(fields, table.arrow_schema.metadata)
+
+
+def _roomy(arrow_type: pa.DataType) -> pa.DataType:
+    """The type of a column that answers go into: a dictionary numbers as many values as may come."""
+    if not pa.types.is_dictionary(arrow_type) or arrow_type.index_type.bit_width >= 32:
+        return arrow_type
+    return pa.dictionary(pa.int32(), arrow_type.value_type)
 
 
 def _arrow_type(dtype: pl.DataType) -> pa.DataType:
@@ -286,9 +296,11 @@ def _arrow_array(column: pl.Series, arrow_type: pa.DataType) -> pa.Array:
 
 
 def _filled(original: pa.Array, answers: pl.Series, kept: pl.Series) -> pa.Array:
-    """The original cells where `kept`, answers where not, in the original's type."""
+    """The original cells where `kept`, answers where not, in a type that can be cast to the original's."""
     import pyarrow.compute as pc
 
     if pa.types.is_dictionary(original.type):
-        return _filled(original.dictionary_decode(), answers, kept).dictionary_encode().cast(original.type)
+        return _filled(original.dictionary_decode(), answers, kept).dictionary_encode()
+    if pa.types.is_string_view(original.type):  # which `if_else` does not take
+        return _filled(original.cast(pa.large_string()), answers, kept)
     return pc.if_else(kept.to_arrow(), original, _arrow_array(answers, original.type))

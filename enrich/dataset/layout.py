@@ -42,7 +42,7 @@ class Layout:
         for column in columns:
             if column.replaces and not _fits(column, table):
                 raise OutputError(
-                    f"{table.path}: column {column.name!r} is {table.schema[column.name]}, which can't hold "
+                    f"{table.path}: column {column.name!r} is {_own_type(column.name, table)}, which can't hold "
                     f"answers that are {column.dtype}; name the answer otherwise"
                 )
 
@@ -88,6 +88,12 @@ def is_empty(value: Any) -> bool:
 
 def _fits(answer: AnswerColumn, table: Table) -> bool:
     dtype = table.schema[answer.name]
-    if isinstance(table, ParquetTable) and answer.name in table.shown_as_text:
+    if isinstance(table, ParquetTable) and not table.takes_answers(answer.name):
         return False
     return dtype in (pl.String, answer.dtype) or (answer.dtype.is_integer() and dtype.is_numeric())
+
+
+def _own_type(name: str, table: Table) -> str:
+    if isinstance(table, ParquetTable) and not table.takes_answers(name):
+        return str(table.arrow_schema.field(name).type)
+    return str(table.schema[name])

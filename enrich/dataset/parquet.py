@@ -82,6 +82,16 @@ class ParquetTable(Table):
         )
         self.schema = view(_no_rows(self.arrow_schema)).schema
 
+    def takes_answers(self, name: str) -> bool:
+        """Whether a value that the table does not have yet can stand in a column.
+
+        It can't in a type that polars does not have, in an ordered dictionary (an Enum among them, which has no values
+        but its own), nor in lists and structs without nulls in them, as answers may have.
+        """
+        arrow_type = self.arrow_schema.field(name).type
+        is_ordered = pa.types.is_dictionary(arrow_type) and arrow_type.ordered
+        return not is_ordered and name not in self.shown_as_text and _is_nullable(arrow_type)
+
     def batches(self, rows: int = BATCH_ROWS) -> Iterator[Batch]:
         rows = max(1, min(rows, _BATCH_BYTES // self._row_bytes))
         start = 0
@@ -145,6 +155,12 @@ def _is_known(arrow_type: pa.DataType) -> bool:
         types.is_null,
     )
     return any(is_type(arrow_type) for is_type in known)
+
+
+def _is_nullable(arrow_type: pa.DataType) -> bool:
+    """Whether everything inside of a value may be null."""
+    inner = [arrow_type.field(n) for n in range(arrow_type.num_fields)]
+    return all(field.nullable and _is_nullable(field.type) for field in inner)
 
 
 def _text(value: object) -> str | None:

@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from table_files import Unsynced, enriched, examples, rows_of, write
 
-from enrich.dataset import AnswerColumn, open_table
+from enrich.dataset import AnswerColumn, Layout, open_table
+from enrich.errors import OutputError
 
 BERLIN = dt.timezone(dt.timedelta(hours=1))
 COLUMNS = {
@@ -154,3 +155,68 @@ def test_text_becomes_string_columns_and_an_empty_cell_null(tmp_path: Path) -> N
     written = pq.read_table(tmp_path / "out.parquet")
     assert written.to_pylist() == [{"id": "007", "name": None, "n": 1}, {"id": None, "name": "x", "n": 2}]
     assert written.schema.types == [pa.string(), pa.string(), pa.int64()]
+
+
+# --- columns that answers go into
+
+
+@pytest.mark.parametrize(
+    "arrow",
+    [
+        pa.string(),
+        pa.large_string(),
+        pa.string_view(),
+        pa.dictionary(pa.int8(), pa.string()),
+        pa.dictionary(pa.uint8(), pa.string()),
+        pa.dictionary(pa.int32(), pa.large_string()),
+    ],
+    ids=str,
+)
+def test_text_of_any_kind_takes_answers(tmp_path: Path, arrow: pa.DataType) -> None:
+    rows = 300
+    cells = ["own", *[None] * (rows - 1)]
+    pq.write_table(pa.table({"x": pa.array(cells, pa.string()).cast(arrow)}), tmp_path / "t.parquet")
+    answers = [None, *(f"answer {n}" for n in range(1, rows))]
+
+    out = write(
+        tmp_path / "out.parquet",
+        open_table(tmp_path / "t.parquet"),
+        {"x": answers},
+        AnswerColumn("x", pl.String(), replaces=True),
+    )
+
+    read = pq.read_table(out)["x"]
+    assert read.to_pylist() == ["own", *answers[1:]]
+    assert pa.types.is_dictionary(read.type) == pa.types.is_dictionary(arrow)
+
+
+LIST = pl.List(pl.String())
+STRUCT = pl.Struct({"a": pl.Int64()})
+
+
+@pytest.mark.parametrize(
+    ("column", "answer", "own"),
+    [
+        (pl.Series(["a", None], dtype=pl.Enum(["a", "b"])), pl.String(), "dictionary<values=string, indices=uint8"),
+        (pa.nulls(2, pa.dictionary(pa.int32(), pa.string(), ordered=True)), pl.String(), "ordered=1"),
+        (pa.nulls(2, pa.list_(pa.field("item", pa.string(), nullable=False))), LIST, "not null"),
+        (pa.array([{"a": 1}] * 2, pa.struct([pa.field("a", pa.int64(), nullable=False)])), STRUCT, "not null"),
+        (pa.nulls(2, pa.map_(pa.string(), pa.string())), pl.String(), "map<string, string"),
+        (pa.nulls(2, pa.decimal256(50, 2)), pl.Int64(), r"decimal256\(50, 2\)"),
+        (pa.nulls(2, pa.date32()), pl.String(), "Date"),
+        (pa.nulls(2, pa.bool_()), pl.Int64(), "Boolean"),
+        (pa.nulls(2, pa.float32()), pl.Float64(), "Float32"),
+    ],
+    ids=lambda value: str(getattr(value, "dtype", getattr(value, "type", ""))),
+)
+def test_a_column_that_can_not_hold_every_answer_is_refused(
+    tmp_path: Path, column: pa.Array | pl.Series, answer: pl.DataType, own: str
+) -> None:
+    source = tmp_path / "t.parquet"
+    if isinstance(column, pl.Series):
+        column.to_frame("x").write_parquet(source)
+    else:
+        pq.write_table(pa.table({"x": column}), source)
+
+    with pytest.raises(OutputError, match=f"column 'x' is .*{own}.*, which can't hold answers that are"):
+        Layout(open_table(source), [AnswerColumn("x", answer, replaces=True)])
