@@ -1,5 +1,6 @@
 """Which columns an output has, in order, and where each cell comes from: the table or an answer."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -82,7 +83,9 @@ class Layout:
 
 
 def is_empty(value: Any) -> bool:
-    """Whether a cell holds nothing to keep: null, or only blanks."""
+    """Whether a cell holds nothing to keep: null, only blanks, or NaN."""
+    if isinstance(value, float):
+        return math.isnan(value)
     return value is None or (isinstance(value, str) and not value.strip())
 
 

@@ -272,6 +272,19 @@ def test_fill_asks_for_empty_cells_and_leaves_the_others_alone(desk: Desk) -> No
             assert row["city"]
 
 
+def test_fill_asks_for_what_is_not_a_number(desk: Desk) -> None:
+    desk.config.write_text(CONFIG.replace("  website: domain\n", "") + "existing: fill\nconfidence: {accept: low}\n")
+    names = [f"C{i}" for i in range(20)]
+    table = desk.folder / "typed.parquet"
+    pl.DataFrame({"name": names, "city": "Paris", "year": [19.0, *[float("nan")] * 19]}).write_parquet(table)
+    after = pl.read_parquet(desk.run(table).output)
+    assert after["year_status"][0] == "skipped"
+    assert "skipped" not in after["year_status"][1:].to_list()
+    filled = after.filter(pl.col("year_status").is_in(["accepted", "review"]))["year"]
+    assert filled.is_not_nan().all()
+    assert len(filled) > 0
+
+
 def test_replace_keeps_the_cell_where_there_is_no_answer(desk: Desk) -> None:
     config = CONFIG.replace("  website: domain\n", "").replace("processor: lite", "processor: lite\nexisting: replace")
     desk.config.write_text(config + "confidence: {accept: high, missing: withhold}\n")
