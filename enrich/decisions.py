@@ -98,6 +98,9 @@ class _Judge:
             return
         if decision.ruling == "reject":
             return
+        if decision.ruling == "correct" and not decision.correction.strip():
+            yield Fault("a correction is missing", decision.line, "correction", "write it, or `reject`")
+            return
         misfit = self._reader.misfit(self._fields[decision.field].id, self._value(decision))
         if misfit:
             column = "correction" if decision.ruling == "correct" else "decision"

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from pathlib import Path
 
 import pytest
@@ -105,6 +106,19 @@ def test_a_correction_that_does_not_fit_is_refused_and_nothing_is_recorded(desk:
         **{f"r{year['row']}_year": ("correct", "in the seventies"), f"r{city['row']}_city": ("reject", "")},
     )
     assert command(desk, review) == 2
+    assert desk.run().receipt.answers.get("human", 0) == 0
+
+
+@pytest.mark.parametrize("correction", ["", " "])
+def test_a_correction_that_is_missing_is_refused(
+    desk: Desk, capsys: pytest.CaptureFixture[str], correction: str
+) -> None:
+    review, doubts = queue(desk, 10)
+    city = next(row for row in doubts if row["field"] == "city")
+    decide(review, **{f"r{city['row']}_city": ("correct", correction)})
+    assert command(desk, review) == 2
+    said = r"\.review\.csv:\d+: correction: a correction is missing; write it, or `reject`"
+    assert re.search(said, capsys.readouterr().err)
     assert desk.run().receipt.answers.get("human", 0) == 0
 
 
