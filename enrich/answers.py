@@ -35,6 +35,7 @@ _WORTH: Final[Mapping[Verdict, int]] = {"review": 3, "not_found": 2, "withhold":
 _TOO_DEEP: Final = "does not fit its schema: it is nested too deeply"
 _LEVELS_KEPT: Final = 1000
 _LONGEST_CONFIDENCE: Final = 40  # characters of a confidence that a reason repeats
+_LONGEST_DECISION: Final = 100  # characters of a decision that a reason repeats
 _PYTHON_TYPES: Final[Mapping[str, tuple[type, ...]]] = {
     "string": (str,),
     "integer": (int,),
@@ -139,6 +140,13 @@ class Reader:
             if field_id in self._judges
         }
         return {field_id: choice for field_id, choice in made.items() if choice is not None}
+
+    def after_people(self, choices: Sequence[Choice], decisions: Mapping[str, Ruled]) -> list[Choice]:
+        """The choices of an input, by field of the config, after what people decided of it."""
+        return [
+            after_a_person(choice, decisions[field_id], judge.misfit) if field_id in decisions else choice
+            for (field_id, judge), choice in zip(self._judges.items(), choices, strict=True)
+        ]
 
     def misfit(self, field_id: str, value: Json) -> str:
         """Why a value can't stand for a field; empty where it can."""
@@ -304,6 +312,19 @@ def by_a_person(ruled: Ruled, misfit: Callable[[Json], str]) -> Choice | None:
         return None
     answer = Answer(value, None, ruled.note, NO_CITATIONS, "accept", "", strong=True)
     return Choice("human", f"decided by a person: {ruled.ruling}", answer, None)
+
+
+def after_a_person(choice: Choice, ruled: Ruled, misfit: Callable[[Json], str]) -> Choice:
+    """What stands for a field after a person's decision: that, or why it can't.
+
+    The answer that the person decided on does not stand either then, and waits for another decision.
+    """
+    made = by_a_person(ruled, misfit)
+    if made is not None:
+        return made
+    value = clean(ruled.value.decode(), _LONGEST_DECISION)
+    reason = f"decided by a person: {value} {misfit(msgspec.json.decode(ruled.value))}"
+    return Choice(choice.status if choice.answer is None else "invalid", reason, choice.answer, choice.held)
 
 
 def is_stale(answer: Answer, at: int, refresh: Refresh, now: int) -> bool:

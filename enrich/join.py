@@ -168,8 +168,7 @@ class Joiner:
             assert row.document is not None
             choices = self._choices(row.document, held.get(row.key, ()), result)
             if row.key in decided:
-                ruled = self._reader.ruled(decided[row.key])
-                choices = [ruled.get(one.id, choice) for one, choice in zip(self._fields, choices, strict=True)]
+                choices = self._reader.after_people(choices, decided[row.key])
             chosen[row.key] = choices
         return self._for_row(row, choices)
 

@@ -5,6 +5,7 @@ import io
 import re
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from enrich.cli import main
@@ -120,6 +121,31 @@ def test_a_correction_that_is_missing_is_refused(
     said = r"\.review\.csv:\d+: correction: a correction is missing; write it, or `reject`"
     assert re.search(said, capsys.readouterr().err)
     assert desk.run().receipt.answers.get("human", 0) == 0
+
+
+def test_a_correction_without_room_in_the_column_says_so_and_waits_for_another(desk: Desk) -> None:
+    desk.config.write_text(CONFIG.replace("  website: domain\n", "") + "existing: fill\n")
+    table = desk.folder / "typed.parquet"
+    frame = pl.DataFrame({"name": ["a", "b"], "year": [None, None]}, schema_overrides={"year": pl.Int16})
+    frame.write_parquet(table)
+    report = desk.run(table)
+    decide(report.review, r1_year=("correct", "70000"))
+    assert command(desk, report.review) == 0
+    posts = desk.service.posts()
+
+    report = desk.run(table)
+
+    row = pl.read_parquet(report.output).row(0, named=True)
+    reason = "decided by a person: 70000 does not fit its column, which is Int16"
+    assert (row["year"], row["year_status"]) == (None, "invalid")
+    assert reason in row["enrich_detail"]
+    assert {(line["row"], line["field"]): line["reason"] for line in lines(report.review)}["1", "year"] == reason
+
+    decide(report.review, r1_year=("correct", "1970"))
+    assert command(desk, report.review) == 0
+    row = pl.read_parquet(desk.run(table).output).row(0, named=True)
+    assert (row["year"], row["year_status"]) == (1970, "human")
+    assert desk.service.posts() == posts
 
 
 def test_rows_of_one_input_that_want_different_answers_are_all_reviewed(desk: Desk) -> None:
