@@ -20,7 +20,7 @@ from enrich.config import Config, load
 from enrich.dataset import Table, TableWriter, open_table
 from enrich.errors import ConfigError
 from enrich.join import Joiner
-from enrich.ledger import Held, RunState
+from enrich.ledger import Held, Ruled, RunState
 from enrich.selection import Row
 
 Schema = dict[str, Any]
@@ -289,3 +289,73 @@ def test_a_column_of_the_table_takes_the_whole_numbers_that_it_holds_exactly(
     assert [None if cell is None else int(cell) for cell in written.to_pylist()] == [
         None if value in without_room else value for value in WHOLE
     ]
+
+
+def documented() -> dict[str, str]:
+    """What the documentation says that a cell holds, by status."""
+    text = (Path(__file__).parents[2] / "docs" / "output.md").read_text()
+    table = text.partition("| status | the cell `x` holds |")[2].partition("\n\n")[0]
+    lines = [line.split("|") for line in table.splitlines() if line.startswith("| `")]
+    return {line[1].strip(" `"): line[2].strip() for line in lines}
+
+
+def told(n: int, value: Any, confidence: str) -> tuple[int, bytes]:
+    """A result with the time when it came."""
+    return n, result(value).replace(b'"high"', json.dumps(confidence).encode())
+
+
+STATUSES: list[tuple[str, Any, list[tuple[int, bytes]], Ruled | None]] = [
+    ("accepted", 5, [told(1, 5, "high")], None),
+    ("review", 5, [told(1, 5, "medium")], None),
+    ("withheld", None, [told(1, 5, "low")], None),
+    ("not_found", None, [told(1, None, "high")], None),
+    ("invalid", None, [told(1, "five", "high")], None),
+    ("kept", 5, [told(1, 5, "high"), told(2, 6, "low")], None),
+    ("failed", None, [(1, b"")], None),
+    ("pending", None, [], None),
+    ("skipped", None, [], None),
+    ("human", 7, [told(1, 5, "low")], Ruled(b"", "", "correct", b"7", "trun_1", "", 3)),
+    ("human", None, [told(1, 5, "high")], Ruled(b"", "", "reject", b"null", "trun_1", "", 3)),
+]
+
+
+@pytest.mark.parametrize("existing", ["error", "fill", "replace"])
+@pytest.mark.parametrize("suffix", [".csv", ".ndjson", ".parquet"])
+def test_each_status_leaves_in_the_cell_what_is_documented(tmp_path: Path, existing: str, suffix: str) -> None:
+    said = documented()
+    assert {status for status, *_ in STATUSES} == set(said)
+    for status, value, *_ in STATUSES:
+        assert ("nothing" in said[status]) == (value is None) or status == "human"
+    config = config_of(tmp_path, {"type": ["integer", "null"]}, existing=existing)
+    (field,) = config.fields
+    own = [
+        None if existing == "error" or (existing == "fill" and status != "skipped") else 100 + n
+        for n, (status, *_) in enumerate(STATUSES)
+    ]
+    source = pl.DataFrame({"name": ["n"] * len(own), "x": pl.Series(own, dtype=pl.Int64)})
+    (source.drop("x") if existing == "error" else source).write_parquet(tmp_path / "in.parquet")
+    table = open_table(tmp_path / "in.parquet")
+    joiner = Joiner(config, schema=table.schema, typed=suffix != ".csv")
+    rows, held, decided, raws = [], {}, {}, {}
+    for n, (status, _, results, ruled) in enumerate(STATUSES):
+        key = bytes([n])
+        rows.append(Row(None, None, 1, "not chosen") if status == "skipped" else Row(key, b"{}", 1))
+        for at, raw in results:
+            state = RunState.COMPLETED if raw else RunState.FAILED
+            run = Held(n, 0, 0, state, frozenset({field.id}), "core", f"trun_{n}_{at}", at, at, n, None)
+            held.setdefault(key, []).append(run)
+            raws[run.run_id] = raw
+        if ruled is not None:
+            decided[key] = {field.id: ruled}
+
+    frame = joiner.join(rows, held, lambda run: raws[run.run_id], decided).frame
+    out = tmp_path / f"out{suffix}"
+    with TableWriter(out, table, joiner.columns(), files=Unsynced()) as writer:
+        for batch in table.batches():
+            writer.write(batch, frame)
+
+    written = [row for batch in open_table(out).batches() for row in batch.frame.select("x", "x_status").rows()]
+    cells = [before if value is None else value for before, (_, value, *_) in zip(own, STATUSES, strict=True)]
+    if suffix == ".csv":
+        cells = [None if cell is None else str(cell) for cell in cells]
+    assert written == [(cell, status) for cell, (status, *_) in zip(cells, STATUSES, strict=True)]
