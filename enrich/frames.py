@@ -22,8 +22,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from enrich.dataset.tables import name_faults
-from enrich.errors import ExitCode, OutputError, TableError
-from enrich.library import run
+from enrich.errors import ExitCode, OutputError, TableError, UsageError
+from enrich.library import as_options, as_path, run
 from enrich.pipeline import Report
 from enrich.progress import BarProgress, Progress, QuietProgress, open_progress
 
@@ -65,11 +65,12 @@ def enrich(
 
     Raises EnrichError as `enrich.run` does; warns with IncompleteWarning when rows are left pending.
     """
+    as_options(options)  # a wrong one should not cost the spooling of a large table
     spool = Path(tempfile.mkdtemp(prefix="enrich-"))
     table = spool / "table.parquet"
     try:
+        folder = spool if files is None else as_path("files", files)
         source = _spool(data, table)
-        folder = spool if files is None else Path(files)
         with _named(table):
             report = run(
                 config,
@@ -105,13 +106,23 @@ def _spool(data: Any, path: Path) -> Any:
         case _ if _is_pandas(data):
             _from_pandas(data).write_parquet(path)
         case _ if hasattr(data, "__arrow_c_stream__"):
-            data = pl.DataFrame(data)
+            data = _from_stream(data)
             _writable(data).write_parquet(path)
         case _:
-            raise TypeError(
-                f"expected a polars or pyarrow table, or one with the Arrow stream interface, got {type(data).__name__}"
-            )
+            raise _no_table(data)
     return data
+
+
+def _from_stream(data: Any) -> pl.DataFrame:
+    try:
+        return pl.DataFrame(data)
+    except pl.exceptions.SchemaError:  # a column, such as a pandas Series, streams too
+        raise _no_table(data) from None
+
+
+def _no_table(data: object) -> UsageError:
+    what = "a polars, pyarrow or pandas table, or one with the Arrow stream interface"
+    return UsageError(f"data: expected {what}, got {type(data).__name__}")
 
 
 _Polars = TypeVar("_Polars", pl.DataFrame, pl.LazyFrame)
@@ -121,7 +132,7 @@ def _writable(frame: _Polars) -> _Polars:
     """The columns that Parquet can hold, integers of 128 bits as text; Python objects stay where they are."""
     schema = frame.collect_schema()
     if isinstance(frame, pl.LazyFrame) and pl.Object in schema.values():
-        raise TypeError("a LazyFrame with Python objects in it can't be streamed to disk; collect it first")
+        raise UsageError("data: a LazyFrame with Python objects in it can't be streamed to disk; collect it first")
     names = [name for name, dtype in schema.items() if dtype != pl.Object]
     large = [name for name in names if schema[name] in _UNREADABLE]
     return frame.select(names).with_columns(pl.col(large).cast(pl.String))
@@ -234,8 +245,12 @@ def _beside_pandas(data: Any, output: pl.DataFrame) -> Any:
 
 
 def _pandas_cells(column: pl.Series) -> Any:
-    dtype = _PANDAS_TYPES.get(type(column.dtype))
-    return column.to_list() if dtype is None else sys.modules["pandas"].array(column.to_list(), dtype=dtype)
+    pandas: Any = sys.modules["pandas"]
+    if (dtype := _PANDAS_TYPES.get(type(column.dtype))) is not None:
+        return pandas.array(column.to_list(), dtype=dtype)
+    if column.is_empty():  # which pandas takes for numbers: it is given the type of a cell
+        return pandas.Series(["" if column.dtype == pl.String else []]).array[:0]
+    return column.to_list()
 
 
 # --- what is told

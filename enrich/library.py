@@ -1,18 +1,22 @@
 """The pipeline as functions: `enrich.run`, `enrich.run_async`, `enrich.plan`. Same errors as the command's, raised."""
 
-from collections.abc import Awaitable, Callable
+import math
+import operator
+from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import wait
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from anyio.from_thread import start_blocking_portal
 
 from enrich import pipeline
 from enrich.due import Summary, reasons
+from enrich.errors import UsageError
 from enrich.job import Interruption, Options
+from enrich.phrases import did_you_mean
 from enrich.pipeline import Report
 from enrich.progress import Progress
 
@@ -46,8 +50,8 @@ async def run_async(
     `options` are those of `enrich run`: limit, sample, where, processor, budget, settle_s, deadline_s, ledger, sandbox,
     facts, retry_failed, rewrite. Raises EnrichError; what was paid for is in the ledger whatever happens.
     """
-    chosen = _options(output, options)
-    return await pipeline.run(Path(config), Path(table), chosen, progress=progress)
+    chosen = as_options(options, output)
+    return await pipeline.run(as_path("config", config), as_path("table", table), chosen, progress=progress)
 
 
 def run(
@@ -62,13 +66,14 @@ def run(
 
     KeyboardInterrupt ends it in good order, and is raised then; the same call goes on.
     """
-    chosen = _options(output, options)
-    return _in_thread(partial(pipeline.run, Path(config), Path(table), chosen, progress=progress))
+    paths, chosen = (as_path("config", config), as_path("table", table)), as_options(options, output)
+    return _in_thread(partial(pipeline.run, *paths, chosen, progress=progress))
 
 
 def plan(config: str | Path, table: str | Path, **options: Any) -> Plan:
     """What `run` would ask now, by the same options. Sends nothing and writes nothing."""
-    _, summary, worklist = pipeline.plan(Path(config), Path(table), _options(None, options))
+    paths, chosen = (as_path("config", config), as_path("table", table)), as_options(options)
+    _, summary, worklist = pipeline.plan(*paths, chosen)
     with worklist:
         return as_plan(summary)
 
@@ -89,14 +94,80 @@ def as_plan(summary: Summary) -> Plan:
     )
 
 
-def _options(output: str | Path | None, options: dict[str, Any]) -> Options:
-    given = dict(options)
-    for name in ("ledger", "facts"):
-        if given.get(name) is not None:
-            given[name] = Path(given[name])
-    if given.get("budget") is not None:
-        given["budget"] = Decimal(str(given["budget"]))
-    return Options(output=None if output is None else Path(output), **given)
+def as_options(options: Mapping[str, Any], output: str | Path | None = None) -> Options:
+    """What a caller gave by name, checked; None stands for what is not given. Raises UsageError."""
+    for name in options:
+        if name not in _OPTIONS:
+            hint = did_you_mean(name, _OPTIONS) or f"known are {', '.join(_OPTIONS)}"
+            raise UsageError(f"{name}: there is no such option here; {hint}")
+    given = {name: _checked(name, value, *_OPTIONS[name]) for name, value in options.items() if value is not None}
+    return Options(output=None if output is None else as_path("output", output), **given)
+
+
+def as_path(name: str, value: object) -> Path:
+    """The path that a caller gave as `name`. Raises UsageError."""
+    return Path(_checked(name, value, "a path", Path))
+
+
+def _checked(name: str, value: Any, what: str, convert: Callable[[Any], Any]) -> Any:
+    try:
+        return convert(value)
+    except (TypeError, ValueError, ArithmeticError):  # decimal's own errors are of the last kind
+        got = repr(value) if isinstance(value, str | int | float | Decimal) else type(value).__name__
+        raise UsageError(f"{name}: expected {what}, got {got}") from None
+
+
+def _one_of(*kinds: type) -> Callable[[Any], Any]:
+    def check(value: Any) -> Any:
+        if not isinstance(value, kinds):
+            raise TypeError
+        return value
+
+    return check
+
+
+def _no_flag(value: Any) -> Any:
+    if isinstance(value, bool):
+        raise TypeError
+    return value
+
+
+def _whole(value: Any) -> int:
+    return operator.index(_no_flag(value))
+
+
+def _usd(value: Any) -> Decimal:
+    usd = Decimal(str(_no_flag(value)).strip().removeprefix("$"))
+    if not usd.is_finite():
+        raise ValueError
+    return usd
+
+
+def _seconds(value: Any) -> float:
+    seconds: float = _one_of(int, float)(_no_flag(value))
+    if not math.isfinite(seconds):
+        raise ValueError
+    return seconds
+
+
+_ROWS: Final = "a whole number of rows"
+_SECONDS: Final = ("a number of seconds", _seconds)
+_FLAG: Final = ("True or False", _one_of(bool))
+_OPTIONS: Final[Mapping[str, tuple[str, Callable[[Any], Any]]]] = {
+    "limit": (_ROWS, _whole),
+    "sample": (_ROWS, _whole),
+    "where": ("a SQL condition as text", _one_of(str)),
+    "processor": ("the name of one processor", _one_of(str)),
+    "budget": ("US dollars such as 25 or '2.50'", _usd),
+    "settle_s": _SECONDS,
+    "deadline_s": _SECONDS,
+    "ledger": ("a path", Path),
+    "sandbox": _FLAG,
+    "facts": ("a path", Path),
+    "retry_failed": _FLAG,
+    "rewrite": _FLAG,
+    "environ": ("a mapping such as os.environ", _one_of(Mapping)),
+}
 
 
 def _in_thread(call: Callable[..., Awaitable[Report]]) -> Report:

@@ -1,10 +1,13 @@
 """`import enrich`: the same as the command from Python, with and without an event loop, and with the same errors."""
 
+import dataclasses
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 
 import anyio
@@ -12,7 +15,8 @@ import polars as pl
 import pytest
 
 import enrich
-from enrich.errors import ConfigError, EnrichError, MissingKeyError, TableError
+from enrich.errors import ConfigError, EnrichError, MissingKeyError, TableError, UsageError
+from enrich.job import Options
 from enrich.sandbox import SandboxSettings, running
 
 CONFIG = "name: t\ninputs: {place: name}\noutputs:\n  river: {type: string, description: Its river.}\nprocessor: core\n"
@@ -95,9 +99,50 @@ def test_errors_are_raised_as_they_are(
         anyio.run(cell_of_a_notebook) if in_a_loop else call()
 
 
-def test_an_unknown_option_is_a_type_error(paths: tuple[str, str]) -> None:
-    with pytest.raises(TypeError, match="limits"):
-        enrich.run(*paths, limits=3)
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        pytest.param({"limt": 3}, 'limt: there is no such option here; did you mean "limit"?', id="unknown"),
+        pytest.param({"limit": "5"}, "limit: expected a whole number of rows, got '5'", id="limit-text"),
+        pytest.param({"limit": 1.5}, "limit: expected a whole number of rows, got 1.5", id="limit-part"),
+        pytest.param({"limit": True}, "limit: expected a whole number of rows, got True", id="limit-flag"),
+        pytest.param({"budget": "x"}, "budget: expected US dollars such as 25 or '2.50', got 'x'", id="budget"),
+        pytest.param({"budget": "nan"}, "budget: expected US dollars such as 25 or '2.50', got 'nan'", id="budget-nan"),
+        pytest.param({"budget": True}, "budget: expected US dollars such as 25 or '2.50', got True", id="budget-flag"),
+        pytest.param({"processor": ["core"]}, "processor: expected the name of one processor, got list", id="ladder"),
+        pytest.param({"settle_s": "15m"}, "settle_s: expected a number of seconds, got '15m'", id="settle"),
+        pytest.param({"sandbox": "no"}, "sandbox: expected True or False, got 'no'", id="sandbox"),
+    ],
+)
+def test_a_wrong_option_says_what_was_expected(
+    paths: tuple[str, str], options: dict[str, object], message: str
+) -> None:
+    async def later() -> None:
+        await enrich.run_async(*paths, **options)
+
+    for call in (
+        partial(enrich.run, *paths, **options),
+        partial(enrich.plan, *paths, **options),
+        partial(anyio.run, later),
+    ):
+        with pytest.raises(UsageError, match=f"^{re.escape(message)}$"):
+            call()
+
+
+@pytest.mark.parametrize("name", [field.name for field in dataclasses.fields(Options)])
+def test_every_option_has_its_check(paths: tuple[str, str], name: str) -> None:
+    with pytest.raises(UsageError, match=f"^{name}: expected .*, got object$"):
+        enrich.run(*paths, **{name: object()})  # type: ignore[arg-type]
+
+
+def test_options_that_are_none_are_not_given(paths: tuple[str, str], environ: dict[str, str]) -> None:
+    nothing = dict.fromkeys(field.name for field in dataclasses.fields(Options) if field.name != "environ")
+    assert enrich.run(*paths, environ=environ, **nothing).receipt.runs_paid == 2  # type: ignore[arg-type]
+
+
+def test_a_table_in_memory_is_no_file(paths: tuple[str, str]) -> None:
+    with pytest.raises(UsageError, match=r"^table: expected a path, got DataFrame$"):
+        enrich.run(paths[0], pl.DataFrame({"name": ["Basel"]}))  # type: ignore[arg-type]
 
 
 def test_importing_it_loads_nothing_heavy() -> None:

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pytest
 
 import enrich
-from enrich.errors import ConfigError, OutputError, TableError
+from enrich.errors import ConfigError, OutputError, TableError, UsageError
 from enrich.frames import IncompleteWarning
 from enrich.progress import QuietProgress
 from tests.pipeline.conftest import CONFIG, Desk
@@ -169,6 +169,12 @@ def test_tables_without_rows_come_back_with_their_columns(desk: Desk, frame: pl.
     assert desk.service.posts() == 0
 
 
+def test_empty_pandas_tables_have_answers_of_the_types_that_full_ones_have(desk: Desk) -> None:
+    pd = pytest.importorskip("pandas")
+    full = pd.DataFrame({"name": ["A"], "domain": ["a.example"]})
+    assert call(desk, full.iloc[:0]).dtypes.equals(call(desk, full).dtypes)
+
+
 def test_what_is_made_of_an_enriched_query_still_reads(desk: Desk, frame: pl.DataFrame, spools: Path) -> None:
     query = call(desk, frame.drop("anything").lazy()).filter(pl.col("name") != "Company 0").select("name", "year")
     gc.collect()
@@ -241,14 +247,28 @@ def test_rows_left_pending_are_warned_of_and_files_are_kept_where_asked(desk: De
 
 
 def test_wrong_data_and_wrong_columns_are_errors(desk: Desk) -> None:
-    with pytest.raises(TypeError, match="got list"):
-        call(desk, [1, 2])
+    for data in ([1, 2], pl.DataFrame({"name": ["a"]}).to_arrow()["name"]):
+        with pytest.raises(UsageError, match=f"^data: expected a polars, .*got {type(data).__name__}$"):
+            call(desk, data)
     with pytest.raises(ConfigError, match="the table has no column"):
         call(desk, pl.DataFrame({"nam": ["a"]}))
     with pytest.raises(TableError, match=r"^the table: columns 1 and 2 have the same name 'name'"):
         call(desk, pa.table([["a"], ["b"]], names=["name", "name"]))
-    with pytest.raises(TypeError, match="a LazyFrame with Python objects"):
+    with pytest.raises(UsageError, match="a LazyFrame with Python objects"):
         call(desk, pl.LazyFrame({"name": ["a"], "domain": pl.Series([object()], dtype=pl.Object)}))
+
+
+def test_a_pandas_series_is_no_table(desk: Desk) -> None:
+    pd = pytest.importorskip("pandas")
+    with pytest.raises(UsageError, match=r"got Series$"):
+        call(desk, pd.Series(["a"]))
+
+
+def test_wrong_options_are_refused_before_the_table_is_written(desk: Desk, frame: pl.DataFrame) -> None:
+    broken = frame.drop("anything").lazy().map_batches(lambda _: 1 / 0)  # type: ignore[arg-type,return-value]
+    for options in ({"limt": 1}, {"output": "x.csv"}, {"files": 3}):
+        with pytest.raises(UsageError, match=f"^{next(iter(options))}: "):
+            call(desk, broken, **options)
 
 
 def test_answers_that_do_not_fit_are_told_of_the_table(desk: Desk) -> None:
