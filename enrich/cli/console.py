@@ -1,23 +1,26 @@
 """Where a command speaks: results to standard output, everything else to standard error, as text or JSON lines.
 
 What a terminal would obey and the API key are taken out of every line. A reader that is gone (a closed pipe, a lost
-terminal) is no reason to end: the console falls silent, and the command goes on.
+terminal) is no reason to end: the console falls silent, and the command goes on. A result that a full disk keeps from
+being written is an error.
 """
 
+import errno
 import json
 import os
 import shutil
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import Any, Literal, TextIO
+from typing import Any, Final, Literal, TextIO
 
-from enrich.errors import ExitCode
+from enrich.errors import ExitCode, OutputError
 from enrich.text import clean, plain_json
 
 LogFormat = Literal["text", "json"]
 
 _WIDTH = 80
+_GONE: Final = frozenset({errno.EPIPE, errno.EIO})  # a closed pipe, a lost terminal
 
 
 class Console:
@@ -44,15 +47,15 @@ class Console:
         return self._err if self._err is not None else open(os.devnull, "w", encoding="utf-8")
 
     def show(self, text: str) -> None:
-        """A result, to standard output: lines, as they are but for what a terminal would obey."""
-        self._write(self._out, "\n".join(clean(line) for line in self.redact(text).split("\n")))
+        """A result, to standard output: lines, as they are but for what a terminal would obey. Raises OutputError."""
+        self._show("\n".join(clean(line) for line in self.redact(text).split("\n")))
 
     def show_json(self, value: object) -> None:
-        """A result as JSON, exact: what a terminal would obey, or not show, stands there as an escape."""
+        """A result as JSON, exact: what a terminal would obey, or not show, is an escape. Raises OutputError."""
         import msgspec
 
         text = msgspec.json.format(msgspec.json.encode(_encodable(value)), indent=2).decode()
-        self._write(self._out, plain_json(text) + "\n")
+        self._show(plain_json(text) + "\n")
 
     def note(self, text: str) -> None:
         """A line that people should see, to standard error."""
@@ -78,7 +81,15 @@ class Console:
     def close(self) -> None:
         """Nothing is written after; what the streams still hold is written, or dropped if the reader is gone."""
         for stream in (self._out, self._err):
-            _flush(stream)
+            if stream is not None:
+                _failure(stream, stream.flush)
+
+    def _show(self, text: str) -> None:
+        error = self._write(self._out, text)
+        if error is not None:
+            raise OutputError(
+                f"standard output: can't be written: {error.strerror}; what the command wrote elsewhere stands"
+            )
 
     def _tell(self, event: dict[str, str | int], text: str) -> None:
         if self.log_format == "json":
@@ -90,13 +101,14 @@ class Console:
         lines = self.redact(text).rstrip("\n").split("\n")
         self._write(self._err, "".join(clean(line) + "\n" for line in lines))
 
-    def _write(self, stream: TextIO | None, text: str) -> None:
+    def _write(self, stream: TextIO | None, text: str) -> OSError | None:
+        """Write and flush; gives the error that kept the text from a reader who is there."""
         if stream is None:
-            return
+            return None
         encoding = getattr(stream, "encoding", None) or "utf-8"
-        with suppress(OSError, ValueError):  # gone: a closed pipe, a lost terminal
-            stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
-        _flush(stream)
+        plain = text.encode(encoding, "backslashreplace").decode(encoding)
+        failures = _failure(stream, lambda: stream.write(plain)), _failure(stream, stream.flush)
+        return next((error for error in failures if error is not None), None)
 
 
 def _encodable(value: Any) -> Any:
@@ -110,13 +122,14 @@ def _encodable(value: Any) -> Any:
     return value
 
 
-def _flush(stream: TextIO | None) -> None:
-    if stream is None:
-        return
+def _failure(stream: TextIO, act: Callable[[], object]) -> OSError | None:
+    """Write to a stream, which falls silent if that fails; gives why it failed, unless the reader is gone."""
     try:
-        stream.flush()
-    except (OSError, ValueError):
+        act()
+    except (OSError, ValueError) as error:
         _silence(stream)
+        return error if isinstance(error, OSError) and error.errno not in _GONE else None
+    return None
 
 
 def _silence(stream: TextIO) -> None:

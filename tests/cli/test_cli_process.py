@@ -147,7 +147,7 @@ def test_a_lost_terminal_ends_in_good_order(folder: Path, slow_service: str) -> 
     [
         pytest.param("| true", id="stdout-closed-early"),
         pytest.param(">&- 2>&- <&-", id="no-streams"),
-        pytest.param("> /dev/full 2> /dev/full", id="disk-full"),
+        pytest.param("2> /dev/full", id="disk-of-stderr-full"),
     ],
 )
 def test_streams_that_are_gone_change_neither_files_nor_exit_code(
@@ -168,6 +168,27 @@ def test_streams_that_are_gone_change_neither_files_nor_exit_code(
     assert "Exception ignored" not in ended.stderr
     lines = (folder / "places.enriched.csv").read_text().splitlines()
     assert [line.split(",")[0] for line in lines] == ["name", "Basel", "Cologne", "Basel", ""]
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("option", ["--json", "--rewrite"])  # the manifest, and the receipt
+def test_a_result_that_cannot_be_written_ends_with_2(
+    folder: Path, quick_service: str, option: str, unbuffered: str
+) -> None:
+    (folder / "places.yaml").write_text((folder / "places.yaml").read_text() + SURE)
+    with Path("/dev/full").open("w") as full:
+        ended = subprocess.run(
+            [*RUN, option],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**environment(quick_service), "PYTHONUNBUFFERED": unbuffered},
+            check=False,
+        )
+    assert ended.returncode == 2
+    message = "Error: standard output: can't be written: No space left on device; what the command wrote elsewhere"
+    assert f"{message} stands\n" in ended.stderr
+    assert (folder / "places.enriched.csv").exists()
 
 
 def test_a_fault_of_ours_shows_a_traceback_without_the_key_and_ends_with_1(
