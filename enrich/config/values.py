@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
 import math
 import re
 from collections.abc import Callable, Mapping
@@ -14,6 +13,7 @@ from typing import Annotated, Final, TypeAlias
 from pydantic import BeforeValidator, PlainValidator, ValidationInfo, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
+from enrich.codec import text_codec
 from enrich.config.countries import COUNTRIES, COUNTRY_SLIPS
 from enrich.durations import DURATION_PATTERN, parse_duration
 from enrich.phrases import did_you_mean, either, shown
@@ -298,8 +298,8 @@ def _encoding(value: object) -> str:
     what = "an encoding such as utf-8, latin-1 or windows-1252"
     text = text_of(what)(value)
     try:
-        return codecs.lookup(text).name
-    except (LookupError, ValueError):
+        return text_codec(text)
+    except LookupError:
         known = ("utf-8", "utf-16", "latin-1", "windows-1252", "iso-8859-1", "iso-8859-15", "cp1252")
         raise expected(what, value, did_you_mean(text, known)) from None
 

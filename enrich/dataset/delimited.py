@@ -7,6 +7,7 @@ order mark at the start of a block, and it names no lines; such a file is read b
 """
 
 import csv
+import re
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -25,6 +26,7 @@ from enrich.errors import Fault, TableError
 
 _SAMPLE_BYTES: Final = 256 << 10
 _BATCH_CHARACTERS: Final = 4 << 20
+_EXCEL_LINE: Final = re.compile(r'"?sep=([,;\t|])"?[\r\n]', re.IGNORECASE)
 
 
 class TextBatch(Batch):
@@ -123,12 +125,19 @@ def open_delimited(
         found = replace(named, encoding=codec, bom=bom)
         with open_utf8(path, found) as stream:
             sample = stream.read(_SAMPLE_BYTES).decode(errors="replace")
+        _check_first_line(path, sample)
         quote = find_quote(sample) if quote is None else quote
         if delimiter is None:
             delimiter = "\t" if named.kind == "tsv" else find_delimiter(sample, quote)
         _check_given(path, delimiter, quote)
         newline = find_newline(sample, delimiter, quote)
         return DelimitedTable(path, replace(found, delimiter=delimiter, quote=quote, newline=newline))
+
+
+def _check_first_line(path: Path, sample: str) -> None:
+    if line := _EXCEL_LINE.match(sample):
+        message = f"the first line, sep={line[1]}, tells Excel the delimiter, and is no header"
+        raise TableError(str(path), [Fault(message, 1, hint="remove it: the delimiter is found out without it")])
 
 
 def _check_given(path: Path, delimiter: str, quote: str) -> None:

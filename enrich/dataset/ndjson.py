@@ -7,6 +7,7 @@ strings as they are, everything else as JSON. Blank lines are no rows. Where a k
 the last one counts, as JSON readers have it.
 """
 
+import json
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
@@ -113,7 +114,7 @@ class _Scan:
             document = _DECODER.decode(line)
             too_deep = line.count(b"[") + line.count(b"{") > _DEEPEST and _is_deeper(document, _DEEPEST)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            self.faults.append(Fault(f"not a JSON object: {error}", number, hint=_ONE_OBJECT))
+            self.faults.append(Fault(f"not a JSON object: {_reason(line, error)}", number, hint=_ONE_OBJECT))
             return
         except RecursionError:
             too_deep = True
@@ -133,6 +134,17 @@ class _Scan:
                     self.faults.append(Fault("a key has no name", number, hint="give it one"))
                 elif "\0" in key:
                     self.faults.append(Fault(f"the key {key!r} has a NUL character, which no CSV keeps", number))
+
+
+def _reason(line: bytes, error: Exception) -> str:
+    """Why a line can't be decoded; of half a character, msgspec says that the data are cut or malformed."""
+    try:
+        json.dumps(json.loads(line), ensure_ascii=False).encode()
+    except UnicodeEncodeError as lone:
+        return f"{ascii(lone.object[lone.start])[1:-1]} is half of a character (a lone surrogate)"
+    except (ValueError, RecursionError):
+        pass  # it is no JSON for Python either
+    return str(error)
 
 
 def _is_deeper(value: Any, levels: int) -> bool:

@@ -8,11 +8,12 @@ import csv
 import io
 import re
 from collections.abc import Generator, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Final, Self
 
 from enrich.dataset.dialect import Dialect
+from enrich.dataset.streams import say_encoding
 from enrich.dataset.tables import name_faults, table_error
 from enrich.errors import Fault, TableError
 
@@ -136,14 +137,16 @@ class _Check:
         self._cells = 0
         self._blank_lines: list[int] = []
         self._after_stray_break = False
+        self._hints: set[str] = set()
 
     def add_header(self, names: list[str]) -> None:
-        self.faults += _text_faults(self._reader) + name_faults(names, 1)
+        self._add_text_faults()
+        self.faults += name_faults(names, 1)
         self._cells = len(names)
         self._is_cut(1)
 
     def add(self, cells: list[str]) -> None:
-        self.faults += _text_faults(self._reader)
+        self._add_text_faults()
         line = self._reader.line
         if self._is_cut(line):
             return
@@ -155,6 +158,12 @@ class _Check:
         self.rows += 1
         if len(cells or [""]) != self._cells:
             self.faults.append(_ragged(line, len(cells), self._cells))
+
+    def _add_text_faults(self) -> None:
+        """What to do about the encoding is said once: it holds for the whole file."""
+        for fault in _text_faults(self._reader):
+            self.faults.append(replace(fault, hint="") if fault.hint in self._hints else fault)
+            self._hints.add(fault.hint)
 
     def _is_cut(self, line: int) -> bool:
         """Whether a stray line break ends this record, or ended the one before: that is one fault."""
@@ -185,10 +194,10 @@ def _text_faults(reader: RecordReader) -> list[Fault]:
             continue
         line = reader.line + line_breaks(reader.raw[:number], reader.newline)
         if "\0" in text:
-            faults.append(Fault("a NUL character", line, hint="if the file is UTF-16, give that encoding"))
+            faults.append(Fault("a NUL character", line, hint=f"if the file is UTF-16, {say_encoding('utf-16')}"))
         if wrong:
             message = f"the byte {ord(wrong[0]) - 0xDC00:02X} is not UTF-8"
-            hint = "if the file is Windows-1252, give the encoding windows-1252"
+            hint = f"if the file is Windows-1252, {say_encoding('windows-1252')}"
             faults.append(Fault(message, line, hint=hint))
     return faults
 

@@ -15,12 +15,15 @@ from typing import IO, Final, cast
 
 import pyarrow as pa
 
+from enrich.codec import text_codec
 from enrich.dataset.formats import KNOWN_SUFFIXES, TableFormat
 from enrich.errors import Fault, TableError
 
 CHUNK_BYTES: Final = 256 << 10  # with a megabyte polars holds 10 MB more, and is no faster
 _BOMS: Final = (
     (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF32_LE, "utf-32-le"),  # it begins with the mark of utf-16-le
+    (codecs.BOM_UTF32_BE, "utf-32-be"),
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
@@ -42,6 +45,9 @@ def reading(path: Path) -> Iterator[None]:
         raise TableError(str(path), [Fault("there is no such file")]) from None
     except IsADirectoryError:
         raise TableError(str(path), [Fault("this is a folder, not a table", hint="name a file")]) from None
+    except pa.ArrowNotImplementedError as error:
+        fault = Fault(f"can't be read: {error}", hint="write such columns with another type, such as text")
+        raise TableError(str(path), [fault]) from None
     except (gzip.BadGzipFile, EOFError, zlib.error, pa.ArrowException) as error:
         raise _damaged(path, error) from None
     except OSError as error:
@@ -91,26 +97,30 @@ def find_encoding(path: Path, start: bytes, given: str | None) -> tuple[str, boo
             raise TableError(str(path), [Fault(f"this is a {what} file", hint=hint)])
     marked = next((codec for bom, codec in _BOMS if start.startswith(bom)), None)
     wanted = _codec(path, given) if given else None
-    if wanted == "utf-16":
-        return marked or "utf-16-le", marked is not None
+    if wanted in ("utf-16", "utf-32") and (marked is None or marked.startswith(wanted)):
+        return marked or f"{wanted}-le", marked is not None
     if wanted and marked and wanted != marked:
         message = f"the file starts with the byte order mark of {marked}, but the encoding given is {given}"
         raise TableError(str(path), [Fault(message, 1, hint="leave the encoding out")])
     if not wanted and not marked and b"\0" in start:
         order = "le" if start[1:2] == b"\0" else "be"
-        fault = Fault("this looks like UTF-16 without a byte order mark", 1, hint=f"give the encoding utf-16-{order}")
-        raise TableError(str(path), [fault])
+        hint = say_encoding(f"utf-16-{order}")
+        raise TableError(str(path), [Fault("this looks like UTF-16 without a byte order mark", 1, hint=hint)])
     return wanted or marked or "utf-8", marked is not None
+
+
+def say_encoding(name: str) -> str:
+    """Where the encoding of a text table is given."""
+    return f"write `csv: {{encoding: {name}}}` in the config (with `enrich init`: --encoding {name})"
 
 
 def _codec(path: Path, given: str) -> str:
     try:
-        info = codecs.lookup(given)
-        "".encode(info.name)  # some names are of codecs that are no encodings of text
-    except (LookupError, ValueError):
+        name = text_codec(given)
+    except LookupError:
         hint = "known ones are utf-8, utf-16, windows-1252, latin-1 and the other names of Python's codecs"
         raise TableError(str(path), [Fault(f"{given!r} is no encoding", hint=hint)]) from None
-    return "utf-8" if info.name == "utf-8-sig" else info.name
+    return "utf-8" if name == "utf-8-sig" else name
 
 
 def open_utf8(path: Path, table_format: TableFormat) -> IO[bytes]:

@@ -37,6 +37,7 @@ from enrich.dataset.dialect import find_delimiter, find_quote
         pytest.param("t.csv", b"a,b\r1,2\r", b"a,b,x\r1,2,new\r", id="old-mac"),
         pytest.param("t.csv.gz", gzip.compress(b"a,b\n1,2\n"), b"a,b,x\n1,2,new\n", id="gzip"),
         pytest.param("t.csv", "a,b\n1,é\n".encode("utf-16"), "a,b,x\n1,é,new\n".encode("utf-16"), id="utf-16"),
+        pytest.param("t.csv", "a,b\n1,é\n".encode("utf-32"), "a,b,x\n1,é,new\n".encode("utf-32"), id="utf-32"),
         pytest.param(
             "t.csv",
             codecs.BOM_UTF16_BE + "a,b\n1,é\n".encode("utf-16-be"),

@@ -4,6 +4,7 @@ import gzip
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -14,7 +15,11 @@ from enrich.errors import TableError
 
 QUOTES = "inside a quoted cell a quote is written twice: is one missing, or left open?"
 ONE = "each line must be one JSON object, in UTF-8"
-WINDOWS = "if the file is Windows-1252, give the encoding windows-1252"
+WINDOWS = (
+    "if the file is Windows-1252, write `csv: {encoding: windows-1252}` in the config "
+    "(with `enrich init`: --encoding windows-1252)"
+)
+UTF16 = "if the file is UTF-16, write `csv: {encoding: utf-16}` in the config (with `enrich init`: --encoding utf-16)"
 
 
 def complaint(path: Path, **options: Any) -> str:
@@ -85,8 +90,22 @@ def complaint(path: Path, **options: Any) -> str:
         ),
         pytest.param(
             "t.csv",
+            b"a,\xfc\n1,\xe9\n2,\xe4\n",
+            f"t.csv:1: the byte FC is not UTF-8; {WINDOWS}\n"
+            "t.csv:2: the byte E9 is not UTF-8\nt.csv:3: the byte E4 is not UTF-8",
+            id="not-utf-8-in-many-lines",
+        ),
+        pytest.param(
+            "t.csv",
+            b"sep=;\r\na;b\r\n1;2\r\n",
+            "t.csv:1: the first line, sep=;, tells Excel the delimiter, and is no header; "
+            "remove it: the delimiter is found out without it",
+            id="line-for-excel",
+        ),
+        pytest.param(
+            "t.csv",
             b"a,b\r\n1,x\0y\r\n",
-            "t.csv:2: a NUL character; if the file is UTF-16, give that encoding",
+            f"t.csv:2: a NUL character; {UTF16}",
             id="nul",
         ),
         pytest.param(
@@ -106,7 +125,7 @@ def complaint(path: Path, **options: Any) -> str:
             b'a,a\n1\nM\xfcnchen,\0\n2,"x\n',
             "t.csv:1: columns 1 and 2 have the same name 'a'; rename one of them\n"
             "t.csv:2: 1 cell, but the header has 2; are cells missing?\n"
-            "t.csv:3: a NUL character; if the file is UTF-16, give that encoding\n"
+            f"t.csv:3: a NUL character; {UTF16}\n"
             f"t.csv:3: the byte FC is not UTF-8; {WINDOWS}\n"
             f"t.csv:4: a quote is opened here, in cell 2, and never closed; {QUOTES}",
             id="all-at-once",
@@ -121,7 +140,8 @@ def complaint(path: Path, **options: Any) -> str:
         pytest.param(
             "t.csv",
             "a,b\n1,2\n".encode("utf-16-le"),
-            "t.csv:1: this looks like UTF-16 without a byte order mark; give the encoding utf-16-le",
+            "t.csv:1: this looks like UTF-16 without a byte order mark; write `csv: {encoding: utf-16-le}` in the "
+            "config (with `enrich init`: --encoding utf-16-le)",
             id="utf-16-unmarked",
         ),
         pytest.param(
@@ -166,6 +186,13 @@ def complaint(path: Path, **options: Any) -> str:
             "t.ndjson:5: not a JSON object: 'utf-8' codec can't decode byte 0xfc in position 0: invalid start byte; "
             + ONE,
             id="ndjson-lines",
+        ),
+        pytest.param(
+            "t.ndjson",
+            b'{"a":"\\ud800"}\n{"a":"\\udc00x"}\n',
+            f"t.ndjson:1: not a JSON object: \\ud800 is half of a character (a lone surrogate); {ONE}\n"
+            f"t.ndjson:2: not a JSON object: \\udc00 is half of a character (a lone surrogate); {ONE}",
+            id="ndjson-lone-surrogate",
         ),
         pytest.param(
             "t.ndjson", b'{"a":1}\n{" ":2}\n', "t.ndjson:2: a key has no name; give it one", id="ndjson-empty-key"
@@ -220,6 +247,12 @@ def test_a_wrong_table_is_refused_with_every_line(tmp_path: Path, name: str, con
             id="no-encoding-of-text",
         ),
         pytest.param(
+            {"encoding": "idna"},
+            "t.csv: 'idna' is no encoding; known ones are utf-8, utf-16, windows-1252, latin-1 and the other "
+            "names of Python's codecs",
+            id="encoding-of-host-names",
+        ),
+        pytest.param(
             {"encoding": "windows-1252"},
             "t.csv:1: the file starts with the byte order mark of utf-8, but the encoding given is windows-1252; "
             "leave the encoding out",
@@ -262,6 +295,15 @@ def test_parquet_columns_of_one_name_are_refused(tmp_path: Path) -> None:
     message = complaint(tmp_path / "t.parquet")
 
     assert message == "t.parquet: columns 1 and 2 have the same name 'a'; rename one of them"
+
+
+def test_integers_of_128_bits_are_no_damage(tmp_path: Path) -> None:
+    pl.DataFrame({"a": pl.Series([2**100], dtype=pl.Int128)}).write_parquet(tmp_path / "t.parquet")
+
+    message = complaint(tmp_path / "t.parquet")
+
+    hint = "write such columns with another type, such as text"
+    assert message == f"t.parquet: can't be read: Integers with more than 64 bits not implemented; {hint}"
 
 
 def test_a_record_without_end_is_refused_before_it_fills_the_memory(tmp_path: Path) -> None:
