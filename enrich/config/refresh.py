@@ -10,7 +10,7 @@ from pydantic import Field as Key
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import core_schema
 
-from enrich.config.values import DURATION_SCHEMA, Duration, DurationOrNever, expected, wrong
+from enrich.config.values import DURATION_SCHEMA, DurationOrNever, expected, wrong
 from enrich.durations import duration_text
 
 __all__ = ["TOO_LONG", "Refresh", "duration_words"]
@@ -30,10 +30,6 @@ def _shorter(duration: timedelta | None, limit: timedelta | None) -> timedelta |
     return min((one for one in (duration, limit) if one is not None), default=None)
 
 
-def _no_longer(duration: timedelta, limit: timedelta | None) -> timedelta:
-    return duration if limit is None else min(duration, limit)
-
-
 class Refresh(BaseModel):
     """Durations after which an outcome is asked for again; None is never."""
 
@@ -41,11 +37,11 @@ class Refresh(BaseModel):
 
     answers: DurationOrNever = Key(default=None, description="How long an answer stands that was found.")
     not_found: DurationOrNever = Key(
-        default_factory=lambda data: _no_longer(_NOT_FOUND, data["answers"]),
+        default_factory=lambda data: _shorter(_NOT_FOUND, data["answers"]),
         description="How long it stands that no source says so. Never longer than answers.",
     )
-    failed: Duration = Key(
-        default_factory=lambda data: _no_longer(_FAILED, data["answers"]),
+    failed: DurationOrNever = Key(
+        default_factory=lambda data: _shorter(_FAILED, data["answers"]),
         description="How long a failed run, which cost nothing, is left alone. Never longer than answers.",
     )
 
@@ -80,5 +76,5 @@ class Refresh(BaseModel):
         return Refresh(
             answers=answers,
             not_found=own.not_found if "not_found" in said else _shorter(self.not_found, answers),
-            failed=own.failed if "failed" in said else _no_longer(self.failed, answers),
+            failed=own.failed if "failed" in said else _shorter(self.failed, answers),
         )

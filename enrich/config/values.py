@@ -27,7 +27,6 @@ __all__ = [
     "Date",
     "Delimiter",
     "Domain",
-    "Duration",
     "DurationOrNever",
     "Encoding",
     "Flag",
@@ -208,27 +207,18 @@ Processor: TypeAlias = Annotated[str, PlainValidator(_processor), WithJsonSchema
 # --- durations, money, places -----------------------------------------------------------------------------
 
 
-def _parsed_duration(value: object, what: str, hint: str) -> timedelta:
-    try:
-        return parse_duration(value if isinstance(value, str) else "")
-    except ValueError:
-        number = isinstance(value, int) and not isinstance(value, bool) and value > 0
-        raise expected(what, value, f"did you mean {value}d?" if number else hint) from None
-
-
-def _duration(value: object) -> timedelta:
-    if isinstance(value, timedelta):
-        return value
-    return _parsed_duration(value, "a duration such as 12h or 2d", "")
-
-
 def _duration_or_never(value: object) -> timedelta | None:
     if value is None or isinstance(value, timedelta):
         return value
     if value == "never":
         return None
-    hint = did_you_mean(value, ["never"]) if isinstance(value, str) else ""
-    return _parsed_duration(value, "a duration such as 12h, 30d or 2w, or never", hint)
+    try:
+        return parse_duration(value if isinstance(value, str) else "")
+    except ValueError:
+        number = isinstance(value, int) and not isinstance(value, bool) and value > 0
+        hint = did_you_mean(value, ["never"]) if isinstance(value, str) else ""
+        hint = f"did you mean {value}d?" if number else hint
+        raise expected("a duration such as 12h, 30d or 2w, or never", value, hint) from None
 
 
 def _budget(value: object) -> Decimal:
@@ -316,7 +306,6 @@ def _character(what: str) -> Callable[[object], str]:
 
 _CHARACTER_SCHEMA: Final[Mapping[str, object]] = {"type": "string", "minLength": 1, "maxLength": 1}
 
-Duration: TypeAlias = Annotated[timedelta, PlainValidator(_duration), WithJsonSchema(DURATION_SCHEMA)]
 DurationOrNever: TypeAlias = Annotated[
     timedelta | None,
     PlainValidator(_duration_or_never),

@@ -34,11 +34,12 @@ def config_with(refresh: Json, own: Json = None) -> tuple[Refresh, Refresh]:
         pytest.param("1h", HOUR, HOUR, HOUR, id="failed-no-longer"),
         pytest.param({"not_found": "1d"}, None, DAY, 12 * HOUR, id="only-not-found"),
         pytest.param({"answers": "never", "not_found": "never"}, None, None, 12 * HOUR, id="never-at-all"),
+        pytest.param({"failed": "never"}, None, 7 * DAY, None, id="failed-never"),
         pytest.param({"answers": "2w", "failed": "90s"}, 14 * DAY, 7 * DAY, timedelta(seconds=90), id="whole"),
     ],
 )
 def test_forms_and_defaults(
-    refresh: Json, answers: timedelta | None, not_found: timedelta | None, failed: timedelta
+    refresh: Json, answers: timedelta | None, not_found: timedelta | None, failed: timedelta | None
 ) -> None:
     common, own = config_with(refresh)
     assert (common.answers, common.not_found, common.failed) == (answers, not_found, failed)
@@ -57,6 +58,7 @@ def test_forms_and_defaults(
         pytest.param(
             {"answers": "never", "not_found": "never"}, "1d", DAY, DAY, 12 * HOUR, id="inherited-never-is-bounded"
         ),
+        pytest.param({"failed": "never"}, "1d", DAY, DAY, DAY, id="failed-never-is-bounded"),
         pytest.param("30d", {"failed": "1h"}, 30 * DAY, 7 * DAY, HOUR, id="only-failed"),
     ],
 )

@@ -121,6 +121,13 @@ MONTH = Refresh(answers=timedelta(days=30))
             id="failed last night: asked again",
         ),
         pytest.param(
+            [held(state=RunState.FAILED, age_days=999)],
+            {},
+            {"refresh": Refresh(failed=None)},
+            None,
+            id="failed, never asked again",
+        ),
+        pytest.param(
             [held(state=RunState.FAILED, age_days=0.1)],
             {},
             {"retry_failed": True},
