@@ -18,10 +18,7 @@ _CODES: Final = {
     signal.SIGTERM: ExitCode.TERMINATED,
     signal.SIGHUP: ExitCode.TERMINATED,
 }
-FIRST: Final = (
-    "ending: no more is sent, and what is there will be written; the same command goes on later. "
-    "Another signal ends at once"
-)
+FIRST: Final = "ending: no more is sent, and the same command goes on later. Another signal ends at once"
 SECOND: Final = "ended at once; nothing is lost, and the same command goes on"
 
 

@@ -89,6 +89,7 @@ def test_a_person_at_a_terminal_is_asked(
         assert main(RUN) == code
     assert "2 runs due: $4.80, about " in shown.shown.partition(QUESTION)[0]
     assert message in shown.shown.partition(QUESTION)[2]
+    assert "will be written" not in shown.shown  # nothing is, unless the answer is yes
     assert (pricey / "places.enriched.csv").exists() == (code == 0)
 
 
