@@ -18,6 +18,7 @@ from enrich.config import Config
 from enrich.cycles import seldom_sought
 from enrich.dataset import Layout, Table, TableWriter
 from enrich.dataset.encoding import output_format
+from enrich.dataset.formats import split_suffix
 from enrich.due import Results, too_long_text
 from enrich.errors import OutputError
 from enrich.files import write_whole
@@ -49,9 +50,7 @@ class Files:
         """
         if not output.name:
             raise OutputError(f"{output}: is a folder; give the name of a file")
-        stem = output.name
-        for suffix in (".gz", ".zst", ".csv", ".tsv", ".ndjson", ".jsonl", ".parquet", ".enriched"):
-            stem = stem.removesuffix(suffix)
+        stem = split_suffix(output)[0].removesuffix(".enriched")
         return cls(output, *(output.with_name(stem + end) for end in (".review.csv", ".report.html", ".run.json")))
 
 

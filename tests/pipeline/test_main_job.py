@@ -3,12 +3,14 @@
 import csv
 import io
 import json
+from pathlib import Path
 
 import polars as pl
 import pytest
 
 import enrich
 from enrich.errors import ConfigError, ExitCode, LedgerBusyError, MissingKeyError
+from enrich.outputs import Files
 from tests.pipeline.conftest import CONFIG, Desk, usd
 
 
@@ -28,6 +30,22 @@ def test_a_run_pays_once_for_each_distinct_input_and_a_second_run_for_none(desk:
     assert desk.service.posts() == posts
     assert again.receipt.runs_paid == 0
     assert again.receipt.rows == report.receipt.rows
+
+
+@pytest.mark.parametrize(
+    ("output", "stem"),
+    [
+        pytest.param("B.enriched.csv", "B", id="usual"),
+        pytest.param("B.enriched.CSV", "B", id="capitals"),
+        pytest.param("B.enriched.Csv.GZ", "B", id="compressed"),
+        pytest.param("B.tab", "B", id="tab"),
+        pytest.param("B.csv.parquet", "B.csv", id="two-suffixes"),
+    ],
+)
+def test_the_other_files_have_the_tables_name_without_its_suffix(output: str, stem: str) -> None:
+    files = Files.beside(Path("out") / output)
+    names = (f"{stem}.review.csv", f"{stem}.report.html", f"{stem}.run.json")
+    assert (files.review, files.report, files.manifest) == tuple(Path("out") / name for name in names)
 
 
 def test_every_original_cell_comes_out_as_it_went_in(desk: Desk) -> None:
