@@ -47,8 +47,8 @@ def check_groups(ledger: Path, held: Callable[[], Iterable[str]]) -> None:
         raise LedgerError(
             f"{ledger}: the ledger was deleted, or is an old copy: {listed.name} beside it lists {len(lacking)} more of"
             f" the groups it paid through, such as {lacking[0]}. Nothing was sent. Rebuild what is lost from the"
-            " service's own records with `enrich recover`, for free; or delete"
-            f" {listed.name}, and pay for those answers again"
+            " service's own records with `enrich recover`, and groups of which it can't tell the questions with"
+            f" `enrich adopt`, both for free; or delete {listed.name}, and pay for those answers again"
         )
 
 

@@ -263,6 +263,20 @@ def test_results_of_the_sandbox_are_not_mixed_with_real_ones(desk: Desk) -> None
         take_over(desk, group)
 
 
+def test_the_command_says_who_asks_the_rest(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(desk.folder)
+    for name, value in desk.service.environ.items():
+        monkeypatch.setenv(name, value)
+
+    code = main(["adopt", foreign_group(desk, [company(i) for i in range(9)]), "test.yaml", "table.csv"])
+
+    assert code == 4
+    left = "adopting asks nothing: 3 rows left for `enrich run test.yaml table.csv`\n"
+    assert capsys.readouterr().err.endswith(left)
+
+
 def test_the_command(desk: Desk, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.chdir(desk.folder)
     for name, value in desk.service.environ.items():
