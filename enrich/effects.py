@@ -37,7 +37,7 @@ class StopRequested(Exception):  # noqa: N818 — a request, not an error
 
 
 class SpendingStopped(Exception):  # noqa: N818 — an answer to AwaitTurn, not an error
-    """Nothing more may be sent by this command: budget, credit, deadline or permission."""
+    """Nothing more may be sent by this command: budget, credit, deadline, permission or an unreachable service."""
 
 
 # ---------------------------------------------------------------------- time

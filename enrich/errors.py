@@ -27,7 +27,7 @@ class ExitCode(IntEnum):
     INTERNAL = 1  # a fault of ours: a traceback is shown, nothing is lost
     USAGE = 2  # command, config, table or disk: nothing more was sent
     FAILED_ROWS = 3  # done, with failed rows; `enrich verify`: with differences; `enrich recover`: with untied runs
-    STOPPED = 4  # stopped at budget, credit or deadline: the same command goes on
+    STOPPED = 4  # stopped at budget, credit, deadline or an unreachable service: the same command goes on
     REFUSED = 5  # refused by the service: key or permission
     DOUBLE_CHARGE = 6  # a double charge was found: reported with run ids and dollars
     BUSY = 75  # another instance holds the ledger

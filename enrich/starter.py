@@ -1,4 +1,4 @@
-"""A first config for a table, as commented text: its columns as inputs, two answers to change. Pure."""
+"""A first config for a table, as commented text: columns that tell what a row is about, two answers to change. Pure."""
 
 import re
 import unicodedata

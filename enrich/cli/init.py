@@ -23,7 +23,8 @@ def init(
 ) -> None:
     """Write a starter config for a table.
 
-    It has the table's columns as inputs, two answers to change, and comments that explain. Nothing is overwritten.
+    It has the columns that tell what a row is about as inputs, two answers to change, and comments that explain.
+    Nothing is overwritten.
 
     \b
       enrich init companies.csv
