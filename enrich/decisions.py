@@ -127,11 +127,13 @@ class _Judge:
         text = decision.correction
         if not self._reader.misfit(self._fields[decision.field].id, text):
             return text
-        try:
-            value: Json = msgspec.json.decode(text)
-        except (msgspec.MsgspecError, RecursionError):
-            return text
-        return value
+        for spelled in (text, text.lower()):  # spreadsheets save true as TRUE
+            try:
+                value: Json = msgspec.json.decode(spelled)
+            except (msgspec.MsgspecError, RecursionError):
+                continue
+            return value
+        return text
 
     def _answer(self, decision: Decision) -> Answer | None:
         """The answer that the decision is about, as the run gave it."""

@@ -138,8 +138,9 @@ class Till:
     def _pause(self, now: float, retry_after_s: float | None, longest_s: float) -> None:
         self._troubles += now >= self._not_before  # what was on the wire together fails together, and counts once
         self._probing = False
-        backoff = min(longest_s, FIRST_PAUSE_S * 2 ** min(self._troubles - 1, 10))
-        wait = retry_after_s if retry_after_s is not None else backoff * (0.5 + 0.5 * self._random())
+        backoff = min(longest_s, FIRST_PAUSE_S * 2 ** min(self._troubles - 1, 10)) * (0.5 + 0.5 * self._random())
+        # What the service asks for is the least: one that says "at once" again and again means no such thing.
+        wait = backoff if retry_after_s is None else max(retry_after_s, min(backoff, LONGEST_PAUSE_S))
         self._not_before = max(self._not_before, now + min(wait, LONGEST_RATE_PAUSE_S))
 
     def _budget_text(self, price: int) -> str:

@@ -214,6 +214,7 @@ _ADVICE: Final[Mapping[int, str]] = {
     402: "add credit to the account",
     403: "the key may not do this: check the processor and the account's permissions",
 }
+_REDIRECTED: Final = "a redirect is never followed; set PARALLEL_BASE_URL to the address that answers itself"
 
 
 def error_of_answer(
@@ -227,7 +228,8 @@ def error_of_answer(
     text = f"{call}: the service answered {status}"
     text += f": {message}" if message else ""
     text += f" (reference {ref_id})" if ref_id else ""
-    text += f"; {_ADVICE[status]}" if status in _ADVICE else ""
+    advice = _REDIRECTED if 300 <= status < 400 else _ADVICE.get(status)
+    text += f"; {advice}" if advice else ""
     wait_s = retry_after_s(headers.get("retry-after"))
     refusal = _REFUSALS.get(status)
     if refusal is not None:

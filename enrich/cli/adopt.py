@@ -45,7 +45,6 @@ def adopt(
     import anyio
 
     from enrich.adoption import adopt
-    from enrich.figures import counted
     from enrich.job import Options
     from enrich.progress import open_progress
 
@@ -55,9 +54,7 @@ def adopt(
     found, report = anyio.run(partial(adopt, group_id, config, table, options, progress=progress))
     for line in _lines(found):
         console.note(line)
-    if pending := report.receipt.rows.get("pending", 0):
-        console.note(f"adopting asks nothing: {counted(pending, 'row')} left for `enrich run {config} {table}`")
-    print_report(report, console, as_json=json, quiet=False)
+    print_report(report, console, as_json=json, quiet=False, command=f"`enrich run {config} {table}`")
     raise typer.Exit(report.exit_code)
 
 

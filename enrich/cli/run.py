@@ -114,8 +114,10 @@ async def _run(config: Path, table: Path, options: "Options", *, console: Consol
         )
 
 
-def print_report(report: "Report", console: Console, *, as_json: bool, quiet: bool) -> None:
-    """The receipt, or the manifest; with `quiet`, what to do next if all is not done."""
+def print_report(
+    report: "Report", console: Console, *, as_json: bool, quiet: bool, command: str = "the same command"
+) -> None:
+    """The receipt, or the manifest; with `quiet`, what to do next if all is not done: `command` goes on."""
     import msgspec
 
     from enrich.report import next_steps
@@ -128,7 +130,7 @@ def print_report(report: "Report", console: Console, *, as_json: bool, quiet: bo
             f"{report.review} held decisions that `enrich review` had not taken: they are kept in"
             f" {report.decisions_kept}; give it to `enrich review`"
         )
-    steps = next_steps(report.receipt, review_file=str(report.review), stopped=report.stopped)
+    steps = next_steps(report.receipt, review_file=str(report.review), stopped=report.stopped, command=command)
     if as_json:
         console.show_json(msgspec.Raw(report.manifest.read_bytes()))
     elif not quiet:

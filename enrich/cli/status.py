@@ -85,7 +85,7 @@ def _job_text(job: "JobLine") -> str:
     from enrich.figures import counted, usd_text
 
     paid = f"{counted(job.runs, 'run')}, {job.completed:,} completed, {usd_text(dollars(job.usd_micro))}"
-    ending = job.ending or "not ended: it runs now, or was killed"
+    ending = job.ending or "not ended: it runs now, was killed, or ended by an error"
     return f"{_moment(job.started_at)}  {job.name}  {job.source}: {paid}; {ending}"
 
 

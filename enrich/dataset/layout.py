@@ -44,7 +44,7 @@ class Layout:
             if column.replaces and not _fits(column, table):
                 raise OutputError(
                     f"{table.path}: column {column.name!r} is {_own_type(column.name, table)}, which can't hold "
-                    f"answers that are {column.dtype}; name the answer otherwise"
+                    f"answers that are {column.dtype}; give it a type that can, or name the answer otherwise"
                 )
 
     def dtype(self, name: str) -> pl.DataType:

@@ -205,17 +205,22 @@ class Receipt:
         return [f"DOUBLE CHARGE: {charged_text(self.double_charges)}", *_aligned(lines)]
 
 
-def next_steps(receipt: Receipt, *, review_file: str = "", stopped: str = "") -> list[str]:
-    """What a person can do now, in the order in which it matters; `stopped` says why the run ended early."""
+def next_steps(
+    receipt: Receipt, *, review_file: str = "", stopped: str = "", command: str = "the same command"
+) -> list[str]:
+    """What a person can do now, in the order in which it matters.
+
+    `stopped` says why the run ended early, `command` is what goes on with the rows that are left.
+    """
     steps = []
     waiting = receipt.answers.get("review", 0) + receipt.answers.get("invalid", 0)
     if stopped:
         steps.append(f"stopped: {stopped}")
     if pending := receipt.rows.get("pending", 0):
         rows = counted(pending, "pending row")
-        steps.append(f"the same command goes on with {rows}; nothing is paid for twice")
+        steps.append(f"{command} goes on with {rows}; nothing is paid for twice")
     elif stopped:
-        steps.append("the same command goes on; nothing is paid for twice")
+        steps.append(f"{command} goes on; nothing is paid for twice")
     if waiting and review_file:
         verb = "waits" if waiting == 1 else "wait"
         steps.append(f"{counted(waiting, 'answer')} {verb} in {review_file}")

@@ -176,3 +176,11 @@ def test_the_wait_stands_on_the_error() -> None:
     assert error_of(429, headers={"retry-after": "7"}).retry_after_s == 7.0
     assert error_of(503, headers={"retry-after": "7"}).retry_after_s == 7.0
     assert error_of(429).retry_after_s is None
+
+
+def test_a_redirect_is_told_from_other_answers() -> None:
+    error = error_of_answer("GET x", costs=False, status=307, headers={}, body=b"", secret=None)
+    assert str(error) == (
+        "GET x: the service answered 307; a redirect is never followed; "
+        "set PARALLEL_BASE_URL to the address that answers itself"
+    )

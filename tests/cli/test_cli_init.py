@@ -145,7 +145,7 @@ def test_check_holds_the_config_against_the_table(enrich: Enrich, folder: Path) 
         pytest.param(
             {"name": ["x"], "river": [1]}, "existing: fill\n",
             "Error: other.parquet: column 'river' is Int64, which can't hold answers that are String; "
-            "name the answer otherwise\n",
+            "give it a type that can, or name the answer otherwise\n",
             id="an answer",
         ),
     ],

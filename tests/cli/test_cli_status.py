@@ -110,4 +110,4 @@ def test_what_is_not_known_yet_and_what_was_charged_twice(enrich: Enrich, folder
     assert "in flight   $0.075, 3 runs\nunresolved  $0.05, 2 runs\n" in out
     assert "  tgrp_lost: 2 runs, $0.05, sent TIME: no answer within 60 s\n" in out
     assert "double charges\n  $0.025 too much, found TIME: run_3\n" in out
-    assert "4 runs, 0 completed, $0.00; not ended: it runs now, or was killed\n" in out
+    assert "4 runs, 0 completed, $0.00; not ended: it runs now, was killed, or ended by an error\n" in out

@@ -1,5 +1,7 @@
 """Budget, credit and pace: who may spend how much, and when."""
 
+from typing import Any
+
 import pytest
 
 from enrich.effects import AwaitTurn, Settled
@@ -53,11 +55,25 @@ def test_troubles_in_a_row_wait_longer_and_longer_and_never_too_long() -> None:
     assert one.ask(AwaitTurn(1, PRICE), now) == Wait(0.5)
 
 
-@pytest.mark.parametrize(("said", "waited"), [(7.0, 7.0), (10_000.0, 300.0), (None, 0.5)])
+@pytest.mark.parametrize(("said", "waited"), [(7.0, 7.0), (10_000.0, 300.0), (None, 0.5), (0.0, 0.5)])
 def test_a_rate_limit_waits_as_it_says_within_reason(said: float | None, waited: float) -> None:
     one = till()
     one.settled(Settled(PRICE, why="rate", retry_after_s=said), 0.0)
     assert one.ask(AwaitTurn(1, PRICE), 0.0) == Wait(waited)
+
+
+@pytest.mark.parametrize("why", ["rate", "unknown", "unsent"])
+def test_a_service_that_says_at_once_again_and_again_is_asked_more_and_more_seldom(why: Any) -> None:
+    one, now, waits = till(), 0.0, []
+    for _ in range(8):
+        one.settled(Settled(PRICE, why=why, retry_after_s=0.0), now)
+        answer = one.ask(AwaitTurn(1, PRICE), now)
+        assert isinstance(answer, Wait)
+        assert answer.seconds is not None
+        waits.append(answer.seconds)
+        now += answer.seconds
+    assert waits[:6] == [0.5, 1, 2, 4, 8, 16]
+    assert sum(waits) > 60
 
 
 def test_out_of_credit_tries_smaller_steps_while_something_runs() -> None:

@@ -209,3 +209,17 @@ def test_the_command_says_where_decisions_are_kept(desk: Desk, capsys, monkeypat
         monkeypatch.setenv(name, value)
     assert main(["run", str(desk.config), str(desk.table), "--quiet"]) == 0
     assert "table.decided.review.csv; give it to `enrich review`" in capsys.readouterr().err
+
+
+def test_a_truth_value_comes_back_from_a_spreadsheet_in_capitals(desk: Desk) -> None:
+    desk.config.write_text(
+        CONFIG.replace("  year: ", '  listed: {type: boolean, description: Whether its shares are traded.}\n  year: ')
+        + "confidence: {accept: high, review: high}\n"
+    )
+    desk.rows(40)
+    review = desk.run().review
+    one = next(row for row in lines(review) if row["field"] == "listed")
+    decide(review, **{f"r{one['row']}_listed": ("correct", "FALSE")})
+    assert command(desk, review) == 0
+    row = desk.result(desk.run())[int(one["row"]) - 1]
+    assert (row["listed"], row["listed_status"]) == ("false", "human")
