@@ -248,6 +248,8 @@ def _read_stream(waiting: Waiting, cursor: str | None) -> Protocol[None]:
             del chunk  # megabytes, while the next ones come
             if reader is None:
                 break
+            if not left:  # a whole chunk more than was waited for: a listing may repeat itself without end
+                return
 
 
 def _keep(waiting: Waiting, runs: Iterable[ReadRun], cursor: str | None, *, fetched: bool = False) -> Protocol[None]:

@@ -65,6 +65,7 @@ class Service:
         self.extras: list[str] = []
         self.said: list[str] = []
         self.now = 0.0
+        self.never_ends = False  # a listing
 
     def give(self, submission: OpenSubmission, *, long_s: float = LONG_S) -> None:
         """Collect a submission from this service."""
@@ -100,7 +101,7 @@ class Service:
                 return self.news(effect)
             case ReadRuns():
                 self.asked.append(effect)
-                return RunsRead(self.listing(effect), None, None)
+                return RunsRead(self.listing(effect), None, 1 if self.never_ends else None)
             case FetchRun(run_id):
                 self.asked.append(effect)
                 return self.runs(run_id)
@@ -162,6 +163,14 @@ def test_a_cursor_that_the_service_refuses_is_done_without(error: ApiError) -> N
     service.give(submission, long_s=7200.0)
     assert [effect.cursor for effect in service.asked if isinstance(effect, ReadRuns)] == ["c1", None]
     assert service.recorded == ["a", "b"]
+
+
+def test_a_listing_that_repeats_itself_without_end_is_left_when_all_is_read() -> None:
+    service = Service(all_ended, completed, lambda _: [completed("a"), completed("b")])
+    service.never_ends = True
+    service.give(accepted("a", "b"))
+    assert service.recorded == ["a", "b"]
+    assert sum(isinstance(effect, ReadRuns) for effect in service.asked) == 2
 
 
 def test_what_a_dead_reader_left_is_read_together_and_not_one_by_one() -> None:
