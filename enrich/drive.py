@@ -91,6 +91,7 @@ class Driver:
         self._readers: dict[int, _RunsReader] = {}
         self._reading = anyio.Semaphore(READERS)
         self._sending = anyio.Semaphore(SENDERS)  # from the making of a group to the answer to its POST
+        self._made = Counter[str]()  # groups that hold a place among them, each until its first POST
 
     @property
     def ended(self) -> int:
@@ -258,9 +259,14 @@ class Driver:
             self._sending.release()
             raise
         self.groups.append(group.taskgroup_id)
+        self._made[group.taskgroup_id] += 1
         return group.taskgroup_id
 
     async def _add_runs(self, group_id: str, body: bytes) -> Added:
+        if self._made[group_id]:
+            self._made[group_id] -= 1
+        else:  # the group was not known to the service yet when it was tried before
+            await self._sending.acquire()
         try:
             added = await self.client.add_runs(group_id, body, timeout_s=POST_DEADLINE_S, turn_taken=True)
         finally:

@@ -100,6 +100,7 @@ class Batch:
     job: str
     question: Question
     tasks: tuple[Task, ...]
+    group: tuple[str, Stamp] | None = None  # made for it, and when: the service did not know it yet
 
 
 def batch_size(usd_micro: int) -> int:
@@ -118,7 +119,8 @@ def submit(
 
     Raises StopRequested or SpendingStopped, and ApiError where the service refuses key or permission.
     """
-    group_id = yield from _open_group(batch)
+    group_id, made = batch.group or ((yield from _open_group(batch)), (yield Now()))
+    batch.group = None
     keys = task_keys(batch.question, tasks)
     body = render_body(batch.question, tasks, keys)
     intent = Intent(
@@ -136,6 +138,8 @@ def submit(
         added = yield AddRuns(group_id, body)
     except ApiError as error:
         if error.created_nothing:
+            if isinstance(error, NotFoundError) and (elapsed_s(made, intent.stamp) or 0.0) <= LOST_GROUP_S:
+                batch.group = group_id, made
             return (yield from _refused(submission_id, batch.question.usd_micro, tasks, error, give_up=give_up))
         detail = str(error)
     else:

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from enrich.api.errors import InvalidError
+from enrich.api.errors import InvalidError, NotFoundError
 from enrich.clock import Stamp
 from enrich.effects import (
     Added,
@@ -41,7 +41,7 @@ from enrich.effects import (
 from enrich.keys import TASK, fieldset_key, input_key, run_metadata
 from enrich.ledger import OpenSubmission, RunState, Task
 from enrich.rounds import ask
-from enrich.submit import Batch, Question, is_complete, render_body, resolve, task_keys
+from enrich.submit import Batch, Question, is_complete, render_body, resolve, submit, task_keys
 
 SETTLE_S = 900.0
 
@@ -277,6 +277,49 @@ def test_a_question_that_is_invalid_itself_costs_few_requests(count: int) -> Non
     service.ask_all(count)
     assert sorted(service.failed) == list(range(count))
     assert service.posts < 30
+
+
+@pytest.mark.parametrize(
+    ("known_after_s", "groups"),
+    [
+        pytest.param(0.0, ["g1"], id="at once"),
+        pytest.param(3.0, ["g1"], id="after some seconds"),
+        pytest.param(300.0, ["g1", "g2"], id="not in a minute"),
+    ],
+)
+def test_a_group_that_is_not_known_yet_is_tried_again_before_another_is_made(
+    known_after_s: float, groups: list[str]
+) -> None:
+    """Each attempt takes ten seconds; a group that is always a new one would always be too young."""
+    task = Task(bytes(16), b"0")
+    batch = Batch(1, "t", Question("core", 25_000, ("f",), {}), (task,))
+    now, made, effect = 0.0, dict[str, float](), None
+    for _ in range(9):
+        protocol: Generator[Any, Any, Any] = submit(batch, [task])
+        result: Any = None
+        error: NotFoundError | None = None
+        with suppress(StopIteration):
+            while True:
+                effect = protocol.send(result) if error is None else protocol.throw(error)
+                result = error = None
+                match effect:
+                    case Now():
+                        result = Stamp(now, now, "boot")
+                    case CreateGroup():
+                        result = f"g{len(made) + 1}"
+                        made[result] = now
+                    case RecordIntent():
+                        result = 1
+                    case AddRuns(group_id):
+                        now += 10.0
+                        if now - 10.0 - made[group_id] < known_after_s and group_id == "g1":
+                            error = NotFoundError("no such group", status=404)
+                        else:
+                            result = Added(("r1",), None)
+        if isinstance(effect, Settled) and effect.why == "accepted":
+            break
+    assert isinstance(effect, Settled)
+    assert (effect.why, list(made)) == ("accepted", groups)
 
 
 TEXTS = st.text(max_size=8) | st.sampled_from(["%b", "\0", '"', "\\u0000", "100%", "é\u2028"])

@@ -83,7 +83,7 @@ def test_a_strange_answer_is_judged_alone(make_scene, fault, statuses) -> None:
 
 def test_a_run_that_never_ends_leaves_its_row_pending_and_is_not_sent_again(make_scene) -> None:
     scene = make_scene("run-stuck=1x", rows=8, speed=50)
-    reports = [scene.run(deadline_s=60) for _ in range(2)]
+    reports = [scene.run(deadline_s=120) for _ in range(2)]
     assert [report.exit_code for report in reports] == [ExitCode.STOPPED] * 2
     assert {report.stopped for report in reports} == {"the deadline is reached"}
     assert [report.receipt.rows["pending"] for report in reports] == [1, 1]
@@ -95,8 +95,8 @@ def test_a_run_that_never_ends_leaves_its_row_pending_and_is_not_sent_again(make
 
 def test_runs_that_were_asked_at_another_price_are_in_the_receipt_at_that_price(make_scene) -> None:
     """The price list may change between sending and collecting: by a new version of the program."""
-    scene = make_scene(rows=8, speed=50, settings={"latency_s": (1.5, 1.5)})
-    assert scene.run(deadline_s=20).receipt.rows["pending"] == 8
+    scene = make_scene(rows=8, speed=50, settings={"latency_s": (6.0, 6.0)})
+    assert scene.run(deadline_s=100).receipt.rows["pending"] == 8
     with closing(Ledger.open(scene.ledger)) as ledger, ledger.transaction():
         ledger._db.execute("UPDATE submission SET usd_micro = 70000")
     report = scene.finish()
