@@ -193,11 +193,11 @@ def _read(waiting: Waiting, news: Followed | None) -> Protocol[None]:
     if not waiting.read_once or waiting.ended_unread(news) > BY_ID:
         # Behind the cursor is little or nothing where the service lists by creation, and all that is new where
         # it lists by last change.
-        of_a_dead_reader = not waiting.read_once and waiting.cursor is not None
+        was_whole = waiting.cursor is None
         yield from _read_stream(waiting, waiting.cursor)
-        missing = waiting.ended_unread(news)
-        # What an earlier command left unread is read together: by their ids it would take two requests for each.
-        if missing > BY_ID if of_a_dead_reader else waiting.read_once and 2 * missing > len(waiting.submission.states):
+        # By their ids it takes two requests a run: where an earlier command left many, they are read together at once.
+        few = len(waiting.submission.states) / 2 if waiting.read_once else BY_ID
+        if not was_whole and waiting.ended_unread(news) > few:
             yield from _read_stream(waiting, None)
         waiting.read_once = True
     unread = waiting.unread()
