@@ -30,6 +30,7 @@ from enrich.api.errors import (
     NotSentError,
     UnavailableError,
     UnknownOutcomeError,
+    UnreadableAnswerError,
     error_of_answer,
     sanitised,
 )
@@ -69,6 +70,10 @@ _NEVER_CONNECTED: Final = (
     httpx.InvalidURL,
     UnicodeError,
 )
+
+
+class _TooLargeBody(httpx.StreamError):
+    """An answer that is larger than any that is asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -314,6 +319,8 @@ class Connection:
     def _unavailable(self, call: str, error: BaseException) -> NotSentError | UnavailableError:
         if isinstance(error, _NEVER_CONNECTED):
             return self._not_sent(call, error)
+        if isinstance(error, _TooLargeBody):  # it will be as large the next time
+            return UnreadableAnswerError(f"{call}: {error}")
         return UnavailableError(f"{call}: {self._account(error)}")
 
     def _account(self, error: BaseException) -> str:
@@ -333,7 +340,7 @@ def _tls_context(*, needed: bool) -> ssl.SSLContext:
 
 
 async def _whole_body(response: httpx.Response, *, limit: int = MAX_BODY_BYTES) -> bytes:
-    """The decoded body; httpx.StreamError for one that is larger than the limit."""
+    """The decoded body; _TooLargeBody for one that is larger than the limit."""
     parts: list[bytes] = []
     size = 0
     async with aclosing(cast(AsyncGenerator[bytes], response.aiter_bytes())) as chunks:
@@ -341,7 +348,7 @@ async def _whole_body(response: httpx.Response, *, limit: int = MAX_BODY_BYTES) 
             parts.append(chunk)
             size += len(chunk)
             if size > limit:
-                raise httpx.StreamError(f"an answer of more than {limit} bytes")
+                raise _TooLargeBody(f"an answer of more than {limit >> 20} MB, which is not read")
     return b"".join(parts)
 
 

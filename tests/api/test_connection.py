@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 import socket
 import traceback
-from typing import Any
+from typing import Any, Self
 
 import anyio
+import httpx
 import pytest
 from anyio.abc import ByteStream
 from raw_server import raw_server
@@ -19,6 +20,7 @@ from enrich.api.errors import (
     UnauthorizedError,
     UnavailableError,
     UnknownOutcomeError,
+    UnreadableAnswerError,
 )
 from enrich.api.retry import NEVER, Retry
 from enrich.api.secret import Secret
@@ -263,3 +265,22 @@ async def test_the_key_is_in_no_traceback_and_no_log(caplog: pytest.LogCaptureFi
     text = "".join(shown) + caplog.text
     assert "[redacted]" in text
     assert KEY.reveal()[:8] not in text
+
+
+class Endless(httpx.AsyncByteStream):
+    """More than any answer has."""
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        return b"x" * (1 << 20)
+
+
+async def test_an_answer_too_large_to_be_read_is_not_asked_for_without_end() -> None:
+    transport = httpx.MockTransport(lambda request: httpx.Response(200, stream=Endless()))
+    async with client_of("http://127.0.0.1:1", transport=transport) as client:
+        with pytest.raises(UnreadableAnswerError, match="more than 64 MB"):
+            await client.run("trun_1")
+        with pytest.raises(UnknownOutcomeError):
+            await client.add_runs("g", b"{}", timeout_s=5)
