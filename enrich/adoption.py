@@ -33,7 +33,7 @@ from enrich.ledger import Intent, Ledger, Outcome, ServiceKind, Worklist, ledger
 from enrich.listing import GroupListing, list_whole_group
 from enrich.pipeline import Report, compare, end_job, open_books, start_job, write_outputs
 from enrich.progress import Progress, QuietProgress
-from enrich.service import facts_beside, open_service
+from enrich.service import open_service
 from enrich.spend import Outcome as Asked
 from enrich.till import Till
 
@@ -90,9 +90,8 @@ async def adopt(
         ledger, worklist = open_books(job, held, may_lack_groups=True)
         await run_sync(ledger.check_whole)
         _, summary = await run_sync(compare, job, ledger, worklist)
-        facts = options.facts or facts_beside(job.table.path)
         async with (
-            open_service(options.environ, ledger=job.ledger_path, sandbox=options.sandbox, facts=facts) as client,
+            open_service(options.environ, ledger=job.ledger_path, sandbox=options.sandbox, facts=job.facts) as client,
             open_recorder(ledger) as recorder,
         ):
             work = _Work(group_id, job, worklist, Driver(client, recorder, Till()), shown)

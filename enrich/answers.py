@@ -113,6 +113,7 @@ def _columns(cells: Cells) -> tuple[list[Any], ...]:
 
 _NO_ANSWER: Final = Answer(None, None, "", NO_CITATIONS, "invalid", "", strong=False)
 
+
 class Reader:
     """Reads results for the fields of one config: their schemas are compiled once, their gates looked up once.
 

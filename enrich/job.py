@@ -51,6 +51,7 @@ class Job:
     files: Files
     options: Options
     ledger_path: Path
+    facts: Path | None  # what the sandbox knows: the file given, or the one beside the table
     started_at: datetime
 
     @property
@@ -120,7 +121,7 @@ def prepare(config_path: Path, table_path: Path, options: Options) -> Job:
     check_output_path(files.table, table)
     make_joiner(config, table, files)
     rows = Rows(config, table, Chosen(options.where, options.limit, options.sample))
-    return Job(config, table, rows, files, options, ledger, started_at)
+    return Job(config, table, rows, files, options, ledger, facts, started_at)
 
 
 def ledger_path(config: Config | None, options: Options) -> Path:

@@ -12,7 +12,7 @@ from enrich.job import Interruption, Job
 from enrich.ledger import Ledger, Worklist, open_recorder
 from enrich.progress import Progress
 from enrich.rounds import Rounds
-from enrich.service import facts_beside, open_service
+from enrich.service import open_service
 from enrich.submit import SETTLE_S
 from enrich.till import Till
 
@@ -62,9 +62,8 @@ async def ask(
         in_flight=totals.usd_micro_in_flight + totals.usd_micro_unresolved,
     )
     settle_s = options.settle_s if options.settle_s is not None else SANDBOX_SETTLE_S if options.sandbox else SETTLE_S
-    facts = options.facts or facts_beside(job.table.path)
     async with (
-        open_service(options.environ, ledger=job.ledger_path, sandbox=options.sandbox, facts=facts) as client,
+        open_service(options.environ, ledger=job.ledger_path, sandbox=options.sandbox, facts=job.facts) as client,
         open_recorder(ledger) as recorder,
     ):
         driver = Driver(client, recorder, till)
