@@ -10,13 +10,13 @@ from datetime import timedelta
 from types import MappingProxyType
 from typing import Any, Final, Literal
 
-import jsonschema_rs
 import msgspec
 
 from enrich.config import Gate, Refresh
 from enrich.ledger import Held, Ruled, RunState
 from enrich.results import NO_CITATIONS, Basis, Opened, basis_of_elements, open_result
 from enrich.spec import Field, Json, Room, column_type, room_of
+from enrich.spec.validator import validator_of
 from enrich.text import clean
 
 Verdict = Literal["accept", "review", "withhold", "not_found", "invalid"]
@@ -179,7 +179,7 @@ class _Judge:
     def __init__(self, field: Field, gate: Gate, room: Room | None) -> None:
         self._name = field.name
         self._types = _types_that_fit(field.schema)
-        self._validator = jsonschema_rs.validator_for(dict(field.schema))
+        self._validator = validator_of(field.schema)
         self._rooms = [one for one in (room_of(column_type(field.schema)), room) if one is not None]
         self._gate = gate
         self._levels: dict[str | float | None, _Judged] = {}

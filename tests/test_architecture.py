@@ -18,7 +18,7 @@ OWNERS = {
     "ruamel": ("config",),
     "pydantic": ("config",),
     "typer": ("cli",),
-    "jsonschema_rs": ("answers.py", "decisions.py"),
+    "jsonschema_rs": ("spec/validator.py",),
     "fcntl": ("files.py", "ledger"),
     "polars": ("dataset", "join.py", "review.py", "spec/columns.py", "frames.py", "frames"),
     "starlette": (),

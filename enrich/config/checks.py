@@ -185,11 +185,24 @@ def schema_faults(raw: Mapping[str, Json]) -> tuple[list[Fault], list[Fault]]:
         return [], []
     errors, advice = check_output_schema({"type": "object", "properties": schemas})
     errors, advice = [[_below_outputs(fault) for fault in faults] for faults in (errors, advice)]
+    if not errors:
+        errors.extend(_misplaced(schemas))
     if not errors and (size := _spec_size(raw, schemas)) > MAX_SPEC_CHARS:
         message = f"the task spec has {size} characters, the service takes {MAX_SPEC_CHARS}"
         hint = "shorten descriptions and instructions, or split the config in two"
         errors.append(Fault(message, path="outputs", hint=hint))
     return errors, advice
+
+
+def _misplaced(schemas: Mapping[str, Json]) -> Iterator[Fault]:
+    """What the rules let through, and is no JSON Schema all the same: answers could not be held against it."""
+    from enrich.spec.validator import misplaced_key
+
+    for name, schema in schemas.items():
+        found = misplaced_key(build_field(name, _mapping(schema)).schema)
+        if found is not None:
+            hint = "json-schema.org says what each key takes"
+            yield Fault("this is not as JSON Schema has it", path=".".join(("outputs", name, *found)), hint=hint)
 
 
 def _below_outputs(fault: Fault) -> Fault:

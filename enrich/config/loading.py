@@ -18,11 +18,13 @@ from enrich.config.source import Source, read_source
 from enrich.config.values import path_problem
 from enrich.config.wording import MISSING, faults_of
 from enrich.errors import ConfigError, Fault
-from enrich.spec import Json, check_output_schema, inline_refs
+from enrich.spec import TYPES, Json, check_output_schema, inline_refs, outward_faults
 
 __all__ = ["load", "parse"]
 
 _NOTHING: Final = "expected a value, got nothing"
+_NO_SCHEMA: Final = "is no JSON Schema: expected an object with properties at its root"
+_OF_A_SCHEMA: Final = frozenset({"properties", "$schema", "$ref", "$defs", "definitions", "anyOf"})
 _FILL_IN: Final = "write one, or leave the key out"
 
 
@@ -98,6 +100,7 @@ class _Loading:
             written_out: dict[str, Json] = {}
             for name, schema in outputs.items():
                 inlined, faults = inline_refs(schema) if isinstance(schema, dict) else (schema, [])
+                faults += outward_faults(schema) if isinstance(schema, dict) else []
                 written_out[name] = inlined
                 self.faults += [self._put(replace(f, path=f"outputs.{name}.{f.path}")) for f in faults]
             self.raw["outputs"] = written_out
@@ -106,16 +109,21 @@ class _Loading:
         try:
             source = read_source(path)
         except ConfigError as error:
-            for fault in error.faults:
-                self.faults.append(FaultElsewhere(fault.message, fault.line, "", fault.hint, str(path)))
-            hint = "a text here is the path of a JSON Schema file, as seen from the config"
-            self.faults.append(self._put(Fault("names a file that can't be used", path="outputs", hint=hint)))
+            self._refuse_schema_file(
+                FaultElsewhere(fault.message, fault.line, "", fault.hint, str(path)) for fault in error.faults
+            )
             return
         self.places = Places(self.places.path, self.places.lines, path, source.lines())
+        schema = source.root.plain()
+        assert isinstance(schema, dict)
+        if not _is_schema(schema):  # somebody else's file, then, and what is in it is nobody's business
+            self._refuse_schema_file([FaultElsewhere(_NO_SCHEMA, file=str(path))])
+            return
         faults = [*_shown_faults(source, self.is_secret), *take_secrets_out(source.root, self.is_secret)]
         schema = source.root.plain()
         assert isinstance(schema, dict)
         inlined, ref_faults = inline_refs(schema)
+        ref_faults += outward_faults(schema)
         errors, advice = check_output_schema(inlined)
         properties = inlined.get("properties")
         usable = isinstance(properties, dict) and bool(properties) and inlined.get("type", "object") == "object"
@@ -127,12 +135,23 @@ class _Loading:
         self.faults += [self.places.put_in_schema(f) for f in (*faults, *ref_faults, *errors)]
         self.advice += [self.places.put_in_schema(f) for f in advice]
 
+    def _refuse_schema_file(self, faults: Iterable[FaultElsewhere]) -> None:
+        hint = "a text here is the path of a JSON Schema file, as seen from the config"
+        self.faults += [*faults, self._put(Fault("names a file that can't be used", path="outputs", hint=hint))]
+
     def _add_instructions(self, description: Json) -> None:
         """The description at the root of a schema file holds for every answer, as instructions do."""
         instructions = self.raw.get("instructions")
         if isinstance(description, str) and description.strip():
             said = [instructions] if isinstance(instructions, str) else []
             self.raw["instructions"] = "\n\n".join(text.strip() for text in (*said, description))
+
+
+def _is_schema(root: Mapping[str, Json]) -> bool:
+    """Whether a file has the look of a JSON Schema, so that its keys may be shown."""
+    named = root.get("type")
+    kinds = named if isinstance(named, list) else [named]
+    return not _OF_A_SCHEMA.isdisjoint(root) or any(kind in TYPES for kind in kinds)
 
 
 def _shown_faults(source: Source, is_secret: Detector) -> list[Fault]:

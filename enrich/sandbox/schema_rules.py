@@ -2,7 +2,7 @@
 
 `check_output_schema` gives the errors (the request is refused) and the warnings (they come back on the
 run). Depth counts objects inside objects, the root being the first; local `$ref`s are followed, so a
-schema that contains itself is too deep.
+schema that contains itself is too deep. Whatever else points out of a schema is refused: nothing is fetched for it.
 """
 
 from collections.abc import Iterator, Mapping
@@ -23,6 +23,12 @@ UNSUPPORTED = frozenset(
         *("patternProperties", "propertyNames", "unevaluatedItems", "unevaluatedProperties", "uniqueItems"),
     }
 )
+POINTS_OUT = frozenset(
+    {"$anchor", "$dynamicAnchor", "$dynamicRef", "$id", "$recursiveAnchor", "$recursiveRef", "$vocabulary"}
+)
+DIALECTS = frozenset(f"https://json-schema.org/draft/{version}/schema" for version in ("2020-12", "2019-09")) | {
+    f"http://json-schema.org/draft-{number}/schema" for number in ("07", "06", "04")
+}
 EVIDENCE_NAMES = frozenset({"citations", "confidence", "evidence", "reasoning", "source", "sources", "source_urls"})
 TYPES = frozenset({"array", "boolean", "integer", "null", "number", "object", "string"})
 
@@ -93,7 +99,10 @@ def _check(
         # what is referred to counts as one level, so that a schema that contains itself ends somewhere
         _check(target, path, depth=depth + 1, root=root, found=found, in_union=in_union)
         return
-    found.errors += [f"{path}: keyword {word!r} is not supported" for word in schema if word in UNSUPPORTED]
+    refused = UNSUPPORTED | POINTS_OUT if path != "$" else UNSUPPORTED | POINTS_OUT - {"$id"}
+    found.errors += [f"{path}: keyword {word!r} is not supported" for word in schema if word in refused]
+    if "$schema" in schema and str(schema["$schema"]).removesuffix("#") not in DIALECTS:
+        found.errors.append(f"{path}: $schema {schema['$schema']!r} is no version of JSON Schema")
     _check_type(schema, path, found, in_union=in_union)
     _check_enum(schema, path, found)
     if isinstance(schema.get("properties"), dict):

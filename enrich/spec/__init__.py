@@ -15,6 +15,7 @@ from enrich.spec.fields import (
     field_id,
     task_spec,
 )
+from enrich.spec.outward import outward_faults
 from enrich.spec.refs import inline_refs
 from enrich.spec.rules import KEYWORDS, RESERVED_NAMES, check_output_schema
 from enrich.spec.shape import TYPES, Json, Schema, is_nullable
@@ -36,6 +37,7 @@ __all__ = [
     "field_id",
     "inline_refs",
     "is_nullable",
+    "outward_faults",
     "room_in",
     "room_of",
     "task_spec",

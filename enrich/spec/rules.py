@@ -12,6 +12,7 @@ from typing import Final
 
 from enrich.errors import Fault
 from enrich.phrases import did_you_mean, either, shown
+from enrich.spec.outward import REFUSED, outward_faults
 from enrich.spec.refs import inline_refs
 from enrich.spec.shape import TYPES, Json, Schema, is_kind, is_nullable
 
@@ -60,7 +61,7 @@ _SUPPORTED: Final = frozenset(
 _DOUBTFUL: Final = frozenset(
     {"oneOf", "allOf", "not", "if", "then", "else", "prefixItems", "additionalItems", "dependencies"}
     | {"dependentRequired", "dependentSchemas", "exclusiveMinimum", "exclusiveMaximum", "contentEncoding"}
-    | {"contentMediaType", "contentSchema", "$anchor", "$dynamicRef", "$dynamicAnchor", "$vocabulary"}
+    | {"contentMediaType", "contentSchema"}
 )
 KEYWORDS: Final = tuple(sorted(_SUPPORTED | _DOUBTFUL))  # that a schema may have
 _SAYS_A_TYPE: Final = frozenset({"type", "enum", "const", "anyOf", "oneOf", "allOf", "properties", "items"})
@@ -84,7 +85,7 @@ def check_output_schema(schema: Schema) -> tuple[list[Fault], list[Fault]]:
     inlined, ref_errors = inline_refs(schema)
     check = _Check()
     check.root(inlined)
-    return ref_errors + check.errors, check.warnings
+    return ref_errors + outward_faults(schema) + check.errors, check.warnings
 
 
 class _Check:
@@ -146,7 +147,7 @@ class _Check:
                 self.error(where, "not supported by the service", UNSUPPORTED[key])
             elif key in _DOUBTFUL:
                 self.warn(where, "may not be supported by the service", "anyOf is")
-            elif key not in _SUPPORTED and not key.startswith("x-"):
+            elif key not in _SUPPORTED and key not in REFUSED and not key.startswith("x-"):
                 self.error(where, "unknown key of a JSON Schema", did_you_mean(key, KEYWORDS))
 
     def texts(self, schema: dict[str, Json], path: str) -> None:
