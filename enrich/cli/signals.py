@@ -1,4 +1,8 @@
-"""Signals: the first asks the command to end in good order, the second ends it at once."""
+"""Signals: the first asks the command to end in good order, the second ends it at once.
+
+A terminal that is lost sends SIGHUP as often as it likes, from the kernel, the shell and the terminal's own program: it
+is told, not asked for, so it asks for an end in good order and is never the signal that ends at once.
+"""
 
 import os
 import signal
@@ -12,7 +16,7 @@ from anyio.abc import TaskStatus
 from enrich.errors import ExitCode, ungrouped
 from enrich.job import Interruption
 
-# A terminal that is lost (SIGHUP) ends a command as SIGTERM does.
+# A terminal that is lost (SIGHUP) ends a command with the code of SIGTERM.
 _CODES: Final = {
     signal.SIGINT: ExitCode.INTERRUPTED,
     signal.SIGTERM: ExitCode.TERMINATED,
@@ -44,9 +48,12 @@ async def _obey(
 ) -> None:
     with anyio.open_signal_receiver(*wanted) as received:
         task_status.started()
+        asked = False  # by a person, or by what stands for one
         async for number in received:
-            if interruption.code is not None:
+            if asked and number != signal.SIGHUP:
                 note(SECOND)
                 os._exit(_CODES[number])  # as sudden as kill -9, which the ledger and the outputs are made for
-            interruption.request(_CODES[number])
-            note(FIRST)
+            asked = asked or number != signal.SIGHUP
+            if interruption.code is None:
+                interruption.request(_CODES[number])
+                note(FIRST)

@@ -64,6 +64,28 @@ def test_a_second_signal_ends_at_once_and_the_next_command_goes_on(commands, tmp
         check(scene, receipts=False)
 
 
+@pytest.mark.parametrize(
+    "more",
+    [
+        pytest.param([signal.SIGHUP], id="from the shell too"),
+        pytest.param([signal.SIGHUP, signal.SIGHUP, signal.SIGTERM], id="and the end of the session"),
+    ],
+)
+def test_a_lost_terminal_writes_the_table_however_often_it_is_told(commands, tmp_path, more) -> None:
+    # An answer that does not come is what the good order of the first signal still waits for.
+    with serving("response-lost=silent,1x", latency_s=(0.5, 1.0)) as service:
+        scene = Scene(tmp_path, service)
+        first = start(commands, scene)
+        wait_for_posts(scene)
+        for number in (signal.SIGHUP, *more):
+            first.kill(number)
+            time.sleep(0.1)  # so that each is a signal of its own
+        assert first.wait() == 143
+        assert "pending" in {row["enrich_status"] for row in read_table(scene.output)}
+        assert start(commands, scene).wait() == 0
+        check(scene, receipts=False)
+
+
 @pytest.mark.nightly
 def test_a_signal_while_an_answer_is_awaited_leaves_nothing_unknown_for_long(commands, tmp_path) -> None:
     with serving("response-lost=silent,1x") as service:
