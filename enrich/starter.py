@@ -1,29 +1,26 @@
 """A first config for a table, as commented text: columns that tell what a row is about, two answers to change. Pure."""
 
 import re
+import shlex
 import unicodedata
-from collections.abc import Collection, Iterable, Sequence
+from collections import Counter
+from collections.abc import Collection, Sequence
 from typing import Final
 
 from enrich.config import ROW_COLUMNS, answer_columns
 from enrich.config.secrets import looks_secret
 from enrich.errors import UsageError
+from enrich.subjects import Input, find_inputs
 from enrich.templates import is_template
 
 __all__ = ["quoted", "starter_config"]
 
-_NAMES: Final = (
-    *("company", "company name", "organisation", "organization", "firm", "firma", "account name", "name", "full name"),
-    *("person", "product", "product name", "brand", "title", "place", "place name", "school", "institution"),
-)
-_WEBSITES: Final = ("website", "domain", "url", "homepage", "web", "web site", "site", "webseite", "company domain")
-_IDS: Final = ("id", "key", "no", "nr", "number", "uuid", "index", "row")
 _YAML_WORDS: Final = frozenset({"true", "false", "null", "yes", "no", "on", "off", "y", "n"})
 _MAX_LISTED: Final = 30
-_MAX_FIELD_CHARS: Final = 60
+_MAX_SHOWN_CHARS: Final = 60
 
 _TEXT: Final = """\
-# What do we want to know about each row of {table}?
+# What do we want to know about each row of {about}?
 #
 #   enrich check {config} {table}     all faults at once
 #   enrich plan {config} {table}      what it would cost; sends nothing
@@ -65,7 +62,9 @@ confidence:
 # How long an answer counts as fresh: nothing is asked, or paid for, twice within that time.
 refresh: 90d
 
-# The most that may be at stake at any time, in US dollars.
+# The most that a run may have at stake, in US dollars: it pauses before it passes that, and the same command goes on.
+# On a terminal `enrich run` asks before it spends more than a dollar all the same. Where nobody can be asked, as in a
+# nightly job, it needs a budget, here or with --budget, or --yes.
 budget: 10.00
 """
 
@@ -80,20 +79,21 @@ def starter_config(
     """
     if taken := [column for column in ROW_COLUMNS if column in columns]:
         raise UsageError(f"{table}: has a column {taken[0]}: it came out of an earlier run. Give the untouched table")
-    usable = [column for column in columns if _can_be_input(column) and column not in unusable]
-    if not usable:
-        raise UsageError(f"{table}: no column can be an input: names with {{braces}} mean something else in a config")
-    chosen = _choose(usable)
-    fields = _field_names(chosen)
+    why_not = _unusable(columns, unusable)
+    chosen, others = find_inputs([column for column in columns if column not in why_not])
+    if not chosen:
+        listed = "; ".join(f"{_shown(column)}: {why}" for column, why in [*why_not.items()][:_MAX_LISTED])
+        raise UsageError(f"{table}: no column can be an input ({listed}); rename one that says what a row is about")
     summary = _free("summary", columns)
-    stem = re.sub(r"[^\w.-]+", "-", _ascii(re.split(r"[/\\]", table)[-1].split(".", 1)[0])).strip("-._")[:64]
+    stem = unicodedata.normalize("NFC", re.split(r"[/\\]", table)[-1].split(".", 1)[0])
     text = _TEXT.format(
-        config=_in_comment(config),
-        table=_in_comment(table),
-        name=quoted(stem or "table"),
-        inputs="\n".join(f"  {quoted(field)}: {quoted(column)}" for field, column in zip(fields, chosen, strict=True)),
-        others=_others([column for column in usable if column not in chosen]),
-        required=quoted(fields[0]),
+        config=_in_command(config),
+        table=_in_command(table),
+        about=_in_comment(table),
+        name=quoted(re.sub(r"[^\w.-]+", "-", stem).strip("-._")[:64] or "table"),
+        inputs="\n".join(_line(one) for one in chosen),
+        others=_others(others, why_not),
+        required=quoted(chosen[0].field),
         summary=summary,
         year=_free("since_year", [*columns, *answer_columns(summary, ())]),
     )
@@ -115,48 +115,24 @@ def _escaped(character: str) -> str:
     return f"\\u{ord(character):04x}" if ord(character) < 0x10000 else f"\\U{ord(character):08x}"
 
 
-def _can_be_input(column: str) -> bool:
-    return not (is_template(column) or looks_secret(column) or any("\ud800" <= c <= "\udfff" for c in column))
+def _unusable(columns: Sequence[str], unusable: Collection[str]) -> dict[str, str]:
+    """The columns that can't be inputs, and why."""
+    counts = Counter(columns)
+    return {column: why for column, count in counts.items() if (why := _why_not(column, count, unusable))}
 
 
-def _choose(usable: Sequence[str]) -> list[str]:
-    """The column that names what a row is about, and the one with its website."""
-    found = (_first(usable, _NAMES), _first(usable, _WEBSITES))
-    chosen = [column for column in dict.fromkeys(found) if column is not None]
-    if found[0] is None:
-        named = [column for column in usable if not set(_words(column).split()) & set(_IDS)]
-        chosen = list(dict.fromkeys([*chosen, *(named or usable)[:1]]))
-    return chosen
-
-
-def _first(columns: Iterable[str], words: Sequence[str]) -> str | None:
-    """The column called by the earliest of the words, else one that has such a word at its end."""
-    named = {_words(column): column for column in reversed(list(columns))}
-    for word in words:
-        if word in named:
-            return named[word]
-    for word in words:
-        for name, column in named.items():
-            if name.endswith(" " + word):
-                return column
-    return None
-
-
-def _words(column: str) -> str:
-    spaced = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", column)
-    return re.sub(r"[^a-z0-9]+", " ", _ascii(spaced).casefold()).strip()
-
-
-def _ascii(text: str) -> str:
-    return unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
-
-
-def _field_names(columns: Sequence[str]) -> list[str]:
-    names: list[str] = []
-    for column in columns:
-        name = _words(column)[:_MAX_FIELD_CHARS].strip().replace(" ", "_") or "subject"
-        names.append(name if name not in names else f"{name}_{len(names) + 1}")
-    return names
+def _why_not(column: str, count: int, unusable: Collection[str]) -> str:
+    if not column.strip():
+        return "it has no name"
+    if count > 1:
+        return f"{count} columns have this name"
+    if column in unusable:
+        return "bytes can't be sent"
+    if looks_secret(column):
+        return "its name looks like a secret"
+    if any("\ud800" <= c <= "\udfff" for c in column):
+        return "its name is no valid text"
+    return "in a config {…} means another column" if is_template(column) else ""
 
 
 def _free(name: str, columns: Collection[str]) -> str:
@@ -167,14 +143,34 @@ def _free(name: str, columns: Collection[str]) -> str:
     return next(one for one in candidates if not taken & {*answer_columns(one, kinds)})
 
 
-def _others(columns: Sequence[str]) -> str:
-    if not columns:
-        return ""
-    fields = _field_names(columns[:_MAX_LISTED])
-    lines = [f"  # {quoted(field)}: {quoted(column)}" for field, column in zip(fields, columns, strict=False)]
-    if len(columns) > _MAX_LISTED:
-        lines.append(f"  # and {len(columns) - _MAX_LISTED} more columns")
-    return "\n".join(lines) + "\n"
+def _line(one: Input) -> str:
+    return f"  {quoted(one.field)}: {quoted(one.source)}"
+
+
+def _others(inputs: Sequence[Input], why_not: dict[str, str]) -> str:
+    """What else could be sent, ready to be taken in, and what could not, in comments."""
+    lines = [f"  #{_line(one)[1:]}" for one in inputs[:_MAX_LISTED]]
+    if len(inputs) > _MAX_LISTED:
+        lines.append(f"  # and {len(inputs) - _MAX_LISTED} more columns")
+    if why_not:
+        lines.append("  # These can't be sent as they are in the table:")
+        lines += [f"  #   {_shown(column)}: {why}" for column, why in [*why_not.items()][:_MAX_LISTED]]
+    if len(why_not) > _MAX_LISTED:
+        lines.append(f"  #   and {len(why_not) - _MAX_LISTED} more columns")
+    return "".join(line + "\n" for line in lines)
+
+
+def _shown(column: str) -> str:
+    """A column's name in a comment: on one line, cut short, and hidden where it looks like a secret."""
+    if looks_secret(column):
+        return '"…"'
+    cut = len(column) > _MAX_SHOWN_CHARS
+    return '"' + "".join(map(_escaped, column[:_MAX_SHOWN_CHARS])) + ("…" if cut else "") + '"'
+
+
+def _in_command(path: str) -> str:
+    """A path as a shell takes it, where it can be shown as it is."""
+    return shlex.quote(path) if path.isprintable() else quoted(path)
 
 
 def _in_comment(text: str) -> str:

@@ -1,6 +1,7 @@
 """`enrich init`: a starter config from a table's own columns."""
 
 from pathlib import Path
+from shlex import quote
 from typing import Annotated
 
 import typer
@@ -48,7 +49,8 @@ def init(
     except FileExistsError:
         raise OutputError(f"{target}: is there already, and is left as it is; give another name with -o") from None
     except OSError as error:
-        raise OutputError(f"{target}: can't be written: {error.strerror}") from None
+        raise OutputError(f"{target}: can't be written: {error.strerror}; give another place with -o") from None
     console = console_of(context)
     console.show(f"{target}\n")
-    console.note(f"Change its answers, then: enrich plan {target} {table}")
+    then = f"enrich plan {quote(str(target))} {quote(str(table))}"
+    console.note(f"Look at its inputs, which are all that is sent; change its answers; then: {then}")

@@ -71,7 +71,7 @@ def test_init_reads_another_encoding_and_says_so_in_the_config(enrich: Enrich, f
         pytest.param(["Kundennr", "Firma", "Webseite"], {"firma": "Firma", "webseite": "Webseite"}, id="german"),
         pytest.param(["id", "notes"], {"notes": "notes"}, id="no-name"),
         pytest.param(["id"], {"id": "id"}, id="nothing-but-an-id"),
-        pytest.param(["会社", "网站"], {"subject": "会社"}, id="chinese"),
+        pytest.param(["会社", "网站"], {"company_name": "会社", "website": "网站"}, id="chinese"),
         pytest.param(["{name}", "title"], {"title": "title"}, id="braces"),
         pytest.param(["true", "no"], {"true": "true"}, id="words-of-yaml"),
         pytest.param(["summary", "since_year_status", "x"], {"summary": "summary"}, id="taken-names"),
@@ -91,11 +91,56 @@ def test_a_table_that_came_out_of_a_run_is_refused() -> None:
 
 
 def test_a_table_without_a_usable_column_is_refused() -> None:
-    with pytest.raises(UsageError, match="no column can be an input"):
-        starter_config(["{a}", "b {c}"], config="c.yaml", table="t.csv")
+    with pytest.raises(UsageError) as refused:
+        starter_config(["{a}", "b {c}", ""], config="c.yaml", table="t.csv")
+    assert str(refused.value) == (
+        't.csv: no column can be an input ("{a}": in a config {…} means another column; "b {c}": in a config {…} means '
+        'another column; "": it has no name); rename one that says what a row is about'
+    )
+
+
+def test_a_row_needs_its_name_and_no_site(tmp_path: Path) -> None:
+    path = tmp_path / "new.yaml"
+    for columns in (["domain", "Company Name"], ["website", "Raison sociale"], ["URL", "Vorname", "Nachname"]):
+        path.write_text(starter_config(columns, config="new.yaml", table="t.csv"))
+        config = load(path)
+        assert config.require == (next(iter(config.inputs)),)
+        assert config.columns_of(config.require[0])[-1] == columns[-1]
+
+
+def test_what_else_could_be_sent_is_listed_and_what_could_not_with_the_reason(tmp_path: Path) -> None:
+    columns = ["Name!", "name", "{size}", "", "twice", "twice", "photo", "sk-0123456789abcdef0123", "\ud800", "a\nb"]
+    text = starter_config(columns, config="my new.yaml", table="it's.csv", unusable=["photo"])
+    listed = text.split("inputs:\n")[1].split("# A row")[0]
+    assert listed.splitlines() == [
+        "  name: name",
+        '  # name_2: "Name!"',
+        '  # a_b: "a\\u000ab"',
+        "  # These can't be sent as they are in the table:",
+        '  #   "{size}": in a config {…} means another column',
+        '  #   "": it has no name',
+        '  #   "twice": 2 columns have this name',
+        '  #   "photo": bytes can\'t be sent',
+        '  #   "…": its name looks like a secret',
+        '  #   "\\ud800": its name is no valid text',
+        "",
+    ]
+    assert "enrich plan 'my new.yaml' 'it'\"'\"'s.csv' " in text
+    for line in listed.splitlines()[1:3]:
+        (tmp_path / "new.yaml").write_text(text.replace(line, line.replace("# ", "", 1)))
+        assert len(load(tmp_path / "new.yaml").inputs) == 2
+
+
+def test_many_columns_are_cut_short() -> None:
+    text = starter_config(
+        ["name", *(f"c{n}" for n in range(99)), *(f"{{{n}}}" for n in range(99))], config="c", table="t"
+    )
+    assert text.count("  # and 69 more columns\n") == 1
+    assert text.count("  #   and 69 more columns\n") == 1
 
 
 @settings(max_examples=150, deadline=None)
+@example(["First Name}", "Last {Name", "Vorname", "{Nachname}"])
 @example(["a\u2028b", "\x00", "\u0085", "'", '"', "# x", "a: b", "\U0001f600", "- x"])
 @example(["null", "~", "1e3", "0x1f", "*a", "&a", "!a", "%a", "@a", "`a", "|", ">", "? x", "[", "{", "}", "\ufeff"])
 @given(st.lists(st.text(min_size=1, max_size=40).filter(str.strip), min_size=1, max_size=12, unique=True))
