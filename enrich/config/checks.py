@@ -229,7 +229,7 @@ def _mapping(value: Json) -> Mapping[str, Json]:
 
 def warnings(config: Config) -> list[Fault]:
     """What is allowed but seldom meant, in the order of the file."""
-    found = [*_processor_advice(config), *_gate_advice(config), *_variable_advice(config)]
+    found = [*_processor_advice(config), *_gate_advice(config), *_refresh_advice(config), *_variable_advice(config)]
     placed = [*config.schema_advice, *(config.placed(fault) for fault in found)]
     return sorted(placed, key=lambda fault: (isinstance(fault, FaultElsewhere), fault.line or 0))
 
@@ -263,6 +263,15 @@ def _gate_advice(config: Config) -> Iterator[Fault]:
     if len(config.processor) > 1 and always and config.confidence.missing == "accept":
         message = "every answer is accepted, so nothing goes up the ladder"
         yield Fault(message, path="processor", hint="raise accept, or name one processor")
+
+
+def _refresh_advice(config: Config) -> Iterator[Fault]:
+    own = {f"outputs.{n}.refresh": o.refresh for n, o in config.outputs.items() if o.refresh is not None}
+    for path, refresh in {"refresh": config.refresh, **own}.items():
+        minutes = 0 if refresh.answers is None else int(refresh.answers.total_seconds()) // 60
+        if 1 <= minutes < 60:
+            message = f"answers are asked for and paid for again after {minutes}m, which is minutes"
+            yield Fault(message, path=path, hint=f"for months write {30 * minutes}d")
 
 
 def _variable_advice(config: Config) -> Iterator[Fault]:

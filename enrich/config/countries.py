@@ -262,6 +262,23 @@ COUNTRIES: Final[frozenset[str]] = frozenset(
 )
 
 COUNTRY_SLIPS: Final[Mapping[str, str]] = {
+    "GERMANY": "DE",
+    "DEUTSCHLAND": "DE",
+    "AUSTRIA": "AT",
+    "SWITZERLAND": "CH",
+    "FRANCE": "FR",
+    "SPAIN": "ES",
+    "ITALY": "IT",
+    "NETHERLANDS": "NL",
+    "UNITED KINGDOM": "GB",
+    "UNITED STATES": "US",
+    "CANADA": "CA",
+    "AUSTRALIA": "AU",
+    "JAPAN": "JP",
+    "CHINA": "CN",
+    "INDIA": "IN",
+    "BRAZIL": "BR",
+    "MEXICO": "MX",
     "UK": "GB",
     "EN": "GB",
     "GBR": "GB",

@@ -39,7 +39,8 @@ def load(path: Path, environ: Mapping[str, str] = os.environ) -> Config:
     found = (*_shown_faults(source, is_secret), *take_secrets_out(source.root, is_secret))
     raw = source.root.plain()
     assert isinstance(raw, dict)
-    return _Loading(raw, places, [places.put(fault) for fault in found], is_secret).config()
+    advice = [places.put(fault) for fault in source.advice if not is_secret(fault.path)]
+    return _Loading(raw, places, [places.put(fault) for fault in found], is_secret, advice).config()
 
 
 def parse(raw: dict[str, Json], *, path: Path = Path("enrich.yaml")) -> Config:
@@ -71,12 +72,19 @@ class _Loading:
             found += faults_of(error, Config, self.raw)
         found += relation_faults(self.raw)
         gone |= {fault.path for fault in self.faults}
-        self.faults += [self._put(f) for f in found if not (f.message == MISSING and f.path in gone)]
+        self.faults += [self._put(f) for f in found if not self._follows(f, gone)]
         if config is None or self.faults:
             raise ConfigError(str(self.places.path), _in_order(self.faults))
         self.advice += [self._put(fault) for fault in advice]
         config._places, config._schema_advice = self.places, tuple(self.advice)
         return config
+
+    def _follows(self, fault: Fault, gone: set[str]) -> bool:
+        """Whether a fault is no more than that of what has a fault already: it is missing, or empty without it."""
+        if fault.message == MISSING:
+            return fault.path in gone
+        emptied = fault.path in ("inputs", "outputs") and self.raw.get(fault.path) == {}
+        return emptied and any(path == fault.path or path.startswith(fault.path + ".") for path in gone)
 
     def _put(self, fault: Fault) -> Fault:
         return self.places.put(fault)
@@ -133,7 +141,7 @@ class _Loading:
             self.raw["outputs"] = properties
             self._add_instructions(inlined.get("description"))
         self.faults += [self.places.put_in_schema(f) for f in (*faults, *ref_faults, *errors)]
-        self.advice += [self.places.put_in_schema(f) for f in advice]
+        self.advice += [self.places.put_in_schema(f) for f in (*source.advice, *advice) if not self.is_secret(f.path)]
 
     def _refuse_schema_file(self, faults: Iterable[FaultElsewhere]) -> None:
         hint = "a text here is the path of a JSON Schema file, as seen from the config"

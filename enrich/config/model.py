@@ -7,6 +7,7 @@ docs/config.md is tested against it. What a single value must be stands in `valu
 
 from __future__ import annotations
 
+import json
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self, TypeAlias, get_args
@@ -99,13 +100,27 @@ class SourcePolicy(_Model):
         return wire
 
 
+_FORMULAS: Final = {
+    **dict.fromkeys(
+        ("false", "no", "off", "none", "neutralize", "escape", "safe"), "write neutralise, or leave the key out"
+    ),
+    **dict.fromkeys(("true", "yes", "on", "allow"), "write keep"),
+}
+_EXISTING: Final = {
+    **dict.fromkeys(("overwrite", "update", "true", "yes", "all"), "did you mean replace?"),
+    **dict.fromkeys(("keep", "skip", "missing", "empty", "append"), "did you mean fill?"),
+    **dict.fromkeys(("false", "no", "none", "fail", "refuse"), "did you mean error?"),
+}
+_NO_EVIDENCE: Final = dict.fromkeys(("none", "no", "false"), "write [] for none")
+
+
 class CsvOptions(_Model):
     """How CSV and TSV are read and written; what is left out is found out from the file."""
 
     encoding: Encoding | None = Key(default=None, description="Encoding, such as utf-8 or windows-1252.")
     delimiter: Delimiter | None = Key(default=None, description="The character between cells.")
     quote: Quote | None = Key(default=None, description="The character around cells that need it.")
-    formulas: Annotated[Formulas, one_of(*get_args(Formulas))] = Key(
+    formulas: Annotated[Formulas, one_of(*get_args(Formulas), slips=_FORMULAS)] = Key(
         default="neutralise",
         description="Whether an apostrophe keeps spreadsheets from running an added cell as a formula.",
     )
@@ -131,7 +146,9 @@ class Output(_Model):
         if isinstance(value, Output):
             return value
         if not isinstance(value, dict):
-            raise expected("a JSON Schema", value, "such as {type: string, description: ...}")
+            question = isinstance(value, str) and " " in value.strip() and len(value) < 60 and value.isprintable()
+            hint = f"write {{type: string, description: {json.dumps(value, ensure_ascii=False)}}}" if question else ""
+            raise expected("a JSON Schema", value, hint or "such as {type: string, description: ...}")
         own = {key: value[key] for key in OWN_KEYS if key in value}
         return {"value_schema": {key: value[key] for key in value if key not in own}, **own}
 
@@ -184,12 +201,12 @@ class Config(_Model):
     )
     confidence: Gate = Key(default=Gate(), description="How sure an answer must be.")
     basis: Annotated[
-        tuple[Annotated[Evidence, one_of(*get_args(Evidence))], ...],
-        list_of("confidence, citations and reasoning"),
+        tuple[Annotated[Evidence, one_of(*get_args(Evidence), slips=_NO_EVIDENCE)], ...],
+        list_of("confidence, citations and reasoning", words=get_args(Evidence)),
     ] = Key(default=get_args(Evidence), description="Evidence columns to join for each answer.")
     refresh: Refresh = Key(default=Refresh(), description="How long an outcome stands.")
     budget: Budget | None = Key(default=None, description="US dollars that a run may have at stake.")
-    existing: Annotated[Existing, one_of(*get_args(Existing))] = Key(
+    existing: Annotated[Existing, one_of(*get_args(Existing), slips=_EXISTING)] = Key(
         default="error", description="What to do if the table has a column of an answer's name already."
     )
     ledger: LedgerPath | None = Key(

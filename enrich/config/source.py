@@ -14,6 +14,7 @@ from enrich.errors import ConfigError, Fault
 __all__ = ["Source", "read_source"]
 
 MAX_BYTES: Final = 1_000_000
+_TABLES: Final = (".csv", ".tsv", ".ndjson", ".jsonl", ".parquet", ".gz", ".zst", ".xlsx", ".xls")
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,7 @@ class Source:
     path: Path
     root: Node
     faults: list[Fault] = field(default_factory=list)
+    advice: list[Fault] = field(default_factory=list)
 
     def lines(self) -> dict[str, int]:
         """Key path → line."""
@@ -35,16 +37,19 @@ def read_source(path: Path) -> Source:
         text = _text(path)
         if path.suffix == ".json":
             text = _checked_json(text)
-        root, faults = build_tree(text)
+        advice: list[Fault] = []
+        root, faults = build_tree(text, advice)
     except UnreadableError as error:
         raise ConfigError(str(path), [error.fault]) from None
-    return Source(path, root, faults)
+    return Source(path, root, faults, advice)
 
 
 def _text(path: Path) -> str:
     try:
         if path.exists() and not (path.is_file() or path.is_dir()):  # to open a pipe may wait for ever
             raise UnreadableError("is no regular file")
+        if path.suffix.casefold() in _TABLES and path.is_file():
+            raise UnreadableError("is a table, expected a config", hint="the config comes first, then the table")
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
     except FileNotFoundError:
@@ -74,11 +79,13 @@ def _neighbour(path: Path) -> str:
 def _checked_json(text: str) -> str:
     """JSON as YAML takes it: tabs, which stand only between values, as blanks; other than ASCII, which stands
     only in texts, as escapes."""
+    if not text.strip():
+        raise UnreadableError("the file is empty")
     try:
         json.loads(text)
     except json.JSONDecodeError as error:
-        message = f"not valid JSON: {error.msg[:1].lower()}{error.msg[1:]}"
-        raise UnreadableError(message, error.lineno) from None
+        hint = "look for a missing or surplus comma, quote or bracket before it; comments are for YAML"
+        raise UnreadableError(f"not valid JSON from column {error.colno} on", error.lineno, hint) from None
     except RecursionError:
         raise UnreadableError(f"nested more than {MAX_DEPTH} levels deep") from None
     return re.sub(r"[^\n\r -~]", lambda c: json.dumps(c[0])[1:-1], text.replace("\t", " "))

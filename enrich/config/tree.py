@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
+from unicodedata import category
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
@@ -25,6 +26,7 @@ from ruamel.yaml.events import (
 )
 from ruamel.yaml.reader import ReaderError
 
+from enrich.config.syntax import Place, broken_text, lines_of, rest_of
 from enrich.errors import Fault
 from enrich.spec import Json
 
@@ -33,6 +35,7 @@ __all__ = ["MAX_DEPTH", "Node", "UnreadableError", "build_tree"]
 MAX_DEPTH: Final = 60
 MAX_NODES: Final = 50_000  # with anchors written out: a few lines can stand for billions of values
 
+_PROSE: Final = ("description", "instructions")
 _STAR: Final = "a text that begins with {} goes in quotes"
 _TEXT_TAGS: Final = ("!", "tag:yaml.org,2002:str")
 
@@ -78,13 +81,16 @@ class UnreadableError(Exception):
         self.fault = Fault(message, line=line, hint=hint)
 
 
-def build_tree(text: str) -> tuple[Node, list[Fault]]:
-    """The root mapping of a text, and the faults of single keys; UnreadableError if it has none."""
-    builder = _Builder(text)
+def build_tree(text: str, advice: list[Fault] | None = None) -> tuple[Node, list[Fault]]:
+    """The root mapping of a text, and the faults of single keys; UnreadableError if it has none.
+
+    What is allowed but seldom meant is added to `advice`.
+    """
+    builder = _Builder(text, [] if advice is None else advice)
     try:
         return builder.document(), builder.faults
     except MarkedYAMLError as error:
-        raise _syntax_error(error) from None
+        raise _syntax_error(text, error) from None
     except ReaderError as error:
         line = text[: error.position].count("\n") + 1
         raise UnreadableError(f"a control character (U+{ord(text[error.position]):04X})", line) from None
@@ -95,9 +101,12 @@ def build_tree(text: str) -> tuple[Node, list[Fault]]:
 class _Builder:
     """Reads one document's events into nodes."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, advice: list[Fault]) -> None:
         self._events: Iterator[_Event] = iter(YAML(typ="safe", pure=True).parse(text))
+        self._lines = lines_of(text)
         self._anchors: dict[str, Node | None] = {}
+        self._unused: dict[str, Fault] = {}
+        self._advice = advice
         self.faults: list[Fault] = []
 
     def document(self) -> Node:
@@ -112,6 +121,7 @@ class _Builder:
         if not isinstance(root.value, dict):
             kind = "a list" if isinstance(root.value, list) else "a single value"
             raise UnreadableError(f"expected keys and values, got {kind}", root.line)
+        self.faults += self._unused.values()
         return root
 
     def _node(self, event: _Event, *, depth: int, path: str, key_line: int | None = None) -> Node:
@@ -128,8 +138,9 @@ class _Builder:
             self.faults.append(Fault("a tag (!…) means nothing here", line, path, _STAR.format("!")))
         if isinstance(event, ScalarEvent):
             node = Node(line, _scalar(event))
+            self._look_around(event, node, path)
         elif isinstance(event, MappingStartEvent):
-            node = self._mapping(depth, line, path)
+            node = self._mapping(depth, line, path, in_braces=bool(event.flow_style))
         else:
             node = self._sequence(depth, line, path)
         if node.size > MAX_NODES:
@@ -143,6 +154,7 @@ class _Builder:
         if event.anchor not in self._anchors:
             raise UnreadableError("an alias (*…) without an anchor (&…) before it", line, _STAR.format("*"))
         target = self._anchors[event.anchor]
+        self._unused.pop(event.anchor, None)
         if target is None:
             raise UnreadableError("an anchor (&…) that contains its own alias (*…)", line)
         return Node(line, target.value, target.size)
@@ -153,13 +165,33 @@ class _Builder:
             items.append(self._node(event, depth=depth + 1, path=_join(path, str(len(items)))))
         return Node(line, items, 1 + sum(item.size for item in items))
 
-    def _mapping(self, depth: int, line: int, path: str) -> Node:
+    def _look_around(self, event: _Event, node: Node, path: str) -> None:
+        """What YAML takes away from a text without quotes: an anchor before it, a comment behind it."""
+        if event.style is not None or not isinstance(node.value, str):
+            return
+        if event.anchor is not None:
+            message = "an anchor (&…) that nothing refers to"
+            self._unused[event.anchor] = Fault(message, node.line, path, _STAR.format("&"))
+        is_prose = path.rpartition(".")[2] in _PROSE
+        if re.match(r"[ \t]+#" if is_prose else r"[ \t]+#[^\s#]", self._behind(event)):
+            message = 'the text ends before the " #", which begins a comment'
+            hint = "put the whole text in quotes, or the comment on a line of its own"
+            self._advice.append(Fault(message, int(event.end_mark.line) + 1, path, hint))
+
+    def _behind(self, event: _Event) -> str:
+        """What stands behind an event on its line."""
+        return rest_of(self._lines, Place(int(event.end_mark.line), int(event.end_mark.column)))
+
+    def _mapping(self, depth: int, line: int, path: str, *, in_braces: bool) -> Node:
         entries: dict[str, Node] = {}
         merged: dict[str, Node] = {}
+        bare: list[str] = []
         while not isinstance(event := next(self._events), MappingEndEvent):
             key = self._key(event, depth, path)
             where = path if key is None else _join(path, key)
             node = self._node(next(self._events), depth=depth + 1, path=where, key_line=_line(event))
+            if in_braces and key is not None and node.value is None and self._behind(event).lstrip()[:1] in (",", "}"):
+                bare.append(key)
             if key == "<<" and event.style is None:
                 merged = {**self._merged(node, path), **merged}
             elif key in entries:
@@ -167,6 +199,11 @@ class _Builder:
                 self.faults.append(Fault(first, _line(event), where))
             elif key is not None:
                 entries[key] = node
+        if len(bare) < len(entries) or any(":" in key for key in bare):  # else it is no mapping that was meant
+            for key in dict.fromkeys(bare):
+                hint = 'write "key: value", with a blank behind the ":"'
+                hint = hint if ":" in key else "a text with a comma in it goes in quotes as a whole"
+                self.faults.append(Fault('a key without ":"', entries.pop(key).line, _join(path, key), hint))
         entries = {**merged, **entries}
         return Node(line, entries, 1 + sum(node.size for node in entries.values()))
 
@@ -185,6 +222,9 @@ class _Builder:
         line = _line(event)
         if isinstance(event, ScalarEvent):
             text, value = str(event.value), _scalar(event)
+            if event.style is None and text[:1] and (text[0].isspace() or category(text[0]) == "Cf"):
+                message = f"a blank of another kind (U+{ord(text[0]):04X}) before the key"
+                raise UnreadableError(message, line, "YAML is indented by ordinary blanks")
             if isinstance(value, str):
                 return value
             message = f"the key {text} is no text" if text else 'there is no key before the ":"'
@@ -231,34 +271,10 @@ def _join(path: str, key: str) -> str:
     return f"{path}.{key}" if path else key
 
 
-# --- what the parser says, in other words -----------------------------------------------------------------
-
-_QUOTES: Final = "put the text in quotes"
-_CHECK: Final = 'check the indentation, and the ":" of the line before'
-# What stands in the parser's problem or context → message, hint, whether the line is where it began.
-_SYNTAX: Final = (
-    (r"'\\t'", "a tab where blanks are expected", "YAML is indented by blanks", False),
-    (r"found character '(.)' that cannot start", 'a text does not begin with "{0}"', _QUOTES, False),
-    (r"mapping values are not", 'a ":" is not expected here', f"{_QUOTES}, or {_CHECK}", False),
-    (r"quoted scalar", "a quote is never closed", "", True),
-    (r"flow sequence", 'a "[" is never closed, or a comma is missing', "", True),
-    (r"flow mapping", 'a "{{" is never closed, or a comma is missing', "", True),
-    (r"simple key|expected ':'", 'a key without ":"', "", False),
-    (
-        r"block|document start",
-        "the line does not fit what is above it",
-        f"{_CHECK}; a text that begins with {{ [ or a quote goes in quotes as a whole",
-        False,
-    ),
-)  # fmt: skip
+def _syntax_error(text: str, error: MarkedYAMLError) -> UnreadableError:
+    at, since = _place(error.problem_mark), _place(error.context_mark)
+    return UnreadableError(*broken_text(text, at or since, since))
 
 
-def _syntax_error(error: MarkedYAMLError) -> UnreadableError:
-    said = f"{error.problem or ''}\n{error.context or ''}"
-    for pattern, message, hint, where_it_began in _SYNTAX:
-        if match := re.search(pattern, said):
-            mark = (error.context_mark if where_it_began else None) or error.problem_mark or error.context_mark
-            line = int(mark.line) + 1 if mark is not None else None
-            return UnreadableError(message.format(*match.groups()), line, hint)
-    mark = error.problem_mark or error.context_mark
-    return UnreadableError("not valid YAML", int(mark.line) + 1 if mark is not None else None)
+def _place(mark: Any) -> Place | None:
+    return None if mark is None else Place(int(mark.line), int(mark.column))

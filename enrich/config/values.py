@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Final, TypeAlias
 
 from pydantic import BeforeValidator, PlainValidator, ValidationInfo, WithJsonSchema
@@ -71,29 +72,47 @@ def text_of(what: str) -> Callable[[object], str]:
 
     def check(value: object) -> str:
         if not isinstance(value, str) or not value.strip():
-            raise expected(what, value, "put it in quotes" if isinstance(value, (bool, int, float)) else "")
+            hint = "put it in quotes" if isinstance(value, (bool, int, float)) else ""
+            raise expected(what, value, "put the whole text in quotes" if isinstance(value, (list, dict)) else hint)
         return value
 
     return check
 
 
-def one_of(*words: str) -> BeforeValidator:
-    """One of a few words."""
+def one_of(*words: str, slips: Mapping[str, str] = MappingProxyType({})) -> BeforeValidator:
+    """One of a few words; `slips` says what to do about what is written in place of them, in small letters."""
 
     def check(value: object) -> object:
         if not isinstance(value, str) or value not in words:
-            raise expected(either(words), value, did_you_mean(str(value), words))
+            raise expected(either(words), value, _slip(value, slips) or did_you_mean(str(value), words))
         return value
 
     return BeforeValidator(check)
 
 
-def list_of(what: str) -> BeforeValidator:
-    """A list in which nothing stands twice."""
+def _slip(value: object, slips: Mapping[str, str]) -> str:
+    return slips.get(str(value).casefold(), "")
+
+
+_NOTHING: Final = ("none", "no", "false", "off", "nothing", "empty")
+_EVERYTHING: Final = ("all", "any", "true", "yes", "on", "everything", "*")
+
+
+def list_of(what: str, *, words: Sequence[str] = ()) -> BeforeValidator:
+    """A list in which nothing stands twice; of `words`, where there are no others."""
+    slips = dict.fromkeys(_NOTHING, "write [] for none")
+    if words:
+        slips |= dict.fromkeys(_EVERYTHING, f"write [{', '.join(words)}] for all")
+
+    def advice(value: object) -> str:
+        items = [item.strip() for item in value.split(",")] if isinstance(value, str) else []
+        if words and not {*items} <= {*words}:
+            return _slip(value, slips) or next(filter(None, (did_you_mean(item, words) for item in items)), "")
+        return _slip(value, slips) or (f"write [{', '.join(items)}]" if items else "")
 
     def check(value: object) -> object:
         if not isinstance(value, (list, tuple)):
-            raise expected(f"a list of {what}", value, f"write [{value}]" if isinstance(value, str) else "")
+            raise expected(f"a list of {what}", value, advice(value))
         for i, item in enumerate(value):
             if item in value[:i]:
                 raise wrong(f"{shown(item)} is there twice")
@@ -119,7 +138,8 @@ def _text(value: object) -> str:
 
 def _flag(value: object) -> bool:
     if not isinstance(value, bool):
-        slip = {"yes": "true", "on": "true", "no": "false", "off": "false"}.get(str(value).casefold())
+        words = {"yes": "true", "on": "true", "no": "false", "off": "false", "none": "false", "never": "false"}
+        slip = words.get(str(value).casefold())
         raise expected("true or false", value, f"write {slip}" if slip else "")
     return value
 
@@ -189,7 +209,9 @@ def _processor(value: object) -> str:
     if not isinstance(value, str) or value not in PROCESSORS:
         plain = [name for name in PROCESSORS if not name.endswith("-fast")]
         known = f"there are {', '.join(plain)}, and each with -fast"
-        raise expected("a processor", value, did_you_mean(str(value), PROCESSORS) or known)
+        ladder = [name.strip() for name in str(value).split(",")]
+        hint = f"write [{', '.join(ladder)}]" if len(ladder) > 1 and {*ladder} <= {*PROCESSORS} else ""
+        raise expected("a processor", value, hint or did_you_mean(str(value), PROCESSORS) or known)
     return value
 
 
@@ -215,10 +237,42 @@ def _duration_or_never(value: object) -> timedelta | None:
     try:
         return parse_duration(value if isinstance(value, str) else "")
     except ValueError:
-        number = isinstance(value, int) and not isinstance(value, bool) and value > 0
-        hint = did_you_mean(value, ["never"]) if isinstance(value, str) else ""
-        hint = f"did you mean {value}d?" if number else hint
-        raise expected("a duration such as 12h, 30d or 2w, or never", value, hint) from None
+        raise expected("a duration such as 12h, 30d or 2w, or never", value, _duration_hint(value)) from None
+
+
+_DURATION_WORDS: Final[Mapping[str, str]] = {
+    "none": "never",
+    "no": "never",
+    "false": "never",
+    "off": "never",
+    "forever": "never",
+    "manual": "never",
+    "hourly": "1h",
+    "daily": "1d",
+    "nightly": "1d",
+    "weekly": "7d",
+    "monthly": "30d",
+    "quarterly": "90d",
+    "yearly": "365d",
+    "annually": "365d",
+}
+_CENTURY_DAYS: Final = 36_500
+_DAYS: Final[Mapping[str, int]] = {"d": 1, "day": 1, "w": 7, "week": 7, "mo": 30, "month": 30, "y": 365, "year": 365}
+
+
+def _duration_hint(value: object) -> str:
+    if isinstance(value, int) and not isinstance(value, bool) and value > 0:
+        return f"did you mean {value}d?"
+    if word := _DURATION_WORDS.get(str(value).casefold()):
+        return f'did you mean "{word}"?'
+    if not isinstance(value, str):
+        return ""
+    match = re.fullmatch(r"([0-9]{1,4}) *([a-z]+?)s?", value.strip().casefold())
+    if match and 0 < (days := int(match[1]) * _DAYS.get(match[2], 0)) <= _CENTURY_DAYS:
+        return f"did you mean {days}d?"
+    if match and match[2] in ("hour", "minute", "second"):
+        return f"did you mean {match[1]}{match[2][0]}?"
+    return did_you_mean(value, ["never"])
 
 
 def _budget(value: object) -> Decimal:
@@ -226,8 +280,10 @@ def _budget(value: object) -> Decimal:
         return value
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
     if not number or not math.isfinite(float(str(value))) or float(str(value)) <= 0:
-        match = re.fullmatch(r"\s*(?:USD|\$)?\s*([0-9]+(?:\.[0-9]+)?)\s*(?:USD|\$)?\s*", str(value))
-        hint = f"write {match[1]}" if isinstance(value, str) and match else ""
+        number_text = re.fullmatch(r"\s*(?:USD|\$)?\s*([0-9]+(?:[.,][0-9]{1,2})?)\s*(?:USD|\$)?\s*", str(value))
+        hint = f"write {number_text[1].replace(',', '.')}" if isinstance(value, str) and number_text else ""
+        if str(value).casefold() in (*_NOTHING, "unlimited", "infinite", "inf", ".inf"):
+            hint = "leave the key out for no bound"
         raise expected("US dollars above zero, such as 25.00", value, hint)
     return Decimal(str(value))
 
@@ -236,6 +292,9 @@ def path_problem(text: str) -> tuple[str, str] | None:
     """What keeps a text from being a path as it stands: message and hint."""
     if "$" in text or text.startswith("~"):
         hint = "variables and ~ are not replaced in a config: write the path out"
+        return f"expected a path, got {shown(text)}", hint
+    if not text.isprintable():
+        hint = "inside of \"…\" a \\ begins an escape such as \\n: put the path in '…', or write it with /"
         return f"expected a path, got {shown(text)}", hint
     return None
 
@@ -246,6 +305,10 @@ def _ledger(value: object, info: ValidationInfo) -> Path:
     text = text_of("a path")(value)
     if problem := path_problem(text):
         raise wrong(*problem)
+    if text.casefold() in (*_NOTHING, "null", "never", "memory", ":memory:"):
+        raise expected(
+            "the path of a file", value, "no run is without a ledger; leave the key out for .enrich/ledger.db"
+        )
     return Path((info.context or {}).get("folder", "")) / text
 
 
@@ -281,7 +344,9 @@ def _country(value: object) -> str:
     if isinstance(value, str) and code in COUNTRIES:
         return code
     slip = COUNTRY_SLIPS.get(code)
-    raise expected("a country in two letters of ISO 3166-1", value, f'did you mean "{slip}"?' if slip else "")
+    if str(value).casefold() in (*_NOTHING, *_EVERYTHING, "world", "global"):
+        raise expected("a country in two letters of ISO 3166-1", value, "leave the key out for the whole world")
+    raise expected("a country in two letters of ISO 3166-1", value, f'did you mean "{slip}"?' if slip else "such as DE")
 
 
 def _encoding(value: object) -> str:
@@ -290,15 +355,28 @@ def _encoding(value: object) -> str:
     try:
         return text_codec(text)
     except LookupError:
+        if text.casefold() in ("ansi", "excel", "windows", "western"):
+            raise expected(what, value, "did you mean windows-1252?") from None
         known = ("utf-8", "utf-16", "latin-1", "windows-1252", "iso-8859-1", "iso-8859-15", "cp1252")
         raise expected(what, value, did_you_mean(text, known)) from None
+
+
+_CHARACTER_NAMES: Final[Mapping[str, str]] = {
+    "\\t": '"\\t" for a tab',
+    "tab": '"\\t" for a tab',
+    "comma": '","',
+    "semicolon": '";"',
+    "pipe": '"|"',
+    "double": "'\"'",
+    "single": '"\'"',
+}
 
 
 def _character(what: str) -> Callable[[object], str]:
     def check(value: object) -> str:
         if not isinstance(value, str) or len(value) != 1 or not value.isascii() or value in "\r\n\0":
-            tab = value in ("\\t", "tab", "TAB")
-            raise expected(f"one character as {what}", value, 'write "\\t" for a tab' if tab else "")
+            name = _CHARACTER_NAMES.get(str(value).casefold(), "")
+            raise expected(f"one character as {what}", value, f"write {name}" if name else "")
         return value
 
     return check

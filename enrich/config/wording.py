@@ -8,6 +8,7 @@ from typing import Any, Final, get_args
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from enrich.config.gate import threshold
 from enrich.errors import Fault
 from enrich.phrases import did_you_mean, either, shown
 from enrich.spec import Json
@@ -27,6 +28,17 @@ _EXAMPLES: Final[Mapping[str, str]] = {
     "confidence": "such as {accept: high, review: medium}",
     "source_policy": "such as {exclude_domains: [example.com]}",
     "csv": 'such as {delimiter: ";"}',
+}
+# What is written in place of a key, by people who know other tools.
+_SLIPS: Final[Mapping[str, str]] = {
+    **dict.fromkeys(("model", "engine", "tier"), 'did you mean "processor"?'),
+    **dict.fromkeys(("prompt", "system_prompt", "description", "context"), 'did you mean "instructions"?'),
+    **dict.fromkeys(("columns", "fields", "questions", "answers", "schema"), 'did you mean "outputs"?'),
+    **dict.fromkeys(("limit", "sample", "where", "max_rows", "rows"), "which rows is said by options of the command"),
+    **dict.fromkeys(("table", "file", "path", "input_file", "source"), "the table is given to the command"),
+    **dict.fromkeys(("output_file", "output_path"), "where the table goes is said with -o"),
+    **dict.fromkeys(("country", "region"), 'did you mean "location"?'),
+    **dict.fromkeys(("domains", "sources"), 'did you mean "source_policy"?'),
 }
 
 
@@ -64,10 +76,14 @@ def _words(detail: ErrorDetails, loc: list[str], model: type[BaseModel]) -> tupl
         return MISSING, _REQUIRED[loc[-1]]
     if detail["type"] == "extra_forbidden":
         known = tuple(_model_at(model, loc[:-1]).model_fields)
-        return "unknown key", did_you_mean(loc[-1], known) or f"the keys here are {', '.join(known)}"
+        slip = _SLIPS.get(loc[-1].casefold(), "") if len(loc) == 1 else ""
+        return "unknown key", slip or did_you_mean(loc[-1], known) or f"the keys here are {', '.join(known)}"
     # What is left is a mapping of ours that is none: every other kind of value has a check of its own.
     known = tuple(_model_at(model, loc).model_fields)
-    return f"expected a mapping with {either(known)}, got {shown(detail['input'])}", _EXAMPLES[loc[-1]]
+    got, hint = detail["input"], _EXAMPLES[loc[-1]]
+    if loc[-1] == "confidence" and threshold(got) is not None:
+        hint = f"write {{accept: {got}}}"
+    return f"expected a mapping with {either(known)}, got {shown(got)}", hint
 
 
 def _model_at(model: type[BaseModel], loc: list[str]) -> type[BaseModel]:

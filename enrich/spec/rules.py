@@ -148,7 +148,7 @@ class _Check:
             elif key in _DOUBTFUL:
                 self.warn(where, "may not be supported by the service", "anyOf is")
             elif key not in _SUPPORTED and key not in REFUSED and not key.startswith("x-"):
-                self.error(where, "unknown key of a JSON Schema", did_you_mean(key, KEYWORDS))
+                self.error(where, "unknown key of a JSON Schema", _key_hint(key))
 
     def texts(self, schema: dict[str, Json], path: str) -> None:
         for key in ("description", "title"):
@@ -280,3 +280,16 @@ def _type_hint(kind: Json) -> str:
 
 def _join(path: str, key: str) -> str:
     return f"{path}.{key}" if path else key
+
+
+_KEY_SLIPS: Final[Mapping[str, str]] = {
+    **dict.fromkeys(("options", "values", "choices", "allowed", "one_of"), "enum"),
+    **dict.fromkeys(("prompt", "question", "instructions", "instruction", "text", "desc", "label"), "description"),
+    **dict.fromkeys(("fields", "columns", "keys"), "properties"),
+    **dict.fromkeys(("kind", "dtype", "datatype"), "type"),
+}
+
+
+def _key_hint(key: str) -> str:
+    slip = _KEY_SLIPS.get(key.casefold())
+    return f'did you mean "{slip}"?' if slip else did_you_mean(key, KEYWORDS)

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from enrich.config import check_columns, load, parse, warnings
-from enrich.errors import ConfigError, ExitCode
+from enrich.config.tree import UnreadableError, build_tree
+from enrich.errors import ConfigError, ExitCode, Fault
 from enrich.spec import Json
 
 if TYPE_CHECKING:
@@ -37,6 +38,41 @@ def test_an_added_fault_is_named_with_its_line(added: str, said: list[str], comp
 @pytest.mark.parametrize(("text", "said"), cases("whole"))
 def test_a_config_with_one_fault(text: str, said: list[str], complaint: Complaint) -> None:
     assert complaint(text) == said
+
+
+@pytest.mark.parametrize(("text", "said"), cases("syntax"))
+def test_what_is_no_yaml_or_another_yaml_than_was_meant(text: str, said: list[str], complaint: Complaint) -> None:
+    assert complaint(text) == said
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.text(alphabet=" \n:-[]{},&*!|>'\"#%@`?Ω\t", max_size=60))
+def test_nothing_of_a_text_that_is_no_yaml_is_repeated(text: str) -> None:
+    fault = fault_of(text)
+    assert "Ω" not in fault.render("c.yaml")
+    assert fault.line is None or 1 <= fault.line <= text.count("\n") + 2
+
+
+def fault_of(text: str) -> Fault:
+    try:
+        build_tree(text)
+    except UnreadableError as error:
+        return error.fault
+    return Fault("")
+
+
+@pytest.mark.parametrize(("added", "said"), cases("near_misses"))
+def test_a_near_miss_is_told_what_to_write(added: str, said: list[str], complaint: Complaint) -> None:
+    assert complaint(f"\n{GOOD}{added}") == said
+
+
+def test_a_table_in_the_place_of_the_config_is_told_apart(complaint: Complaint, tmp_path: Path) -> None:
+    for name in ("t.csv", "t.CSV.gz", "t.parquet"):
+        (tmp_path / name).write_bytes(b"PAR1")
+        with pytest.raises(ConfigError) as caught:
+            load(tmp_path / name)
+        said = f"{tmp_path / name}: is a table, expected a config; the config comes first, then the table"
+        assert str(caught.value) == said
 
 
 @pytest.mark.parametrize(("output", "said"), cases("outputs"))
