@@ -54,7 +54,7 @@ def keep_untaken(path: Path, config: Config, ledger: Ledger) -> Path | None:
     numbers = chain([""], (f"-{n}" for n in count(2)))
     names = (path.with_name(f"{name}.decided{number}.review.csv") for number in numbers)
     kept = next(one for one in names if not one.exists())
-    with writing(kept), path.open("rb") as old, replacing(kept) as copy:
+    with writing(kept), path.open("rb") as old, replacing(kept, like=path) as copy:
         shutil.copyfileobj(old, copy)
     return kept
 

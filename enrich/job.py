@@ -110,6 +110,7 @@ def prepare(config_path: Path, table_path: Path, options: Options) -> Job:
     if options.where is not None:
         table.check_condition(options.where)
     files = Files.beside(options.output or default_output(table_path))
+    check_output_path(files.table, table, companions=files.companions)
     facts = options.facts or (facts_beside(table_path) if options.sandbox else None)
     read = {"config": config_path, "schema file that the config names": config.schema_path, "facts file": facts}
     for path in (files.table, files.review, files.report, files.manifest):
@@ -118,7 +119,6 @@ def prepare(config_path: Path, table_path: Path, options: Options) -> Job:
                 raise UsageError(f"{path}: would be overwritten, and is the {what}; give another output with -o")
         refuse_as_ledger(ledger, path, "an output of the command")
         refuse_input(path, table)
-    check_output_path(files.table, table)
     make_joiner(config, table, files)
     rows = Rows(config, table, Chosen(options.where, options.limit, options.sample))
     return Job(config, table, rows, files, options, ledger, facts, started_at)

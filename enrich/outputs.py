@@ -42,6 +42,12 @@ class Files:
     report: Path
     manifest: Path
 
+    @property
+    def companions(self) -> tuple[Path, ...]:
+        """What is written beside the table; the last is the longest name that a review file is kept under."""
+        kept = self.review.with_name(self.review.name.removesuffix(".review.csv") + ".decided-999.review.csv")
+        return self.review, self.report, self.manifest, kept
+
     @classmethod
     def beside(cls, output: Path) -> "Files":
         """`companies.enriched.csv` has `companies.review.csv`, `companies.report.html`, `companies.run.json`.
@@ -75,7 +81,7 @@ def write_table(
     neutralise = config.csv.formulas == "neutralise"
     with (
         seldom_sought(),
-        ReviewWriter(files.review, input_fields=sorted(config.inputs)) as review,
+        ReviewWriter(files.review, input_fields=sorted(config.inputs), like=table.path) as review,
         TableWriter(files.table, table, joiner.columns(), neutralise=neutralise) as writer,
         Distinct() as reviewed,
         ThreadPoolExecutor(1, "enrich-table") as hand,
@@ -94,9 +100,9 @@ def write_table(
     return joiner.tally, report, doubtful
 
 
-def write_report(path: Path, report: ReportCollector, manifest: Manifest) -> None:
-    """Write the report page. Raises OutputError."""
-    write_whole(path, report.render(manifest).encode("utf-8", "replace"))
+def write_report(path: Path, report: ReportCollector, manifest: Manifest, *, like: Path) -> None:
+    """Write the report page, for those who may read the table that it is like. Raises OutputError."""
+    write_whole(path, report.render(manifest).encode("utf-8", "replace"), like=like)
 
 
 @lru_cache(maxsize=1)  # the doubtful answers of an input follow one another

@@ -192,9 +192,9 @@ def write_outputs(job: Job, ledger: Ledger, summary: Summary, outcome: Outcome, 
         tally, page, doubtful = write_table(job.config, job.table, job.rows, ledger, files)
         marks = marks_of(files.table, files.review)
         manifest = books(tally)
-        write_report(files.report, page, manifest)
+        write_report(files.report, page, manifest, like=job.table.path)
         outputs = just_written(origin, (*marks, *marks_of(files.report)), manifest, doubtful)
-    write_manifest(files.manifest, replace(manifest, outputs=outputs))
+    write_manifest(files.manifest, replace(manifest, outputs=outputs), like=job.table.path)
     return Report(
         receipt=manifest.receipt,
         exit_code=ExitCode(manifest.exit_code),

@@ -77,13 +77,13 @@ class Decision:
 class ReviewWriter:
     """Writes the queue; a context manager: the file appears at `path` when the block ends without an error.
 
-    Raises OutputError for what the disk refuses.
+    `like` is the table, for those who may read that. Raises OutputError for what the disk refuses.
     """
 
-    def __init__(self, path: Path, *, input_fields: Sequence[str]) -> None:
+    def __init__(self, path: Path, *, input_fields: Sequence[str], like: Path | None = None) -> None:
         self._path = path
         self._input_fields = tuple(input_fields)
-        self._place = replacing(path)
+        self._place = replacing(path, like=like)
         self._held: list[ReviewLine] = []
         self.lines = 0
 

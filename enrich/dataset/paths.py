@@ -10,28 +10,36 @@ from enrich.dataset.formats import KNOWN_SUFFIXES, named_format
 from enrich.dataset.layout import AnswerColumn, Layout
 from enrich.dataset.tables import Table
 from enrich.errors import OutputError
-from enrich.files import Files, NewFile, writing
+from enrich.files import Files, NewFile, refuse_planted, writing
 
 _SPARE_BYTES: Final = 1 << 20
 
 
 def check_output_path(
-    path: Path, table: Table, columns: Sequence[AnswerColumn] = (), *, files: Files | None = None
+    path: Path,
+    table: Table,
+    columns: Sequence[AnswerColumn] = (),
+    *,
+    companions: Sequence[Path] = (),
+    files: Files | None = None,
 ) -> None:
-    """Raise OutputError when the table can't be written to `path` with these answers.
+    """Raise OutputError when the table can't be written to `path` with these answers, or a file to its companions.
 
-    Whether the disk lets it is tried with an empty file beside it.
+    Whether the disk lets it is tried with empty files beside them.
     """
     Layout(table, columns)
     if named_format(path) is None:
         raise OutputError(f"{path}: unknown kind of table; give an output named {KNOWN_SUFFIXES}")
     with writing(path):
         _check_place(path, table, files or Files())
+    for companion in companions:
+        NewFile(companion, files).discard()
 
 
 def _check_place(path: Path, table: Table, files: Files) -> None:
     if path.is_symlink() and not path.exists():
         raise OutputError(f"{path}: is a link to {path.readlink()}, which is not there; mend it or remove it")
+    refuse_planted(path)
     target = path.resolve()
     folder = target.parent
     if not folder.is_dir():

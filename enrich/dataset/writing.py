@@ -48,7 +48,7 @@ class TableWriter:
         self._rows = 0
         self._is_closed = False
         refuse_input(path, like)
-        self._new = NewFile(path, files or Files())
+        self._new = NewFile(path, files or Files(), like=like.path)
         self._outlet = Outlet(self._new.file)
         try:
             with writing(path):

@@ -3,19 +3,25 @@
 Every ledger that is opened is held against the file. An empty ledger beside a list of groups is one that was deleted,
 a ledger that lacks some of them is an old copy: to ask again what they hold would be to pay for it again. The file is
 a second memory and never the first: the ledger's own transaction is what makes a POST known.
+
+A file of that name that somebody else made is neither read nor written: its first line tells.
 """
 
 import os
 import re
+import stat
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 from enrich.errors import LedgerError, OutputError
-from enrich.files import write_whole
+from enrich.files import open_regular, write_whole
 
 _LINE: Final = re.compile(rb"^([\x21-\x7e]{1,200})\n", re.MULTILINE)  # a line cut short is none
+_HEADER: Final = b"# The groups that the ledger beside this file has paid through; kept by enrich\n"
+_FIRST_ID: Final = b"tgrp_"  # how lists without a header begin: those of version 0.2.0
+_BLANK: Final = b"\0 \t\r\n"  # zeros are what a power cut leaves
 
 
 def groups_file(ledger: Path) -> Path:
@@ -52,6 +58,13 @@ def check_groups(ledger: Path, held: Callable[[], Iterable[str]]) -> None:
         )
 
 
+def is_group_list(start: bytes) -> bool:
+    """Whether a file that starts with these bytes is such a list, whole or cut short, or holds nothing yet."""
+    start = start.lstrip(_BLANK)
+    mine = (_HEADER, _FIRST_ID)
+    return any(start.startswith(one) or one.startswith(start) for one in mine)
+
+
 def complete_groups(ledger: Path, held: Iterable[str]) -> None:
     """Add to the list beside a ledger what it lacks of the groups that the ledger holds."""
     path = groups_file(ledger)
@@ -68,11 +81,16 @@ def complete_groups(ledger: Path, held: Iterable[str]) -> None:
 
 def add_groups(path: Path, group_ids: Iterable[str]) -> None:
     """Add ids at the end. What can't be written now is added when the ledger is opened the next time."""
-    text = "".join(f"{group_id}\n" for group_id in group_ids).encode("ascii", "replace")
+    text = _lines(group_ids)
+    flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
     with suppress(OSError):
-        file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        file = os.open(path, flags, 0o600)
         try:
-            size = os.fstat(file).st_size
+            status = os.fstat(file)
+            size = status.st_size
+            if not stat.S_ISREG(status.st_mode) or not is_group_list(os.pread(file, len(_HEADER), 0)):
+                return
+            text = text if size else _HEADER + text
             if os.write(file, text) < len(text):  # what a disk does that has become full: half an id is none
                 os.ftruncate(file, size)
         finally:
@@ -81,11 +99,18 @@ def add_groups(path: Path, group_ids: Iterable[str]) -> None:
 
 def replace_groups(path: Path, group_ids: Iterable[str]) -> None:
     """Write the list anew, whole or not at all. Raises OutputError."""
-    write_whole(path, "".join(f"{group_id}\n" for group_id in group_ids).encode("ascii", "replace"))
+    write_whole(path, _HEADER + _lines(group_ids), mode=0o600)
+
+
+def _lines(group_ids: Iterable[str]) -> bytes:
+    return "".join(f"{group_id}\n" for group_id in group_ids).encode("ascii", "replace")
 
 
 def _content(path: Path) -> bytes:
+    """The list as it stands, empty where there is none of ours."""
     try:
-        return path.read_bytes()
+        with open_regular(path, follow=False) as file:
+            content = file.read()
     except OSError:
         return b""
+    return content if is_group_list(content[: len(_HEADER)]) else b""

@@ -2,12 +2,15 @@
 
 The kernel drops the lock with the process, however it dies, so there is no stale lock to clean up. The
 file's text names the holder for the message of the second instance; the lock, not the text, decides.
+
+A file of that name with any other text is somebody else's (`poetry.lock`), and is left as it is.
 """
 
 import fcntl
 import os
 import re
 import socket
+import stat
 import time
 from pathlib import Path
 from types import TracebackType
@@ -17,6 +20,13 @@ from enrich.errors import LedgerBusyError, LedgerError
 
 _LOOKS: Final = 20
 _LOOK_S: Final = 0.02
+_TEXT: Final = re.compile(rb"pid (\d+) on [^\n]{0,255}")
+_LONGEST: Final = 300  # bytes of such a text
+
+
+def is_lock(content: bytes) -> bool:
+    """Whether a file with this content is a lock of ours, as its last holder left it: named, or cut to nothing."""
+    return not content.strip(b"\0") or _TEXT.fullmatch(content) is not None
 
 
 class InstanceLock:
@@ -30,12 +40,19 @@ class InstanceLock:
 
     def __enter__(self) -> "InstanceLock":
         try:
-            fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+            fd = os.open(self.path, flags, 0o600)
         except OSError as error:
             raise LedgerError(
                 f"{self.path}: the ledger's lock can't be opened ({error.strerror}); nothing was sent, and the same "
                 "command goes on when this is mended"
             ) from None
+        if not stat.S_ISREG(os.fstat(fd).st_mode) or not is_lock(os.pread(fd, _LONGEST, 0)):
+            os.close(fd)
+            raise LedgerError(
+                f"{self.path}: this is not the lock of a ledger, and is left as it is; name another file with --ledger,"
+                " or `ledger:` in the config"
+            )
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -79,7 +96,7 @@ def _holder(fd: int) -> str:
     """Who holds the lock, by the file's text; that of a process that is gone is soon written over by the new holder."""
     for _ in range(_LOOKS):
         text = os.pread(fd, 200, 0)
-        found = re.match(rb"pid (\d+) on ", text)
+        found = _TEXT.match(text)
         if found and (text != _name(int(found[1])) or _is_alive(int(found[1]))):
             return text.decode(errors="replace")
         time.sleep(_LOOK_S)

@@ -1,17 +1,30 @@
-"""What stands where a ledger should be: one, what is left of one, or somebody else's file, which is never touched."""
+"""What stands where a ledger should be: one, what is left of one, or somebody else's file, which is never touched.
 
+So with the files beside it, by which SQLite and `enrich` keep it: a lock, a log or a list of that name may be another
+program's.
+"""
+
+import errno
 import stat
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
 from enrich.errors import LedgerError
+from enrich.files import is_planted, open_regular, planted_link
 from enrich.ledger import schema
-from enrich.ledger.groups import groups_file, read_groups
+from enrich.ledger.groups import groups_file, is_group_list, read_groups
+from enrich.ledger.lock import is_lock
 
 _MAGIC: Final = b"SQLite format 3\0"
 _APPLICATION_ID: Final = slice(68, 72)  # of the header of an SQLite database
 _PAGE_BYTES: Final = 4096
 _CHUNK_BYTES: Final = 1 << 20
+_START_BYTES: Final = 1000  # of a file beside it, which tell whose it is
+# What each file beside a ledger begins with. SQLite's: https://www.sqlite.org/fileformat2.html, walformat.html
+_LOG: Final = (b"\x37\x7f\x06\x82", b"\x37\x7f\x06\x83")
+_INDEX: Final = tuple((3_007_000).to_bytes(4, order) for order in ("little", "big"))
+_JOURNAL: Final = (b"\xd9\xd5\x05\xf9\x20\xa1\x63\xd7",)
 
 
 def check_place(ledger: Path) -> None:
@@ -23,10 +36,19 @@ def check_place(ledger: Path) -> None:
 
 
 def place_problem(ledger: Path) -> str:
-    """What else stands there, in words; empty where a ledger is, was, or may be made."""
+    """What else stands there or beside it, in words; empty where a ledger is, was, or may be made."""
+    link = planted_link(ledger)
+    if link is not None:
+        return f"{link} is a link that another user put into a folder in which others can write"
     ledger = ledger.resolve()
+    return _file_problem(ledger) or next(filter(None, (_problem_beside(ledger, end) for end in _BESIDE)), "")
+
+
+def _file_problem(ledger: Path) -> str:
     try:
         status = ledger.stat()
+        if is_planted(status, ledger.parent):
+            return "this file was put there by another user, in a folder in which others can write"
         if stat.S_ISDIR(status.st_mode):
             return "this is a folder"
         if not stat.S_ISREG(status.st_mode):
@@ -35,6 +57,40 @@ def place_problem(ledger: Path) -> str:
     except OSError:  # nothing is there, or whoever opens it says what is wrong
         return ""
     return "" if may_be_ledger else "this file is no ledger"
+
+
+def _starts(*marks: bytes) -> Callable[[bytes], bool]:
+    return lambda start: not start.strip(b"\0") or start.startswith(marks)
+
+
+_BESIDE: Final[Mapping[str, tuple[str, Callable[[bytes], bool]]]] = {
+    ".lock": ("the lock of a ledger", is_lock),
+    ".groups": ("a list of a ledger's groups", is_group_list),
+    "-wal": ("SQLite's log of a ledger", _starts(*_LOG)),
+    "-shm": ("SQLite's index of a log", _starts(*_INDEX)),
+    "-journal": ("SQLite's journal of a ledger", _starts(*_JOURNAL)),
+}
+
+
+def _problem_beside(ledger: Path, end: str) -> str:
+    """What is wrong with one of the files beside a ledger, in words; empty where it is ours or not there."""
+    path = ledger.with_name(ledger.name + end)
+    what, is_ours = _BESIDE[end]
+    try:
+        if path.is_symlink():
+            return f"{path.name} beside it is a link, and nothing is written through one"
+        with open_regular(path, follow=False) as file:
+            start = file.read(_START_BYTES)
+    except FileNotFoundError:
+        return ""
+    except OSError as error:
+        if error.errno == errno.EINVAL:
+            return f"{path.name} beside it is no regular file"
+        return ""  # whoever opens it says what is wrong
+    # A ledger that is there vouches for what SQLite keeps beside it; what is damaged of it SQLite finds.
+    if is_ours(start) or (end.startswith("-") and ledger.exists() and ledger.stat().st_size > 0):
+        return ""
+    return f"{path.name} beside it is not {what}"
 
 
 def _may_be_ledger(path: Path, size: int) -> bool:

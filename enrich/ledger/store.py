@@ -75,7 +75,7 @@ class Ledger:
         path = path.resolve()
         cls.make_folder(path)
         try:
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600))
         except OSError as error:
             raise LedgerError(
                 f"{path}: the ledger can't be opened ({error.strerror}); nothing was sent. Make the folder "

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from enrich.errors import UsageError
-from enrich.files import is_special, write_whole
+from enrich.files import is_special, open_regular, write_whole
 from enrich.report.receipt import Receipt
 from enrich.text import plain_json
 
@@ -109,10 +109,10 @@ class Manifest:
         }
 
 
-def write_manifest(path: Path, manifest: Manifest) -> None:
-    """Write the manifest, whole or not at all; raises OutputError."""
+def write_manifest(path: Path, manifest: Manifest, *, like: Path | None = None) -> None:
+    """Write the manifest, whole or not at all, for those who may read the file that it is like; raises OutputError."""
     text = msgspec.json.format(msgspec.json.encode(manifest.to_json()), indent=2).decode()
-    write_whole(path, plain_json(text).encode() + b"\n")
+    write_whole(path, plain_json(text).encode() + b"\n", like=like)
 
 
 class _Place(msgspec.Struct, frozen=True):
@@ -149,7 +149,8 @@ def read_manifest(path: Path) -> PastRun:
     if is_special(path):
         raise UsageError(f"{path}: this is no regular file; name the manifest of a run")
     try:
-        run = msgspec.json.decode(path.read_bytes(), type=PastRun)
+        with open_regular(path) as file:
+            run = msgspec.json.decode(file.read(), type=PastRun)
     except OSError as error:
         raise UsageError(f"{path}: the manifest can't be read ({error.strerror})") from None
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:

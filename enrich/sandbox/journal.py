@@ -7,6 +7,7 @@ time may hold a journal.
 
 import fcntl
 import os
+import stat
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from enrich.sandbox.requests import RunRequest
 from enrich.sandbox.settings import SandboxError
 
 FORMAT = 1
+_START = b'{"enrich_sandbox":'  # of the first line
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +65,12 @@ class Journal:
         self._parse = parse
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+            flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NONBLOCK
+            self._file = os.open(path, flags, 0o600)
         except OSError as error:
             raise SandboxError(f"{path}: state file can't be opened: {error.strerror}") from error
         try:
+            self._refuse_foreign()
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             self.nonce = self._read_head()
         except BlockingIOError as error:
@@ -112,6 +116,14 @@ class Journal:
             return JournaledGroup(line.group or "", bytes(line.metadata), line.at)
         requests = self._parse(bytes(line.body))
         return JournaledBatch(line.group, line.number, line.element_basis, line.at, requests)
+
+    def _refuse_foreign(self) -> None:
+        """Raise SandboxError for what no sandbox wrote, before anything is cut off it: it may be somebody's own."""
+        if not stat.S_ISREG(os.fstat(self._file).st_mode):
+            raise SandboxError(f"{self._path}: this is no regular file; name another state file")
+        start = os.pread(self._file, len(_START), 0).rstrip(b"\0")
+        if not _START.startswith(start):
+            raise SandboxError(f"{self._path}:1: not a sandbox's state file, and is left as it is; name another")
 
     def _read_head(self) -> str:
         """Cut off a torn last line, and give the nonce of the first, which an empty file gets now."""
