@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from itertools import chain, count
 from pathlib import Path
+from typing import Final
 
 import msgspec
 
@@ -19,9 +20,14 @@ from enrich.due import Results
 from enrich.errors import Fault, TableError
 from enrich.files import replacing, writing
 from enrich.ledger import Ledger, Ruled, RunState
-from enrich.phrases import did_you_mean
-from enrich.review import Decision, read_decisions
+from enrich.phrases import did_you_mean, either
+from enrich.review import Decision, decided
+from enrich.review_sheet import Sheet
 from enrich.spec import Field, Json
+from enrich.text import clean, unprotect_cell
+
+_SHOWN_CHARS: Final = 60
+_SHOWN_VALUES: Final = 8
 
 
 def read_rulings(path: Path, config: Config, ledger: Ledger) -> list[Ruled]:
@@ -29,17 +35,17 @@ def read_rulings(path: Path, config: Config, ledger: Ledger) -> list[Ruled]:
 
     Raises TableError with every fault and its line; then nothing is to be recorded.
     """
-    decisions = read_decisions(path)
+    sheet = Sheet(path)
+    decisions = decided(sheet)
     judge = _Judge(config, ledger, decisions)
-    faults: list[Fault] = []
     rulings: list[Ruled] = []
     for decision in decisions:
         found = list(judge.faults(decision))
-        faults.extend(found)
+        sheet.faults.extend(found)
         if not found:
             rulings.append(judge.ruling(decision))
-    if faults:
-        raise TableError(str(path), faults)
+    if sheet.faults:
+        raise sheet.error()
     return rulings
 
 
@@ -84,28 +90,35 @@ class _Judge:
 
     def faults(self, decision: Decision) -> Iterator[Fault]:
         """What keeps a decision from being recorded."""
+        fault = decision.line.fault
         if decision.field not in self._fields:
             hint = did_you_mean(decision.field, self._fields) or "give the config that the review file came from"
-            yield Fault(f"the config has no answer {decision.field!r}", decision.line, "field", hint)
+            yield fault("field", f"the config has no answer {clean(decision.field, _SHOWN_CHARS)!r}", hint)
             return
         if decision.run_id not in self._inputs:
             hint = "give the ledger that the review file came from"
-            yield Fault(f"the ledger holds no run {decision.run_id!r}", decision.line, "run_id", hint)
+            yield fault("run_id", f"the ledger holds no run {clean(decision.run_id, _SHOWN_CHARS)!r}", hint)
             return
         if decision.ruling == "accept" and self._answer(decision) is None:
             hint = "the question was changed since: correct the value instead, or run again"
-            yield Fault("the run has no such answer to accept", decision.line, "decision", hint)
+            yield fault("decision", "the run has no such answer to accept", hint)
             return
         if decision.ruling == "reject":
             return
         if decision.ruling == "correct" and not decision.correction.strip():
-            yield Fault("a correction is missing", decision.line, "correction", "write it, or `reject`")
+            yield fault("correction", "a correction is missing", "write it, or `reject`")
             return
-        misfit = self._reader.misfit(self._fields[decision.field].id, self._value(decision))
+        field, value = self._fields[decision.field], self._value(decision)
+        misfit = self._reader.misfit(field.id, value)
         if misfit:
             column = "correction" if decision.ruling == "correct" else "decision"
-            hint = "write a value that fits, as JSON where it is not text"
-            yield Fault(misfit, decision.line, column, hint)
+            allowed = _allowed(field.schema)
+            if allowed and isinstance(value, str):
+                misfit = f"{clean(value, _SHOWN_CHARS)!r} is none of the values that it may have"
+                hint = did_you_mean(value, allowed) or f"write {either(allowed[:_SHOWN_VALUES])}"
+            else:
+                hint = "write a value that fits, as JSON where it is not text"
+            yield fault(column, misfit, hint)
 
     def ruling(self, decision: Decision) -> Ruled:
         """A decision that was found sound, as the ledger keeps it."""
@@ -124,10 +137,11 @@ class _Judge:
         if decision.ruling == "accept":
             answer = self._answer(decision)
             return None if answer is None else answer.value
-        text = decision.correction
+        typed = decision.correction
+        text = unprotect_cell(typed)
         if not self._reader.misfit(self._fields[decision.field].id, text):
             return text
-        for spelled in (text, text.lower()):  # spreadsheets save true as TRUE
+        for spelled in (typed, typed.lower(), text):  # spreadsheets save true as TRUE
             try:
                 value: Json = msgspec.json.decode(spelled)
             except (msgspec.MsgspecError, RecursionError):
@@ -143,3 +157,12 @@ class _Judge:
             if run.run_id == decision.run_id and run.state is RunState.COMPLETED:
                 return self._reader.read(self._results(run), run.field_ids).get(field_id)
         return None
+
+
+def _allowed(schema: Mapping[str, Json]) -> list[str]:
+    """The texts that a schema allows, where it names them; none where it does not."""
+    listed = schema.get("enum")
+    if isinstance(listed, list):
+        return [one for one in listed if isinstance(one, str)]
+    parts = next((part for key in ("anyOf", "oneOf") if isinstance(part := schema.get(key), list)), [])
+    return [text for part in parts if isinstance(part, dict) for text in _allowed(part)]

@@ -3,7 +3,8 @@
 One line an answer, for a spreadsheet: every cell is text that no spreadsheet calculates (text.py), without
 control, bidi or invisible characters, and cut to what a cell holds. So the file is for reading and deciding;
 the values themselves stay in the ledger, and a decision names its answer by `run_id` and `field`. The last
-three columns are the person's: `decision` (accept, correct or reject), `correction`, `note`.
+three columns are the person's: `decision` (accept, correct or reject), `correction`, `note`. What makes a cell
+harmless is taken off when a person gives it back (review_sheet.py).
 
 The file is written some lines at a time, takes the place of an older one only when it is whole, and has its header
 even when nothing is in doubt.
@@ -11,37 +12,34 @@ even when nothing is in doubt.
 
 from __future__ import annotations
 
-import csv
 import io
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import zip_longest
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Literal, Self
 
 import polars as pl
 
-from enrich.errors import Fault, OutputError, TableError
-from enrich.files import is_special, replacing, writing
-from enrich.text import ELLIPSIS, FORMULA_PATTERN, clean, neutralise_formula
+from enrich.errors import Fault, OutputError
+from enrich.files import replacing, writing
+from enrich.phrases import did_you_mean
+from enrich.review_sheet import ANSWER, INPUT, PERSON, RUN, Sheet, SheetLine
+from enrich.text import ELLIPSIS, PROTECTED_PATTERN, clean, neutralise_formula, protect_cell
 
 if TYPE_CHECKING:
     from enrich.spec import Json
 
-__all__ = ["Decision", "ReviewLine", "ReviewWriter", "Ruling", "read_decisions"]
+__all__ = ["Decision", "ReviewLine", "ReviewWriter", "Ruling", "decided", "read_decisions"]
 
 Ruling = Literal["accept", "correct", "reject"]
 
-_ANSWER: Final = ("row", "field", "status", "value", "confidence", "reason", "reasoning", "citations")
-_PERSON: Final = ("decision", "correction", "note")
-_INPUT: Final = "input_"
 _RULINGS: Final[Mapping[str, Ruling]] = {"accept": "accept", "correct": "correct", "reject": "reject"}
-_SUSPECT: Final = rf"{FORMULA_PATTERN}|[^\x20-\x7E]"
+_SUSPECT: Final = rf"{PROTECTED_PATTERN}|[^\x20-\x7E]"
 _HELD_LINES: Final = 1000  # written together
 _LONGEST_CELL: Final = 32_000  # characters; common spreadsheets hold 32,767 in a cell
-_DELIMITERS: Final = ",;\t"
+_MARK: Final = b"\xef\xbb\xbf"  # without it Excel takes UTF-8 for the code page of the machine
 
 
 @dataclass(slots=True, kw_only=True)  # frozen, it would take five times as long to make
@@ -63,14 +61,13 @@ class ReviewLine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
-    """What a person wrote beside one answer; `line` is the line of the file where it stands."""
+    """What a person wrote beside one answer, and on which line."""
 
-    line: int
-    row: str
+    line: SheetLine
     field: str
     run_id: str
     ruling: Ruling
-    correction: str  # as typed; empty unless the ruling is `correct`
+    correction: str  # as it stands in the file; empty unless the ruling is `correct`
     note: str
 
 
@@ -89,8 +86,10 @@ class ReviewWriter:
 
     def __enter__(self) -> Self:
         self._file = self._place.__enter__()
-        named = (_INPUT + field for field in self._input_fields)
-        self._write([[name] for name in (*_ANSWER, *named, "run_id", "processor", *_PERSON)])
+        named = (INPUT + field for field in self._input_fields)
+        with writing(self._path):
+            self._file.write(_MARK)
+        self._write([[name] for name in (*ANSWER, *named, *RUN, *PERSON)])
         return self
 
     def add(self, lines: Iterable[ReviewLine]) -> None:
@@ -108,9 +107,9 @@ class ReviewWriter:
         nothing = [""] * len(lines)
         self._write(
             [
+                [line.status for line in lines],
                 [str(line.row) for line in lines],
                 [line.field for line in lines],
-                [line.status for line in lines],
                 [_text(line.value) for line in lines],
                 [_text(line.confidence) for line in lines],
                 [line.reason for line in lines],
@@ -119,7 +118,7 @@ class ReviewWriter:
                 *([_text(line.inputs.get(field)) for line in lines] for field in self._input_fields),
                 [line.run_id for line in lines],
                 [line.processor for line in lines],
-                *[nothing] * len(_PERSON),
+                *[nothing] * len(PERSON),
             ]
         )
 
@@ -140,87 +139,75 @@ class ReviewWriter:
 
 
 def read_decisions(path: Path) -> list[Decision]:
-    """The decided lines of a review file, also as a spreadsheet saves it (BOM, semicolons or tabs).
+    """The decided lines of a review file. Raises TableError with every fault."""
+    sheet = Sheet(path)
+    decisions = decided(sheet)
+    if sheet.faults:
+        raise sheet.error()
+    return decisions
 
-    Lines without a decision are passed over. Raises TableError with every fault.
+
+def decided(sheet: Sheet) -> list[Decision]:
+    """The decided lines of a sheet; what is wrong with a line joins the faults of the sheet.
+
+    Lines without a decision are passed over. Raises TableError for what can't be read at all.
     """
-    faults: list[Fault] = []
     decisions: dict[tuple[str, str], Decision] = {}
-    for line, cells in _read(path):
-        found = _fault(line, cells)
-        if found is not None:
-            faults.append(found)
+    for line in sheet:
+        if not line.cells["decision"].strip() and not line.cells["correction"].strip():
             continue
-        decision = _decision(line, cells)
+        fault = _fault(line)
+        if fault is not None:
+            sheet.faults.append(fault)
+            continue
+        decision = _decision(line)
         other = decisions.setdefault((decision.run_id, decision.field), decision)
         if (other.ruling, other.correction) != (decision.ruling, decision.correction):
-            hint = "leave one of them"
-            faults.append(Fault(f"another decision than on line {other.line}", line, "decision", hint))
-    if faults:
-        raise TableError(str(path), faults)
+            where = f"sheet row {other.line.row}"
+            sheet.faults.append(line.fault("decision", f"another decision than in {where}", "leave one of them"))
     return list(decisions.values())
 
 
-def _fault(line: int, cells: Mapping[str, str]) -> Fault | None:
+def _fault(line: SheetLine) -> Fault | None:
     """What is wrong with a line that a person wrote on, before anything is known of its answer."""
-    said, correction = cells["decision"].strip().lower(), cells["correction"].strip()
+    said, correction = line.cells["decision"].strip().lower(), line.cells["correction"].strip()
     if not said:
         hint = "write `correct` beside a correction, or take the correction out"
-        return Fault("a correction without a decision", line, "decision", hint)
+        return line.fault("decision", "a correction without a decision", hint)
     if said not in _RULINGS:
-        hint = "write accept, correct or reject, or leave it empty"
-        return Fault(f"not a decision: {clean(said, 40)!r}", line, "decision", hint)
+        meant = did_you_mean(said, _RULINGS)
+        hint = meant or "write accept, correct or reject, or leave it empty"
+        return line.fault("decision", f"not a decision: {clean(said, 40)!r}", hint)
     if correction and said != "correct":
         hint = "write `correct` beside a correction, or take the correction out"
-        return Fault(f"a correction beside `{said}`", line, "decision", hint)
-    if not cells["run_id"].strip() or not cells["field"].strip():
-        return Fault("no run_id or no field, so the answer can't be found", line, "run_id")
+        return line.fault("decision", f"a correction beside `{said}`", hint)
+    if not line.cells["run_id"].strip() or not line.cells["field"].strip():
+        return line.fault("run_id", "no run_id or no field, so the answer can't be found")
     return None
 
 
-def _decision(line: int, cells: Mapping[str, str]) -> Decision:
-    ruling = _RULINGS[cells["decision"].strip().lower()]
+def _decision(line: SheetLine) -> Decision:
+    ruling = _RULINGS[line.cells["decision"].strip().lower()]
     return Decision(
         line=line,
-        row=cells["row"],
-        field=cells["field"].strip(),
-        run_id=cells["run_id"].strip(),
+        field=line.cells["field"].strip(),
+        run_id=line.cells["run_id"].strip(),
         ruling=ruling,
-        correction=cells["correction"] if ruling == "correct" else "",
-        note=cells["note"],
+        correction=line.typed if ruling == "correct" else "",
+        note=line.cells["note"],
     )
 
 
-def _read(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
-    """Each line on which a person wrote a decision or a correction, as (line number, cells by column)."""
-    needed = ("row", "field", "run_id", *_PERSON)
-    if is_special(path):
-        raise TableError(str(path), [Fault("this is no regular file", hint="name a review file")])
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            header = file.readline()
-            file.seek(0)
-            delimiter = max(_DELIMITERS, key=header.count)
-            rows = csv.reader(file, delimiter=delimiter)
-            columns = next(rows, [])
-            missing = [column for column in needed if column not in columns]
-            if missing:
-                hint = "keep the columns of the review file"
-                raise TableError(str(path), [Fault(f"no column {', '.join(missing)}", 1, "", hint)])
-            written = [columns.index(column) for column in ("decision", "correction")]
-            for cells in rows:  # of half a million a person has written on some
-                if any(cells[at].strip() for at in written if at < len(cells)):
-                    yield rows.line_num, dict(zip_longest(columns, cells[: len(columns)], fillvalue=""))
-    except UnicodeDecodeError as error:
-        raise TableError(str(path), [Fault("not UTF-8", hint="save it as CSV UTF-8")]) from error
-    except (OSError, csv.Error) as error:
-        raise TableError(str(path), [Fault(f"can't be read: {error}")]) from error
+class _AsJson(str):
+    """The text of a value that is no text: it stays the same JSON when it is made harmless."""
+
+    __slots__ = ()
 
 
 def _text(value: Json) -> str:
     if isinstance(value, str):
         return value
-    return "" if value is None else json.dumps(value, ensure_ascii=False)
+    return "" if value is None else _AsJson(json.dumps(value, ensure_ascii=False))
 
 
 def _csv(columns: Sequence[Sequence[str]]) -> bytes:
@@ -244,7 +231,8 @@ def _harmless(texts: Sequence[str]) -> pl.Series:
 
 
 def _cell(text: str) -> str:
+    harmless = neutralise_formula if isinstance(text, _AsJson) else protect_cell
     if not (text.isascii() and text.isprintable()):
         text = "\n".join(clean(line) for line in text.splitlines())
-    cell = neutralise_formula(text)
+    cell = harmless(text)
     return cell if len(cell) <= _LONGEST_CELL else cell[: _LONGEST_CELL - 1] + ELLIPSIS

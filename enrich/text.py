@@ -16,10 +16,14 @@ where ``;`` is the separator is cut at each ``;``, quoted or not, and the second
 that calculates. So the same holds after every separator in the cell (``, ; |``, tab, line breaks), where the
 apostrophe goes directly before the sign. Plain numbers (``-12.5``, ``+3``, ``52.5, -13.4``) calculate nothing
 and stay. A cell that is a JSON array or object stays the same JSON: a sign in a string is spelled ``\u003d``.
+
+A file that people write in and give back (the review file) needs the way back as well: `protect_cell` puts the
+apostrophe before such cells too as begin with one, so that `unprotect_cell` takes off exactly what was put there.
 """
 
 import json
 import re
+from collections.abc import Iterator
 from typing import Final
 
 ELLIPSIS: Final = "…"
@@ -56,8 +60,13 @@ FORMULA_PATTERN: Final = rf"^[\t\n\r]|(?:^|[{_SEPARATORS}])[{_SEPARATORS}{_SKIPP
 For `polars` `str.contains`: a pre-filter, so that `neutralise_formula` gets only the few cells that match.
 Rust's engine searches in linear time; Python's does not, and has no need of it."""
 
+PROTECTED_PATTERN: Final = rf"{FORMULA_PATTERN}|^'|[{_SEPARATORS}][{_SEPARATORS}{_SKIPPED}]*'"
+"""Finds every cell that `protect_cell` may change, for `polars` `str.contains`."""
+
 # Where neutralise_formula may have something to do: a sign after nothing, a separator, or what it skips.
 _SIGNED: Final = re.compile(rf"[{_SIGNS.replace('-', '')}\-](?<![^{_SEPARATORS}{_SKIPPED}].)", re.DOTALL)
+_SIGNS_SET: Final = frozenset(_SIGNS)
+_BREAKS: Final = ("\t", "\n", "\r")
 _CELL_START: Final = re.compile(rf"(?:\A|[{_SEPARATORS}])[{_SEPARATORS}{_SKIPPED}]*+")
 _HAS_SEPARATOR: Final = re.compile(rf"[{_SEPARATORS}]")
 _NUMBER: Final = r"[+\-]?(?:[0-9][0-9.]*+|\.[0-9]+)(?:[eE][+\-]?[0-9]+)?%?"
@@ -92,6 +101,52 @@ def neutralise_formula(text: str) -> str:
     if text[0] in "[{" and _is_json(text):
         return _JSON_STRING.sub(lambda match: f'"{_spell_signs(match[1])}"', text)
     return _mark_signs(text)
+
+
+def protect_cell(text: str) -> str:
+    """`text` as a cell that spreadsheets take as text; `unprotect_cell` gives the text back, whatever it is."""
+    front = len(text) - len(text.lstrip("'"))
+    at = [end for end, _ in _inner_signs(text, marked=False)]
+    if _calculates(text[front:]) and (front or text[0] in _BREAKS or not _NUMBERS.fullmatch(text)):
+        at.insert(0, 0)
+    pieces = [text[start:end] for start, end in zip([0, *at], [*at, len(text)], strict=True)]
+    return "'".join(pieces)
+
+
+def unprotect_cell(cell: str) -> str:
+    """The text of a cell without the apostrophes that `protect_cell` puts there; any other cell as it is."""
+    if "'" not in cell:
+        return cell
+    at = [end for end, marks in _inner_signs(cell, marked=True) if marks]
+    front = len(cell) - len(cell.lstrip("'"))
+    if front and _calculates(cell[front:]):
+        at.insert(0, 0)
+    starts = [0, *(place + 1 for place in at)]
+    return "".join(cell[start:end] for start, end in zip(starts, [*at, len(cell)], strict=True))
+
+
+def _calculates(text: str) -> bool:
+    """Whether a spreadsheet would take the beginning of a text for a formula, or drop what hides one."""
+    if text[:1] in _BREAKS:
+        return bool(text)
+    start = _CELL_START.match(text)
+    assert start is not None
+    return text[start.end() :][:1] in _SIGNS_SET and not _HAS_SEPARATOR.search(start[0])
+
+
+def _inner_signs(text: str, *, marked: bool) -> Iterator[tuple[int, int]]:
+    """Where a piece after a separator begins with a sign, perhaps behind apostrophes, and behind how many.
+
+    Plain numbers only if `marked`: they need no mark.
+    """
+    for match in _CELL_START.finditer(text):
+        end = after = match.end()
+        while text.startswith("'", after):
+            after += 1
+        if text[after : after + 1] not in _SIGNS_SET or not _HAS_SEPARATOR.search(match[0]):
+            continue
+        if marked or after > end or not _NUMBER_PIECE.match(text, end):
+            yield end, after - end
 
 
 def _mark_signs(text: str) -> str:

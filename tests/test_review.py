@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from enrich.errors import OutputError, TableError
-from enrich.review import Decision, ReviewLine, ReviewWriter, read_decisions
+from enrich.review import ReviewLine, ReviewWriter, read_decisions
 
 LINE = ReviewLine(
     row=17,
@@ -27,7 +27,7 @@ LINE = ReviewLine(
     processor="core",
 )
 HEADER = [
-    "row", "field", "status", "value", "confidence", "reason", "reasoning", "citations",
+    "status", "row", "field", "value", "confidence", "reason", "reasoning", "citations",
     "input_company_name", "input_size", "run_id", "processor", "decision", "correction", "note",
 ]  # fmt: skip
 
@@ -39,7 +39,8 @@ def write(path: Path, *lines: ReviewLine) -> list[list[str]]:
 
 
 def rows(path: Path) -> list[list[str]]:
-    with path.open(encoding="utf-8", newline="") as file:
+    assert path.read_bytes().startswith(b"\xef\xbb\xbf"), "Excel takes it for the code page of the machine"
+    with path.open(encoding="utf-8-sig", newline="") as file:
         return list(csv.reader(file, strict=True))
 
 
@@ -52,7 +53,7 @@ def test_one_line_an_answer_with_its_evidence_and_room_for_a_decision(tmp_path: 
     assert write(tmp_path / "a.review.csv", LINE) == [
         HEADER,
         [
-            "17", "founded_year", "review", "1998", "medium", "medium confidence; the config asks for high",
+            "review", "17", "founded_year", "1998", "medium", "medium confidence; the config asks for high",
             "The imprint says so.", "https://a.example/\nhttps://b.example/", "Acme", "-5", "trun_1", "core",
             "", "", "",
         ],
@@ -172,11 +173,14 @@ def test_decisions_come_back(tmp_path: Path, save: Mapping[str, str]) -> None:
         ("REJECT", "", ""),
         save=save,
     )
-    known = {"row": "17", "field": "founded_year"}
-    assert read_decisions(path) == [
-        Decision(line=5, run_id="trun_1", ruling="accept", correction="", note="", **known),
-        Decision(line=7, run_id="trun_2", ruling="correct", correction="1999", note="annual report, p. 3", **known),
-        Decision(line=9, run_id="trun_3", ruling="reject", correction="", note="", **known),
+    read = read_decisions(path)
+    assert [(one.line.line, one.line.row, one.line.cells["row"], one.field) for one in read] == [
+        (line, row, "17", "founded_year") for line, row in ((4, 3), (6, 4), (8, 5))
+    ]
+    assert [(one.run_id, one.ruling, one.correction, one.note) for one in read] == [
+        ("trun_1", "accept", "", ""),
+        ("trun_2", "correct", "1999", "annual report, p. 3"),
+        ("trun_3", "reject", "", ""),
     ]
 
 
@@ -185,11 +189,12 @@ def test_all_faults_come_at_once_with_their_lines(tmp_path: Path) -> None:
     with pytest.raises(TableError) as raised:
         read_decisions(path)
     assert str(raised.value).splitlines() == [
-        f"{path}:3: decision: not a decision: 'yes'; write accept, correct or reject, or leave it empty",
-        f"{path}:5: decision: a correction beside `accept`; write `correct` beside a correction, "
-        "or take the correction out",
-        f"{path}:7: decision: a correction without a decision; write `correct` beside a correction, "
-        "or take the correction out",
+        f"{path}:2: sheet row 2, founded_year: decision: not a decision: 'yes'; write accept, correct or reject, "
+        "or leave it empty",
+        f"{path}:4: sheet row 3, founded_year: decision: a correction beside `accept`; "
+        "write `correct` beside a correction, or take the correction out",
+        f"{path}:6: sheet row 4, founded_year: decision: a correction without a decision; "
+        "write `correct` beside a correction, or take the correction out",
     ]
 
 
@@ -198,9 +203,11 @@ def test_an_answer_is_decided_once(tmp_path: Path) -> None:
     path.write_bytes(FEWEST + b"1,a,r1,accept,,\n2,a,r1,Accept,,\n1,b,r1,reject,,\n9,a,r1,reject,,\n")
     with pytest.raises(TableError) as raised:
         read_decisions(path)
-    assert str(raised.value) == f"{path}:5: decision: another decision than on line 2; leave one of them"
+    assert str(raised.value) == (
+        f"{path}:5: sheet row 5, a: decision: another decision than in sheet row 2; leave one of them"
+    )
     path.write_bytes(FEWEST + b"1,a,r1,accept,,\n2,a,r1,Accept,,\n1,b,r1,reject,,\n")
-    assert [(one.line, one.ruling) for one in read_decisions(path)] == [(2, "accept"), (4, "reject")]
+    assert [(one.line.line, one.ruling) for one in read_decisions(path)] == [(2, "accept"), (4, "reject")]
 
 
 FEWEST = b"row,field,run_id,decision,correction,note\n"

@@ -102,7 +102,7 @@ def read_header(path: Path, stream: IO[bytes], dialect: Dialect, newline: str) -
         try:
             names = next(reader, None)
         except csv.Error as error:
-            raise table_error(path, [_quoting_fault(reader, error)]) from None
+            raise table_error(path, [quoting_fault(reader, error)]) from None
         if names is None:
             raise TableError(str(path), [Fault("the file is empty", hint="its first line must name the columns")])
         if not names:
@@ -121,7 +121,7 @@ def count_rows(path: Path, stream: IO[bytes], dialect: Dialect, newline: str) ->
             for cells in reader:
                 check.add(cells)
         except csv.Error as error:
-            check.faults.append(_quoting_fault(reader, error))
+            check.faults.append(quoting_fault(reader, error))
     if check.faults:
         raise table_error(path, check.faults)
     return check.rows
@@ -208,7 +208,7 @@ def _ragged(line: int, cells: int, header: int) -> Fault:
     return Fault(message, line, hint=hint)
 
 
-def _quoting_fault(reader: RecordReader, error: csv.Error) -> Fault:
+def quoting_fault(reader: RecordReader, error: csv.Error) -> Fault:
     """What is wrong with the quotes of the reader's current record, on the line where the quote opens."""
     text = "".join(reader.raw)
     wrong = _wrong_quote(text, reader.dialect) if len(text) <= MAX_RECORD_BYTES else None

@@ -57,7 +57,7 @@ class Desk:
 
 def read_csv(path: Path, **dialect: Any) -> list[dict[str, str]]:
     """The rows of a CSV as Python's csv module reads them."""
-    with path.open(newline="", encoding="utf-8") as file:
+    with path.open(newline="", encoding="utf-8-sig") as file:
         return list(csv.DictReader(file, strict=True, **dialect))
 
 

@@ -207,7 +207,7 @@ def test_the_report_is_a_page_of_known_elements_and_nothing_else(done: Done) -> 
 
 
 def test_the_review_file_is_text_in_every_cell(done: Done) -> None:
-    header, *rows = records(done.report.review.read_bytes().decode())
+    header, *rows = records(done.report.review.read_bytes().decode("utf-8-sig"))
     assert len(rows) == 2 * (len(TEXTS) + 2)
     for cell in (cell for row in (header, *rows) for cell in row):
         assert not calculates(cell)

@@ -158,7 +158,7 @@ def test_reasons_of_failed_runs_are_text_everywhere(
         assert not calculates(row["enrich_detail"])
         assert not obeyed(row["enrich_detail"])
     assert judged_page((tmp_path / "t.report.html").read_text()) == []
-    assert not obeyed((tmp_path / "t.review.csv").read_text())
+    assert not obeyed((tmp_path / "t.review.csv").read_text("utf-8-sig"))
     for argv in (("status", "c.yaml"), ("status", "c.yaml", "--json"), ("run", "c.yaml", "t.csv", "--quiet")):
         check(command(*argv))
 

@@ -203,7 +203,7 @@ def test_a_table_keeps_its_cells_whatever_is_joined_to_it(tmp_path: Path, case: 
         check_delimited(case, files.table, said)
     else:
         check_typed(case, table, files.table, said)
-    review = list(csv.reader(io.StringIO(files.review.read_bytes().decode(), newline=""), strict=True))
+    review = list(csv.reader(io.StringIO(files.review.read_bytes().decode("utf-8-sig"), newline=""), strict=True))
     assert len(review) == doubtful + 1
     assert not [cell for line in review for cell in line if calculates(cell) or obeyed(cell)]
     ledger.close()

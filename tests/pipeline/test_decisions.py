@@ -14,7 +14,7 @@ from tests.pipeline.conftest import CONFIG, Desk
 
 
 def lines(path: Path) -> list[dict[str, str]]:
-    return list(csv.DictReader(io.StringIO(path.read_text())))
+    return list(csv.DictReader(io.StringIO(path.read_text("utf-8-sig"))))
 
 
 def decide(path: Path, **by_run_and_field: tuple[str, str]) -> None:
@@ -118,7 +118,7 @@ def test_a_correction_that_is_missing_is_refused(
     city = next(row for row in doubts if row["field"] == "city")
     decide(review, **{f"r{city['row']}_city": ("correct", correction)})
     assert command(desk, review) == 2
-    said = r"\.review\.csv:\d+: correction: a correction is missing; write it, or `reject`"
+    said = r"\.review\.csv:\d+: sheet row \d+, city: correction: a correction is missing; write it, or `reject`"
     assert re.search(said, capsys.readouterr().err)
     assert desk.run().receipt.answers.get("human", 0) == 0
 
@@ -223,3 +223,36 @@ def test_a_truth_value_comes_back_from_a_spreadsheet_in_capitals(desk: Desk) -> 
     assert command(desk, review) == 0
     row = desk.result(desk.run())[int(one["row"]) - 1]
     assert (row["listed"], row["listed_status"]) == ("false", "human")
+
+
+@pytest.mark.parametrize(
+    ("schema", "said"),
+    [
+        ("{type: string, enum: [Retail, Banking], description: Its trade.}", 'did you mean "Retail"?'),
+        ("{anyOf: [{enum: [Retail]}, {type: 'null'}], description: Its trade.}", 'did you mean "Retail"?'),
+        ("{type: string, enum: [A, B], description: Its trade.}", "write A or B"),
+    ],
+)
+def test_a_value_that_is_nearly_one_of_those_that_are_allowed_is_guessed(
+    desk: Desk, capsys: pytest.CaptureFixture[str], schema: str, said: str
+) -> None:
+    desk.config.write_text(
+        CONFIG.replace("  year: ", f"  trade: {schema}\n  year: ") + "confidence: {accept: 1.0, review: 0.0}\n"
+    )
+    desk.rows(10)
+    review = desk.run().review
+    one = next(row for row in lines(review) if row["field"] == "trade")
+    decide(review, **{f"r{one['row']}_trade": ("correct", "Retial")})
+    assert command(desk, review) == 2
+    assert f"trade: correction: 'Retial' is none of the values that it may have; {said}" in capsys.readouterr().err
+
+
+def test_a_protected_value_that_is_copied_into_a_correction_loses_its_apostrophe(desk: Desk) -> None:
+    review, doubts = queue(desk)
+    first, second = [row for row in doubts if row["field"] == "city"][:2]
+    said = {f"r{first['row']}_city": ("correct", "'+1-800"), f"r{second['row']}_city": ("correct", "a;'=1")}
+    decide(review, **said)
+    assert command(desk, review) == 0
+    output = desk.run(output=desk.folder / "o.ndjson").output
+    cities = pl.read_ndjson(output)["city"]
+    assert (cities[int(first["row"]) - 1], cities[int(second["row"]) - 1]) == ("+1-800", "a;=1")
