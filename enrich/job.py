@@ -108,7 +108,7 @@ def prepare(config_path: Path, table_path: Path, options: Options) -> Job:
     if faults:
         raise ConfigError(str(config_path), faults)
     if options.where is not None:
-        table.check_condition(options.where)
+        table.condition(options.where)
     files = Files.beside(options.output or default_output(table_path))
     check_output_path(files.table, table, companions=files.companions)
     facts = options.facts or (facts_beside(table_path) if options.sandbox else None)

@@ -58,6 +58,7 @@ class Rows:
             if config.existing == "fill"
             else {}
         )
+        self._where = None if chosen.where is None else table.condition(chosen.where)
         self._sampled = self._draw() if chosen.sample is not None else None
 
     def batches(self, size: int = BATCH_ROWS) -> Iterator[tuple[Batch, list[Row]]]:
@@ -96,8 +97,7 @@ class Rows:
         return frozenset(random.Random(_SAMPLE_SEED).sample(range(eligible), chosen))  # noqa: S311
 
     def _questions(self, batch: Batch) -> list[Row]:
-        where = self._chosen.where
-        selected = None if where is None else self._table.mask(batch, where).to_list()
+        selected = None if self._where is None else batch.mask(self._where).to_list()
         masks = self._masks(batch)
         rows = []
         missing = self._builder.missing(batch, self._require)

@@ -38,12 +38,13 @@ MAY_IMPORT = {
     "clock.py": set(),
     "keys.py": set(),
     "codec.py": set(),
+    "namesakes.py": set(),
     "errors.py": set(),
     "files.py": {"errors"},
     "spec": {"errors", "phrases"},
     "api": {"errors", "text"},
-    "config": {"api", "codec", "durations", "errors", "phrases", "spec", "templates"},
-    "dataset": {"codec", "files", "errors", "phrases", "templates", "text"},
+    "config": {"api", "codec", "durations", "errors", "namesakes", "phrases", "spec", "templates"},
+    "dataset": {"codec", "files", "errors", "namesakes", "phrases", "templates", "text"},
     "ledger": {"files", "clock", "errors", "keys"},
     "report": {"api", "files", "errors", "figures", "spec", "text"},
     "review_sheet.py": {"dataset", "files", "errors", "phrases", "text"},
@@ -56,7 +57,7 @@ MAY_IMPORT = {
 PURE = (
     *("answers.py", "collect.py", "effects.py", "figures.py", "join.py", "keys.py", "phrases.py", "planning.py"),
     *("results.py", "selection.py", "spec", "starter.py", "subjects.py", "submit.py", "templates.py", "text.py"),
-    "till.py",
+    *("till.py", "namesakes.py"),
     *("api/sse.py", "api/retry.py", "ledger/records.py"),
 )
 REACHING_OUT = {

@@ -20,7 +20,7 @@ from polars.exceptions import PolarsError
 from enrich.dataset.cells import is_json_type, text_cells
 from enrich.dataset.formats import TableFormat
 from enrich.dataset.streams import reading
-from enrich.dataset.where import condition_mask
+from enrich.dataset.where import Condition
 from enrich.errors import Fault, TableError
 
 BATCH_ROWS = 8192
@@ -46,6 +46,10 @@ class Batch(ABC):
         """One column of the frame."""
         return self.frame.get_column(name)
 
+    def mask(self, condition: Condition) -> pl.Series:
+        """Which rows fulfil a condition; NULL is false. Raises ConfigError where a cell can't be cast."""
+        return condition.mask(self.column, self.height)
+
     def values(self, column: str) -> list[Any]:
         """The cells of one column as JSON values (text where JSON lacks the type), None for an empty one."""
         cells = self.column(column)
@@ -69,13 +73,9 @@ class Table(ABC):
         Raises TableError when the file is no longer the one that was opened.
         """
 
-    def mask(self, batch: Batch, where: str) -> pl.Series:
-        """Which rows of `batch` fulfil the SQL condition `where`; NULL is false. Raises ConfigError."""
-        return condition_mask(batch.frame, where)
-
-    def check_condition(self, where: str) -> None:
-        """Raise ConfigError when `where` is no condition on this table's columns; reads no rows."""
-        condition_mask(self.schema.to_frame(), where)
+    def condition(self, where: str) -> Condition:
+        """A SQL condition on this table's columns. Raises ConfigError when it is none; reads no rows."""
+        return Condition(where, self.schema)
 
 
 @dataclass(frozen=True, slots=True)

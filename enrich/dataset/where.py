@@ -1,84 +1,88 @@
-"""`--where`: a SQL condition over the columns of a table, evaluated a batch at a time.
+"""`--where`: a condition on the columns of a table in SQL, decided row by row.
 
-A condition looks at one row. Aggregates, window functions and subqueries would give another answer for
-another batch size, so they are refused: the first and the last by polars itself, windows because a part of
-the batch must get the same answers as the whole.
+It is no query: it is parsed here, made of what `sql_syntax` and `sql_expressions` know and nothing else, and handed to
+no SQL engine. It looks at the row that it decides on, so the size of a batch makes no difference.
 """
 
-import difflib
-import re
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from typing import Final, NoReturn
 
 import polars as pl
-from polars.exceptions import ColumnNotFoundError, PolarsError, SQLInterfaceError, SQLSyntaxError
+from polars.exceptions import PolarsError
 
+from enrich.dataset.sql_expressions import CAST_HINT, StrictCast, Translator
+from enrich.dataset.sql_syntax import ConditionError, asks_for_the_time, parse_condition
 from enrich.errors import ConfigError, Fault
+from enrich.namesakes import find_name
+from enrich.text import clean
 
-_CLOCK: Final = re.compile(r"\b(?:now|today|current_?(?:date|time|timestamp)|local_?time(?:stamp)?)\b", re.IGNORECASE)
+__all__ = ["Condition", "looks_at_the_clock"]
+
+_SHOWN: Final = 200
+_AROUND: Final = 60
+_CELL_SHOWN: Final = 60
 
 
-def condition_mask(frame: pl.DataFrame, where: str) -> pl.Series:
-    """A Boolean for each row of `frame`, NULL taken as false. Raises ConfigError naming `--where`."""
-    _check_single_expression(where)
-    mask = _evaluate(frame, where)
-    half = frame.height // 2
-    if half and not _evaluate(frame.slice(half), where).equals(mask.slice(half)):
-        _refuse(where, "it looks at other rows than the one it decides on", "write a condition on one row")
-    return mask
+class Condition:
+    """One condition on the columns of one table; `columns` are those that it looks at.
+
+    What it says of the time is the time at which it was made.
+    """
+
+    def __init__(self, where: str, schema: Mapping[str, pl.DataType], now: datetime | None = None) -> None:
+        """Raises ConfigError, naming `--where`, for what is no condition on these columns; reads no rows."""
+        self._where = where
+        try:
+            _check_text(where)
+            translator = Translator(where, schema, lambda name: find_name(name, schema), now or datetime.now(UTC))
+            self._mask = translator.condition(parse_condition(where))
+        except ConditionError as error:
+            _refuse(where, error)
+        self._casts = translator.casts
+        self.columns = tuple(translator.columns)
+
+    def mask(self, column: Callable[[str], pl.Series], height: int) -> pl.Series:
+        """A Boolean for each of `height` rows, NULL taken as false; `column` gives their cells by its name.
+
+        Raises ConfigError where a CAST fails.
+        """
+        frame = pl.DataFrame([column(name) for name in self.columns])
+        fails = [cast.fails.any().alias(str(number)) for number, cast in enumerate(self._casts)]
+        try:
+            mask = frame.select(where=self._mask).to_series().fill_null(value=False)
+            failed = frame.select(fails).row(0) if fails else ()
+        except PolarsError:
+            _refuse(self._where, ConditionError("a value in the table is too large to count with", CAST_HINT))
+        for cast, has_failed in zip(self._casts, failed, strict=True):
+            if has_failed:
+                self._refuse_cast(cast, frame)
+        return mask if mask.len() == height else mask.new_from_index(0, height)  # no column has a say
+
+    def _refuse_cast(self, cast: StrictCast, frame: pl.DataFrame) -> NoReturn:
+        value = frame.select(cell=cast.operand, fails=cast.fails).filter("fails")["cell"][0]
+        reason = f"a cell of {cast.shown}, {clean(repr(value), _CELL_SHOWN)}, is no {cast.type_name}"
+        _refuse(self._where, ConditionError(reason, CAST_HINT, cast.at))
 
 
 def looks_at_the_clock(where: str) -> bool:
     """Whether a condition may be true of other rows later: it says a word by which SQL asks for the time."""
-    return _CLOCK.search(where) is not None
+    return asks_for_the_time(where)
 
 
-def _check_single_expression(where: str) -> None:
-    """Refuse what would end the parenthesis that the condition is put into, a subquery, or no SQL at all."""
+def _check_text(where: str) -> None:
     try:
-        pl.sql_expr(where)
-        pl.sql_expr(f"({where}\n)")
-    except ColumnNotFoundError:
-        pass  # `IN` looks its column up at once, and there is no table here
-    except UnicodeEncodeError:
-        _refuse(where, "it is not UTF-8", "write it in UTF-8")
-    except PolarsError as error:
-        _refuse(where, _first_line(error), "write a SQL condition such as \"country = 'DE'\"")
+        where.encode()
+    except UnicodeEncodeError as error:
+        raise ConditionError("it is not UTF-8", "write it in UTF-8", error.start) from None
 
 
-def _evaluate(frame: pl.DataFrame, where: str) -> pl.Series:
-    index = "row"
-    while index in frame.columns:
-        index += "_"
-    query = f'SELECT "{index}", ({where}\n) AS "{index}_mask" FROM self'  # noqa: S608 (it reads one frame)
-    try:
-        result = frame.lazy().with_row_index(index).sql(query).collect()
-    except ColumnNotFoundError as error:
-        _refuse_column(where, error, frame.columns)
-    except (SQLSyntaxError, SQLInterfaceError) as error:
-        if "GROUP BY" in str(error):
-            _refuse(where, "it counts or sums over rows", "write a condition on one row")
-        _refuse(where, _first_line(error), "write a SQL condition such as \"country = 'DE'\"")
-    except PolarsError as error:
-        _refuse(where, _first_line(error), "cells of text are text; TRY_CAST(column AS INT) gives NULL")
-    mask = result.get_column(f"{index}_mask")
-    if mask.dtype == pl.Null:
-        mask = mask.cast(pl.Boolean)
-    if mask.dtype != pl.Boolean:
-        _refuse(where, f"it gives {mask.dtype}, not true or false", "compare it with something")
-    return mask.fill_null(value=False).alias("where")
-
-
-def _refuse_column(where: str, error: PolarsError, columns: list[str]) -> NoReturn:
-    found = re.search(r'"([^"]*)"', str(error))
-    name = found[1] if found else ""
-    close = difflib.get_close_matches(name, columns, n=1)
-    hint = f"did you mean {close[0]!r}?" if close else f"the columns are {', '.join(columns)}"
-    _refuse(where, f"the table has no column {name!r}", f"{hint} (text values stand in single quotes)")
-
-
-def _first_line(error: PolarsError) -> str:
-    return str(error).partition("\n")[0].strip()
-
-
-def _refuse(where: str, reason: str, hint: str) -> NoReturn:
-    raise ConfigError("--where", [Fault(f"{where}: {reason}", hint=hint)]) from None
+def _refuse(where: str, error: ConditionError) -> NoReturn:
+    """Raise what is wrong, with the condition: all of a short one, of a long one what is around the place."""
+    shown, at = where, error.at
+    if len(where) > _SHOWN:
+        start = max((at or 0) - _AROUND, 0)
+        cut = where[start : (at or 0) + _AROUND]
+        shown = f"{'…' if start else ''}{cut}{'…' if start + len(cut) < len(where) else ''}"
+    place = "" if at is None else f" (at character {at + 1})"
+    raise ConfigError("--where", [Fault(f"{clean(shown)}: {error.reason}{place}", hint=error.hint)]) from None

@@ -67,8 +67,8 @@ def sure(folder: Path) -> None:
         ),
         pytest.param(
             ["places.yaml", "places.csv", "--where", "nam = 'Basel'"],
-            "--where: nam = 'Basel': the table has no column 'nam'; did you mean 'name'? (text values stand in single "
-            "quotes)\n",
+            "--where: nam = 'Basel': the table has no column \"nam\" (at character 1); did you mean \"name\"? (text "
+            "values stand in single quotes)\n",
             id="where",
         ),
         pytest.param(
