@@ -1,18 +1,24 @@
-"""Holds the table's inputs against the ledger: which runs are due, why, and what they cost. Reads, asks nothing."""
+"""Holds the table's inputs against the ledger: which runs are due, why, and what they cost. Reads, asks nothing.
+
+What a command may cost is bounded here: by what is due now, by what may follow from runs that are under way, and by
+every rung that is left for both. Whatever the service answers, the runs that it makes for a command cost no more than
+`usd_most` said before, but for double charges, which no plan can foresee.
+"""
 
 from bisect import bisect_left
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from decimal import Decimal
+from decimal import ROUND_UP, Decimal
 from functools import lru_cache
+from math import ceil
 from typing import Any, Final
 
 from enrich.answers import Answer, Reader
 from enrich.api.processors import PROCESSORS
 from enrich.config import Config
 from enrich.ledger import Held, Ledger, RunState, Worklist, damaged
-from enrich.planning import WHYS, Ask, Rules, Rung, Why, ask_for
+from enrich.planning import IN_FLIGHT, WHYS, Ask, Outlook, Reason, Rules, Rung, Why, ask_for, climb_from, outlooks
 from enrich.results import interaction_of, is_of_run
 from enrich.spec import MAX_SPEC_AND_INPUT_CHARS, Field, chars, task_spec
 from enrich.submit import Question, batch_size
@@ -20,7 +26,21 @@ from enrich.submit import Question, batch_size
 OPEN_GROUPS: Final = 64
 WEAK_SHARE: Final = Decimal("0.3")  # of answers expected to go up a rung, where the ledger can't tell yet
 _ASKS_KEPT: Final = 4096
+UNSETTLED: Final = IN_FLIGHT | {RunState.RELEASED}  # of which more may become known
 _BLOCKS_KEPT: Final = 16  # decompressed blocks held at once: 1 MB
+
+
+@dataclass(frozen=True, slots=True)
+class UnderWay:
+    """What earlier commands sent and did not read, whichever table asked it; runs are counts, dollars Decimal.
+
+    It is brought in at no new cost: its money is spent, or at stake, since it was sent.
+    """
+
+    runs: int = 0  # that the service has
+    usd: Decimal = Decimal(0)
+    unresolved: int = 0  # that it may have
+    usd_unresolved: Decimal = Decimal(0)
 
 
 @dataclass(slots=True)
@@ -28,53 +48,86 @@ class Summary:
     """What one comparison found. Runs are counts; dollars are Decimal."""
 
     rows: int = 0
-    rows_left_out: int = 0
+    left_out: Counter[str] = field(default_factory=Counter)  # rows of which nothing is asked, by why
     distinct_inputs: int = 0
     too_long: int = 0
     questions: list[Question] = field(default_factory=list)
-    runs: Counter[str] = field(default_factory=Counter)  # by processor
-    why: Counter[Why] = field(default_factory=Counter)  # answers by reason
+    runs: Counter[str] = field(default_factory=Counter)  # due now, by processor
+    due_answers: Counter[tuple[Reason, str]] = field(default_factory=Counter)  # by reason and processor
+    outlooks: Counter[Outlook] = field(default_factory=Counter)  # what may be due later, by what it hangs on
+    under_way: UnderWay = UnderWay()
     ladder: tuple[Rung, ...] = ()
+
+    @property
+    def rows_left_out(self) -> int:
+        """Rows of which nothing is asked."""
+        return self.left_out.total()
 
     @property
     def due(self) -> int:
         """Runs that are due now."""
         return self.runs.total()
 
+    @property
+    def why(self) -> Counter[Why]:
+        """Answers that are due now, by reason."""
+        found: Counter[Why] = Counter()
+        for (reason, _), number in self.due_answers.items():
+            found[reason.why] += number
+        return found
+
     def usd_least(self) -> Decimal:
-        """If no answer has to go up a rung."""
-        return sum((dollars(self._price(name)) * runs for name, runs in self.runs.items()), start=Decimal(0))
+        """If no answer has to go up a rung, and all that is under way answers what it was asked."""
+        return sum((dollars(price_micro(name)) * runs for name, runs in self.runs.items()), start=Decimal(0))
 
     def usd_most(self) -> Decimal:
-        """If every run goes up every rung that is left."""
-        return self._climbed(Decimal(1))
+        """If every answer goes up every rung that is left, and of what is under way comes what costs most."""
+        usd = sum((self._chain_usd(rung) * runs for rung, runs in self._due_rungs()), start=Decimal(0))
+        for outlook, inputs in self.outlooks.items():
+            rungs = [rung for rung in (outlook.again, outlook.weak) if rung is not None]
+            costs = [self._chain_usd(rung) for rung in rungs]
+            usd += (sum(costs) if outlook.both else max(costs)) * inputs
+        return usd
 
     def usd_expected(self) -> Decimal:
-        """If a usual share of the answers goes up a rung."""
-        return self._climbed(WEAK_SHARE)
+        """If a usual share of the answers goes up a rung, and what is unresolved was not made."""
+        usd = sum((dollars(rung.usd_micro) * runs for rung, runs in self._expected_runs()), start=Decimal(0))
+        return usd.quantize(Decimal("0.001"), ROUND_UP)
 
     def seconds(self) -> float:
-        """How long the runs that are due may take: from the processors' usual latency and the groups open at once."""
-        total = 0.0
-        for name, runs in self.runs.items():
-            low, high = PROCESSORS[name].latency_s
-            waves = -(-runs // (batch_size(self._price(name)) * OPEN_GROUPS))
-            total += waves * (low + high) / 2
-        return total
+        """How long it may take, rung after rung: from the processors' usual latency and the groups open at once."""
+        runs: Counter[Rung] = Counter()
+        for rung, expected in self._expected_runs():
+            runs[rung] += ceil(expected)
+        waves = {rung: -(-number // (batch_size(rung.usd_micro) * OPEN_GROUPS)) for rung, number in runs.items()}
+        return sum(_latency_s(rung) * number for rung, number in waves.items())
 
-    def _climbed(self, share: Decimal) -> Decimal:
-        usd = Decimal(0)
-        for name, runs in self.runs.items():
-            climbing = Decimal(runs)
-            usd += dollars(self._price(name)) * climbing
-            for rung in self.ladder:
-                if rung.usd_micro > self._price(name):
-                    climbing *= share
-                    usd += dollars(rung.usd_micro) * climbing
-        return usd.quantize(Decimal("0.001"))
+    def _due_rungs(self) -> Iterator[tuple[Rung, int]]:
+        return ((Rung(name, price_micro(name)), runs) for name, runs in self.runs.items())
 
-    def _price(self, name: str) -> int:
-        return price_micro(name)
+    def _expected_runs(self) -> Iterator[tuple[Rung, Decimal]]:
+        for rung, runs in self._due_rungs():
+            yield from self._climbing(rung, Decimal(runs))
+        for outlook, inputs in self.outlooks.items():
+            if outlook.fate in ("unresolved", "apart") and outlook.again is not None:
+                yield from self._climbing(outlook.again, Decimal(inputs))
+            elif outlook.fate in ("in flight", "unresolved") and outlook.weak is not None:
+                yield from self._climbing(outlook.weak, inputs * WEAK_SHARE)
+
+    def _climbing(self, rung: Rung, runs: Decimal) -> Iterator[tuple[Rung, Decimal]]:
+        """Runs on a rung, and on each of those above it the share that goes up."""
+        for step in climb_from(rung, self.ladder):
+            yield step, runs
+            runs *= WEAK_SHARE
+
+    def _chain_usd(self, rung: Rung) -> Decimal:
+        """What an input costs that goes up from a rung to the top."""
+        return dollars(sum(step.usd_micro for step in climb_from(rung, self.ladder)))
+
+
+def _latency_s(rung: Rung) -> float:
+    low, high = PROCESSORS[rung.processor].latency_s
+    return (low + high) / 2
 
 
 def dollars(micro: int) -> Decimal:
@@ -133,12 +186,13 @@ class Comparison:
         self._questions: dict[tuple[str, tuple[str, ...]], int] = {}
         self._spec_chars: list[int] = []
         self._alike: dict[object, Ask | None] = {}
+        self._outlooks: dict[object, tuple[Outlook, ...]] = {}
         self._has_read = False
         self._cuts = _moments(rules)
 
     def compare(self, worklist: Worklist, *, on_chunk: Callable[[], None] = lambda: None) -> Summary:
         """Fill the worklist's due runs anew; `on_chunk` is called now and then, and may raise to stop."""
-        summary = Summary(distinct_inputs=len(worklist), ladder=self._rules.ladder)
+        summary = Summary(distinct_inputs=len(worklist), ladder=self._rules.ladder, under_way=under_way(self._ledger))
         self._questions.clear()
         self._spec_chars.clear()
         worklist.clear_due()
@@ -153,7 +207,9 @@ class Comparison:
                 if wanted.key in decided:
                     settled = self._reader.ruled(decided[wanted.key])
                     mask &= ~sum(1 << i for i, one in enumerate(self._config.fields) if one.id in settled)
-                found = self._fitting(mask, held.get(wanted.key, ()), wanted.document, summary)
+                runs_held = held.get(wanted.key, ())
+                found = self._fitting(mask, runs_held, wanted.document, summary)
+                summary.outlooks.update(self._outlooks_of(mask, runs_held, None if found is None else found[0]))
                 if found is None:
                     continue
                 ask, question = found
@@ -180,6 +236,9 @@ class Comparison:
             return ask, question
         ask = self._ask(mask & self._unasked(held), held)
         if ask is not None and self._fits(question := self._question(ask, summary), document):
+            apart = self._ask(mask & ~self._unasked(held), held)
+            if apart is not None:
+                summary.outlooks[Outlook("apart", apart.rung, None)] += 1
             return ask, question
         summary.too_long += 1
         return None
@@ -194,7 +253,7 @@ class Comparison:
 
         Inputs whose runs are alike get the same one, unless what the results say made a difference.
         """
-        kind = (mask, *[(run.state, run.field_ids, run.processor, run.generation, self._age(run)) for run in held])
+        kind = self._kind(mask, held)
         if kind in self._alike:
             return self._alike[kind]
         self._has_read = False
@@ -203,6 +262,32 @@ class Comparison:
         if not self._has_read and len(self._alike) < _ASKS_KEPT:
             self._alike[kind] = ask
         return ask
+
+    def _outlooks_of(self, mask: int, held: Sequence[Held], ask: Ask | None) -> tuple[Outlook, ...]:
+        """What may be due later for an input, because of runs that are under way."""
+        if not any(run.state in UNSETTLED for run in held):
+            return ()
+        due = None if ask is None else (ask.rung, ask.field_ids)
+        kind = (due, self._kind(mask, held), *[self._sent(run) for run in held])
+        if kind in self._outlooks:
+            return self._outlooks[kind]
+        self._has_read = False
+        wanted = [one for i, one in enumerate(self._config.fields) if mask >> i & 1]
+        found = tuple(outlooks(wanted, held, self._answers, self._rules, ask))
+        if not self._has_read and len(self._outlooks) < _ASKS_KEPT:
+            self._outlooks[kind] = found
+        return found
+
+    def _sent(self, run: Held) -> tuple[int, bool] | None:
+        """Alike for unsettled runs of which the same may come."""
+        if run.state not in UNSETTLED:
+            return None
+        sent = self._rules.sent.get(run.submission_id, 0)
+        return bisect_left(self._cuts, sent), run.submission_id in self._rules.watched
+
+    def _kind(self, mask: int, held: Sequence[Held]) -> object:
+        """What makes inputs alike, as far as it can be told without reading results."""
+        return (mask, *[(run.state, run.field_ids, run.processor, run.generation, self._age(run)) for run in held])
 
     def _age(self, run: Held) -> int | None:
         """A number that is the same for runs of which none is stale where another is not; none of this command is."""
@@ -253,8 +338,8 @@ def _moments(rules: Rules) -> list[float]:
 def _add_up(asks: dict[int, tuple[Ask, int]], summary: Summary) -> None:
     for ask, runs in asks.values():
         summary.runs[ask.rung.processor] += runs
-        for why, fields in ask.why.items():
-            summary.why[why] += fields * runs
+        for reason in ask.reasons:
+            summary.due_answers[reason, ask.rung.processor] += runs
     asks.clear()
 
 
@@ -280,6 +365,17 @@ def too_long_text(config: Config) -> Callable[[bytes, int], str | None]:
         )
 
     return check
+
+
+def under_way(ledger: Ledger) -> UnderWay:
+    """What the service has, or may have, of what was sent before."""
+    totals = ledger.totals()
+    return UnderWay(
+        totals.runs_in_flight,
+        dollars(totals.usd_micro_in_flight),
+        totals.runs_unresolved,
+        dollars(totals.usd_micro_unresolved),
+    )
 
 
 def reasons(summary: Summary) -> list[tuple[Why, int]]:

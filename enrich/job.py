@@ -1,6 +1,7 @@
 """One config on one table: what a command knows before the ledger is opened. Reads and checks, sends nothing."""
 
 import os
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -93,8 +94,11 @@ class InterruptedEarlyError(EnrichError):
         self.exit_code = code
 
 
-def prepare(config_path: Path, table_path: Path, options: Options) -> Job:
-    """Open and check everything. Raises ConfigError, TableError, OutputError, UsageError or BaseUrlError."""
+def prepare(config_path: Path, table_path: Path, options: Options, *, writes: bool = True) -> Job:
+    """Open and check everything, and unless it only reads, whether the outputs can be written.
+
+    Raises ConfigError, TableError, OutputError, UsageError or BaseUrlError.
+    """
     started_at = datetime.now(UTC)
     _check_options(options)
     check_service(options.environ, sandbox=options.sandbox)
@@ -110,7 +114,8 @@ def prepare(config_path: Path, table_path: Path, options: Options) -> Job:
     if options.where is not None:
         table.condition(options.where)
     files = Files.beside(options.output or default_output(table_path))
-    check_output_path(files.table, table, companions=files.companions)
+    if writes:
+        check_output_path(files.table, table, companions=files.companions)
     facts = options.facts or (facts_beside(table_path) if options.sandbox else None)
     read = {"config": config_path, "schema file that the config names": config.schema_path, "facts file": facts}
     for path in (files.table, files.review, files.report, files.manifest):
@@ -153,19 +158,18 @@ def _ledger_place(config: Config | None, options: Options) -> Path:
     return path.with_name(f"{path.stem}.sandbox{path.suffix}") if options.sandbox else path
 
 
-def list_wanted(job: Job, worklist: Worklist, check: Callable[[], None] = lambda: None) -> tuple[int, int]:
-    """Read the table into the worklist; gives how many rows it has, and how many of them are left out."""
-    total = left_out = 0
+def list_wanted(job: Job, worklist: Worklist, check: Callable[[], None] = lambda: None) -> tuple[int, Counter[str]]:
+    """Read the table into the worklist; gives how many rows it has, and how many of them are left out, by why."""
+    total, left_out = 0, Counter[str]()
     for batch, rows in job.rows.batches():
         check()
-        asked = [
+        worklist.add(
             (row.key, row.document, row.mask)
             for row in rows
             if row.key is not None and row.document is not None and not row.left_out
-        ]
-        worklist.add(asked)
+        )
         total += batch.height
-        left_out += len(rows) - len(asked)
+        left_out.update(row.left_out for row in rows if row.left_out)
     return total, left_out
 
 

@@ -22,8 +22,24 @@ from enrich.progress import Progress
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DueAnswers:
+    """Answers of one column that are due for the same reason."""
+
+    column: str
+    why: str  # missing, changed, stale, too weak or failed before
+    reason: str  # the same in more words, such as `description changed`
+    answers: int
+    processor: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What `run` would ask now, and what that costs in US dollars."""
+    """What `run` would ask now, and what that costs in US dollars.
+
+    `usd_most` bounds what the runs cost that are made for the next run, whatever is answered: every rung of the ladder
+    counts, also for runs that were sent before and are not read yet. What those cost themselves is no part of it: it is
+    spent, or at stake, since they were sent (`usd_in_flight`, `usd_unresolved`, of all tables that share the ledger).
+    """
 
     rows: int
     rows_left_out: int
@@ -35,6 +51,12 @@ class Plan:
     usd_expected: Decimal
     usd_most: Decimal
     seconds: float
+    left_out: dict[str, int]  # rows of which nothing is asked, by why
+    due: tuple[DueAnswers, ...]
+    runs_in_flight: int
+    usd_in_flight: Decimal
+    runs_unresolved: int  # of which is not known whether the service has them
+    usd_unresolved: Decimal
 
 
 async def run_async(
@@ -91,6 +113,15 @@ def as_plan(summary: Summary) -> Plan:
         usd_expected=summary.usd_expected(),
         usd_most=summary.usd_most(),
         seconds=summary.seconds(),
+        left_out=dict(summary.left_out),
+        due=tuple(
+            DueAnswers(column=one.column, why=one.why, reason=one.words, answers=answers, processor=processor)
+            for (one, processor), answers in summary.due_answers.items()
+        ),
+        runs_in_flight=summary.under_way.runs,
+        usd_in_flight=summary.under_way.usd,
+        runs_unresolved=summary.under_way.unresolved,
+        usd_unresolved=summary.under_way.usd_unresolved,
     )
 
 

@@ -115,7 +115,7 @@ async def run(
 
 def plan(config: Path, table: Path, options: Options) -> tuple[Job, Summary, Worklist]:
     """What `run` would ask now. Sends nothing and writes nothing; closing the worklist is the caller's part."""
-    job = prepare(config, table, options)
+    job = prepare(config, table, options, writes=False)
     worklist = Worklist()
     opened = Ledger.reader(job.ledger_path) if job.ledger_path.exists() else Ledger.in_memory()
     with ledger_refusals(job.ledger_path), closing(opened) as ledger:
@@ -137,10 +137,13 @@ def compare(
         now=int(job.started_at.timestamp()),
         last_submission=ledger.last_submission(),
         retry_failed=job.options.retry_failed,
+        schemas=ledger.field_schemas(),
+        sent=ledger.sent_at(),
+        watched=ledger.watched(),
     )
     comparison = Comparison(job.config, ledger, rules)
     summary = comparison.compare(worklist, on_chunk=check)
-    summary.rows, summary.rows_left_out = rows, left_out
+    summary.rows, summary.left_out = rows, left_out
     return comparison, summary
 
 

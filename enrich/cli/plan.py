@@ -49,7 +49,8 @@ def plan(
 ) -> None:
     """Print what a run would ask now, and what that costs.
 
-    Says why each answer is due. Nothing is sent, nothing is written.
+    Says of each column why its answers are due, and of rows that are left out why. At most is at most: every rung that
+    an answer may climb counts, also for what was sent before and is not read yet. Nothing is sent, nothing is written.
 
     \b
       enrich plan configs/companies.yaml companies.csv
@@ -91,25 +92,46 @@ def _lines(job: "Job", summary: "Summary") -> Iterator[str]:
     from enrich.due import reasons
     from enrich.figures import count_text, counted, span_text, usd_text
 
-    left_out = f", {count_text(summary.rows_left_out)} of them skipped or not chosen" if summary.rows_left_out else ""
-    yield f"rows            {count_text(summary.rows)}{left_out}"
+    yield f"rows            {count_text(summary.rows)}"
+    for why, rows in summary.left_out.items():
+        yield _more(f"{counted(rows, 'row')} {_left_out_text(why)}")
     yield f"distinct inputs {count_text(summary.distinct_inputs)}"
     due = ", ".join(f"{count_text(number)} {why}" for why, number in reasons(summary)) or "none"
     yield f"answers due     {due}"
+    for (reason, processor), answers in summary.due_answers.items():
+        yield _more(f"{reason.column}: {reason.words}, {count_text(answers)} × {processor}")  # noqa: RUF001
     runs = ", ".join(f"{count_text(number)} {name}" for name, number in summary.runs.items())
     yield f"runs due        {runs or 'none'}"
     if summary.too_long:
         yield f"too long        {counted(summary.too_long, 'input')}: over what the service takes, not asked"
-    if not summary.due:
-        return
+    under_way = summary.under_way
+    if under_way.runs:
+        sent = f"{counted(under_way.runs, 'run')}, {usd_text(under_way.usd)}"
+        yield f"in flight       {sent}: sent before, and brought in at no new cost"
+    if under_way.unresolved:
+        sent = f"{counted(under_way.unresolved, 'run')}, {usd_text(under_way.usd_unresolved)}"
+        yield f"unresolved      {sent} at stake: sent before; what was not made of them is asked again"
     least, expected, most = (usd_text(usd) for usd in (summary.usd_least(), summary.usd_expected(), summary.usd_most()))
+    if not summary.usd_most():
+        return
     yield f"cost            {expected} expected" + ("" if least == most else f" (at least {least}, at most {most})")
     if job.budget is not None:
         yield f"budget          {usd_text(job.budget)}"
     yield f"time            about {span_text(summary.seconds())}"
 
 
+def _left_out_text(why: str) -> str:
+    return why if why.startswith("not chosen") else f"skipped: {why}"
+
+
+def _more(text: str) -> str:
+    """A line that says more of the one above it."""
+    return " " * 16 + text
+
+
 def _as_json(job: "Job", summary: "Summary", advice: "list[Fault]", requests: list[bytes]) -> dict[str, Any]:
+    from dataclasses import asdict
+
     import msgspec
 
     from enrich.library import as_plan
@@ -121,11 +143,19 @@ def _as_json(job: "Job", summary: "Summary", advice: "list[Fault]", requests: li
         "ledger": str(job.ledger_path),
         "rows": found.rows,
         "rows_left_out": found.rows_left_out,
+        "left_out": found.left_out,
         "distinct_inputs": found.distinct_inputs,
         "answers_due": found.answers_due,
+        "due": [asdict(one) for one in found.due],
         "runs": found.runs,
         "too_long": found.too_long,
         "usd": {"least": float(found.usd_least), "expected": float(found.usd_expected), "most": float(found.usd_most)},
+        "under_way": {
+            "runs": found.runs_in_flight,
+            "usd": float(found.usd_in_flight),
+            "unresolved_runs": found.runs_unresolved,
+            "unresolved_usd": float(found.usd_unresolved),
+        },
         "budget_usd": None if job.budget is None else float(job.budget),
         "seconds": round(found.seconds),
         "warnings": [fault.render(str(job.config.path)) for fault in advice],

@@ -133,6 +133,8 @@ class Ledger:
     @classmethod
     def _read_only(cls, path: Path) -> "Ledger":
         uri = path.as_uri() + "?mode=ro"
+        if not (Files().may_write(path.parent) or _log_of(path).exists()):
+            uri += "&immutable=1"  # else SQLite makes its log, also to read; there is none, so nobody is writing
         connection = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
         ledger = cls(connection, path)
         try:
@@ -435,13 +437,14 @@ class Ledger:
     ) -> None:
         """Results arrived, with the cursor behind them. Closes the submission when none is left to come."""
         now = int(time.time())
+        sent = min(self._sent(submission_id), now)  # no run ends before it was sent, whatever a clock says
         rows: list[tuple[object, ...]] = []
         for part in blocks.in_blocks(len(outcome.raw) for outcome in outcomes):
             block_id = self._add_block([outcomes[i].raw for i in part])
             for slot, i in enumerate(part):
                 outcome = outcomes[i]
                 state = RunState.COMPLETED if outcome.completed else RunState.FAILED
-                at = now if outcome.at is None or outcome.at > now + _CLOCKS_DIFFER_S else outcome.at
+                at = now if outcome.at is None or outcome.at > now + _CLOCKS_DIFFER_S else max(outcome.at, sent)
                 rows.append((state, outcome.run_id, at, block_id, slot, outcome.error, submission_id, outcome.n))
         self._db.executemany(
             "UPDATE run SET state = ?, run_id = ?, at = ?, block_id = ?, slot = ?, error = ?"
@@ -464,6 +467,13 @@ class Ledger:
                 submission_id,
             ),
         )
+
+    def _sent(self, submission_id: int) -> int:
+        """When a submission was sent, in Unix seconds; 0 where that is not known, since recovery found its runs."""
+        row = self._db.execute(
+            "SELECT sent_wall FROM submission WHERE submission_id = ? AND length(body_hash)", (submission_id,)
+        ).fetchone()
+        return 0 if row is None else int(row[0])
 
     def record_extra(self, submission_id: int, n: int, run_id: str) -> int | None:
         """The service has a second run for a task whose live run is (submission, n): a double charge.
@@ -729,6 +739,24 @@ class Ledger:
         """The name of every field that was ever asked, by its id."""
         return dict(self._db.execute("SELECT field_id, name FROM field"))
 
+    def field_schemas(self) -> dict[str, dict[str, Any]]:
+        """The JSON Schema of every field that was ever asked, by its id."""
+        rows = self._db.execute("SELECT field_id, schema FROM field")
+        return {field_id: msgspec.json.decode(schema) for field_id, schema in rows}
+
+    def sent_at(self) -> dict[int, int]:
+        """When each submission with something left to learn was sent, in Unix seconds; absent where not known."""
+        rows = self._db.execute(
+            "SELECT submission_id, sent_wall FROM submission"
+            " WHERE (state IN ('sending', 'unknown', 'open') OR watched) AND length(body_hash)"
+        )
+        return {submission_id: int(sent) for submission_id, sent in rows}
+
+    def watched(self) -> frozenset[int]:
+        """Submissions of which runs may turn up that were taken for not made."""
+        rows = self._db.execute("SELECT submission_id FROM submission WHERE watched")
+        return frozenset(submission_id for (submission_id,) in rows)
+
     def service(self) -> ServiceKind | None:
         """Which kind of service the results came from, None while there are none."""
         row = self._db.execute("SELECT value FROM meta WHERE key = 'service'").fetchone()
@@ -809,6 +837,11 @@ class Ledger:
             )
             for run_id, first, field_ids, key, processor, generation, usd, at, state, job_id, first_state in rows
         ]
+
+
+def _log_of(path: Path) -> Path:
+    """Where SQLite keeps what is not in the database yet."""
+    return path.with_name(path.name + "-wal")
 
 
 def _oldest_first(runs: Iterable[Held]) -> list[Held]:

@@ -7,16 +7,19 @@ import pytest
 from command_line import CONFIG, SURE, Enrich
 
 BEFORE = """\
-rows            4, 1 of them skipped or not chosen
+rows            4
+                1 row skipped: all its inputs are empty
 distinct inputs 2
 answers due     2 missing
+                river: new question, 2 \u00d7 core
 runs due        2 core
 cost            $0.05 expected
 time            about 3 min 00 s
 """
 
 NOTHING = """\
-rows            4, 1 of them skipped or not chosen
+rows            4
+                1 row skipped: all its inputs are empty
 distinct inputs 2
 answers due     none
 runs due        none
@@ -32,18 +35,47 @@ def test_a_plan_before_and_after_a_run(enrich: Enrich, folder: Path, service: st
     before = enrich("plan", "places.yaml", "places.csv")
     assert (before.code, before.out, before.err) == (0, BEFORE, "")
     assert not (folder / ".enrich").exists()
-    enrich("run", "places.yaml", "places.csv")
+    enrich("run", "places.yaml", "places.csv", "--budget", "1")
     assert enrich("plan", "places.yaml", "places.csv").out == NOTHING
 
 
 @pytest.mark.parametrize(
     ("config", "due"),
     [
-        pytest.param(CONFIG.replace("The river on", "The one river on") + SURE, "2 changed", id="a-changed-prompt"),
+        pytest.param(
+            CONFIG.replace("The river on", "The one river on") + SURE,
+            "2 changed\n                river: description changed, 2 \u00d7 core",
+            id="a-changed-prompt",
+        ),
+        pytest.param(
+            CONFIG.replace("type: string", 'type: [string, "null"]') + SURE,
+            "2 changed\n                river: schema changed, 2 \u00d7 core",
+            id="a-changed-type",
+        ),
+        pytest.param(
+            CONFIG + "location: CH\n" + SURE,
+            "2 changed\n                river: instructions, source policy or location changed, 2 \u00d7 core",
+            id="a-place-to-search-from",
+        ),
+        pytest.param(
+            CONFIG.replace("{place: name}", "{place: name, note: note}") + SURE,
+            "2 missing\n                river: new input, 2 \u00d7 core",
+            id="an-input-more-where-it-has-a-value",
+        ),
+        pytest.param(
+            CONFIG.replace("place", "town") + SURE,
+            "2 missing\n                river: new input, 2 \u00d7 core",
+            id="a-renamed-input",
+        ),
+        pytest.param(
+            CONFIG.replace("processor: core", "processor: [core, pro]") + "confidence: {accept: 1.0, review: low}\n",
+            "2 too weak\n                river: too weak from core, 2 \u00d7 pro",
+            id="a-rung-more-and-a-gate-that-nothing-passes",
+        ),
         pytest.param(
             CONFIG.replace("processor", "  hills: {type: integer, description: How many hills it has.}\nprocessor")
             + SURE,
-            "2 missing",
+            "2 missing\n                hills: new question, 2 \u00d7 core",
             id="a-new-answer",
         ),
         pytest.param(CONFIG + SURE + "basis: [citations]\n", "none", id="another-basis"),
@@ -54,7 +86,7 @@ def test_a_plan_before_and_after_a_run(enrich: Enrich, folder: Path, service: st
 )
 def test_only_what_differs_is_due_again(enrich: Enrich, folder: Path, service: str, config: str, due: str) -> None:
     write(folder, CONFIG + SURE)
-    enrich("run", "places.yaml", "places.csv")
+    enrich("run", "places.yaml", "places.csv", "--budget", "1")
     write(folder, config)
     assert f"answers due     {due}\n" in enrich("plan", "places.yaml", "places.csv").out
 
@@ -74,11 +106,16 @@ def test_a_plan_in_json(enrich: Enrich, folder: Path) -> None:
         "ledger": str(folder.resolve() / ".enrich" / "ledger.db"),
         "rows": 4,
         "rows_left_out": 3,
+        "left_out": {"not chosen by --limit": 2, "all its inputs are empty": 1},
         "distinct_inputs": 1,
         "answers_due": {"missing": 1},
+        "due": [
+            {"column": "river", "why": "missing", "reason": "new question", "answers": 1, "processor": "core"},
+        ],
         "runs": {"core": 1},
         "too_long": 0,
         "usd": {"least": 0.025, "expected": 0.025, "most": 0.025},
+        "under_way": {"runs": 0, "usd": 0.0, "unresolved_runs": 0, "unresolved_usd": 0.0},
         "budget_usd": None,
         "seconds": 180,
         "warnings": [],

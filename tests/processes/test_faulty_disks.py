@@ -183,6 +183,18 @@ def test_a_ledger_that_has_become_read_only_is_found_before_anything_is_sent(com
     assert desk.service.requests() == requests
 
 
+def test_a_plan_in_a_folder_that_is_read_only(commands, desk, mount) -> None:
+    folder = mount("sealed", "size=16m")
+    for file in (desk.config, desk.table):
+        (folder / file.name).write_bytes(file.read_bytes())
+    names = [str(folder / file.name) for file in (desk.config, desk.table)]
+    first = commands.start(["run", *names, "--limit", "1", "--yes"], folder=folder, environ=desk.service.environ)
+    assert first.wait() == 0, first.said()
+    mount("sealed", "ro,size=16m")
+    plan = commands.start(["plan", *names, "--json"], folder=folder, environ=desk.service.environ)
+    assert plan.wait() == 0, plan.said()
+
+
 @pytest.mark.parametrize("what", ["link", "other file system", "folder", "dangling link"])
 def test_a_target_that_is_no_plain_file(commands, desk, tmp_path, mount, what) -> None:
     """Case 19: a link stays one and its file is replaced; what can't be replaced is found before anything is sent."""
