@@ -120,7 +120,8 @@ class Commands:
             self._started[number] = command = Command(0, Path(order["stdout"]), Path(order["stderr"]))
             self._launcher.stdin.write(json.dumps(order).encode() + b"\n")
             self._launcher.stdin.flush()
-            self._news.wait_for(lambda: command.pid, timeout=30)
+            if not self._news.wait_for(lambda: command.pid, timeout=30):  # signals to process 0 would be for all of us
+                raise RuntimeError(f"the launcher started nothing; it ended with {self._launcher.poll()}")
         return command
 
     def _listen(self) -> None:
@@ -153,7 +154,7 @@ def launching(folder: Path, *, preload: Path | None = None) -> Iterator[Commands
         yield commands
     finally:
         for command in commands._started.values():
-            if command.is_running:
+            if command.pid and command.is_running:
                 command.kill()
         assert launcher.stdin is not None
         launcher.stdin.close()
