@@ -7,7 +7,6 @@ strings as they are, everything else as JSON. Blank lines are no rows. Where a k
 the last one counts, as JSON readers have it.
 """
 
-import json
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
@@ -21,6 +20,7 @@ from enrich.dataset.records import MAX_RECORD_BYTES
 from enrich.dataset.streams import CHUNK_BYTES, find_encoding, open_bytes, open_utf8, reading
 from enrich.dataset.tables import BATCH_ROWS, Batch, FileState, Table, changed, rereading, table_error
 from enrich.errors import Fault
+from enrich.jsontext import why_no_json
 
 _DECODER: Final = msgspec.json.Decoder(dict[str, Any])
 _EXACT_FLOAT: Final = 2**53
@@ -113,8 +113,8 @@ class _Scan:
         try:
             document = _DECODER.decode(line)
             too_deep = line.count(b"[") + line.count(b"{") > _DEEPEST and _is_deeper(document, _DEEPEST)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            self.faults.append(Fault(f"not a JSON object: {_reason(line, error)}", number, hint=_ONE_OBJECT))
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            self.faults.append(Fault(f"not a JSON object: {why_no_json(line)}", number, hint=_ONE_OBJECT))
             return
         except RecursionError:
             too_deep = True
@@ -134,17 +134,6 @@ class _Scan:
                     self.faults.append(Fault("a key has no name", number, hint="give it one"))
                 elif "\0" in key:
                     self.faults.append(Fault(f"the key {key!r} has a NUL character, which no CSV keeps", number))
-
-
-def _reason(line: bytes, error: Exception) -> str:
-    """Why a line can't be decoded; of half a character, msgspec says that the data are cut or malformed."""
-    try:
-        json.dumps(json.loads(line), ensure_ascii=False).encode()
-    except UnicodeEncodeError as lone:
-        return f"{ascii(lone.object[lone.start])[1:-1]} is half of a character (a lone surrogate)"
-    except (ValueError, RecursionError):
-        pass  # it is no JSON for Python either
-    return str(error)
 
 
 def _is_deeper(value: Any, levels: int) -> bool:

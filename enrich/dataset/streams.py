@@ -57,7 +57,15 @@ def reading(path: Path) -> Iterator[None]:
 
 
 def _damaged(path: Path, error: Exception) -> TableError:
-    return TableError(str(path), [Fault(f"the file is damaged: {error}", hint="fetch or write it again")])
+    kind = {".gz": "gzip", ".zst": "Zstandard", ".parquet": "Parquet"}.get(path.suffix.lower(), "its kind")
+    match error:
+        case EOFError():
+            what = "it ends in the middle"
+        case gzip.BadGzipFile():
+            what = f"it is no file of {kind}, or part of it is not"
+        case _:
+            what = f"what it holds can't be read as {kind}"
+    return TableError(str(path), [Fault(f"the file is damaged: {what}", hint="fetch or write it again")])
 
 
 def open_bytes(path: Path, compression: str | None) -> IO[bytes]:

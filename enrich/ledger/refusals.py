@@ -19,7 +19,6 @@ _REASONS: Final = {
     "SQLITE_PERM": "permission denied",
 }
 _DAMAGE: Final = ("SQLITE_CORRUPT", "SQLITE_NOTADB")
-_NO_TEXT: Final = "Could not decode to UTF-8"  # the sqlite3 module's own words, without a code
 
 
 @contextmanager
@@ -29,9 +28,12 @@ def ledger_refusals(path: Path) -> Iterator[None]:
         yield
     except (sqlite3.OperationalError, sqlite3.DatabaseError) as error:
         name = getattr(error, "sqlite_errorname", "")
-        if name.startswith(_DAMAGE) or str(error).startswith(_NO_TEXT):
+        if name.startswith(_DAMAGE):
             check_place(path)
             raise damaged(path, str(error)) from None
+        if not name and isinstance(error, sqlite3.OperationalError):  # of its own, the module raises it for this alone
+            check_place(path)
+            raise damaged(path, "text in it is not UTF-8") from None
         reason = next((words for code, words in _REASONS.items() if name.startswith(code)), None)
         if reason is None:
             raise

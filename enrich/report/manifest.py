@@ -17,6 +17,7 @@ import msgspec
 
 from enrich.errors import UsageError
 from enrich.files import is_special, open_regular, write_whole
+from enrich.jsontext import why_no_json
 from enrich.report.receipt import Receipt
 from enrich.text import plain_json
 
@@ -150,11 +151,12 @@ def read_manifest(path: Path) -> PastRun:
         raise UsageError(f"{path}: this is no regular file; name the manifest of a run")
     try:
         with open_regular(path) as file:
-            run = msgspec.json.decode(file.read(), type=PastRun)
+            text = file.read()
+        run = msgspec.json.decode(text, type=PastRun)
     except OSError as error:
         raise UsageError(f"{path}: the manifest can't be read ({error.strerror})") from None
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path}: this is no manifest of a run ({error})") from None
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        raise UsageError(f"{path}: this is no manifest of a run ({why_no_json(text)})") from None
     if run.schema != SCHEMA:
         raise UsageError(f"{path}: expected a manifest of form {SCHEMA!r}, got {run.schema!r}")
     return run

@@ -12,6 +12,7 @@ from typing import Any, Literal, TypeVar
 
 import msgspec
 
+from enrich.sandbox.misfit import Misfit, find_misfit
 from enrich.sandbox.problems import BadRequestError, ServiceError, fault, invalid
 from enrich.sandbox.processors import PROCESSORS, Processor
 from enrich.sandbox.schema_rules import check_output_schema
@@ -250,20 +251,10 @@ def _decode(body: bytes | msgspec.Raw, kind: type[T], loc: Sequence[str | int]) 
         bytes(body).decode()  # the decoder skips over what it keeps raw, bad UTF-8 and all
         return msgspec.json.decode(body, type=kind)
     except msgspec.ValidationError as error:
-        raise BadRequestError([_shape_fault(str(error), loc)]) from error
+        misfit = find_misfit(msgspec.json.decode(body), kind, loc) or Misfit([*loc], "Input is invalid", "type_error")
+        raise BadRequestError([fault(*misfit)]) from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise BadRequestError([fault(loc, f"JSON decode error: {error}", "json_invalid")]) from error
-
-
-def _shape_fault(text: str, loc: Sequence[str | int]) -> dict[str, Json]:
-    """One of the decoder's messages, `Expected … - at `$.a[0]``, in the service's form."""
-    message, _, path = text.partition(" - at ")
-    steps = re.findall(r"\.([^.\[\]`]+)|\[(\d+)\]", path)
-    where = [*loc, *(name or int(number) for name, number in steps)]
-    missing = re.fullmatch(r"Object missing required field `(.+)`", message)
-    if missing:
-        return fault([*where, missing[1]], "Field required", "missing")
-    return fault(where, message, "type_error")
 
 
 def _run_shape(raw: msgspec.Raw, loc: list[str | int]) -> _RunInput:

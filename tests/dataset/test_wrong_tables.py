@@ -162,29 +162,27 @@ def complaint(path: Path, **options: Any) -> str:
         pytest.param(
             "t.csv.gz",
             gzip.compress(b"a,b\n" + 1000 * b"1,2\n")[:-9],
-            "t.csv.gz: the file is damaged: Compressed file ended before the end-of-stream marker was reached; "
-            "fetch or write it again",
+            "t.csv.gz: the file is damaged: it ends in the middle; fetch or write it again",
             id="gzip-cut",
         ),
         pytest.param(
             "t.csv.gz",
             b"a,b\n1,2\n",
-            "t.csv.gz: the file is damaged: Not a gzipped file (b'a,'); fetch or write it again",
+            "t.csv.gz: the file is damaged: it is no file of gzip, or part of it is not; fetch or write it again",
             id="not-gzip",
         ),
         pytest.param(
             "t.csv.zst",
             b"a,b\n1,2\n",
-            "t.csv.zst: the file is damaged: ZSTD decompress failed: Unknown frame descriptor; fetch or write it again",
+            "t.csv.zst: the file is damaged: what it holds can't be read as Zstandard; fetch or write it again",
             id="not-zstandard",
         ),
         pytest.param(
             "t.ndjson",
             b'{"a":1}\n[1]\n\n{"a":\n{"a":"\xfc"}\n',
-            f"t.ndjson:2: not a JSON object: Expected `object`, got `array`; {ONE}\n"
-            f"t.ndjson:4: not a JSON object: Input data was truncated; {ONE}\n"
-            "t.ndjson:5: not a JSON object: 'utf-8' codec can't decode byte 0xfc in position 0: invalid start byte; "
-            + ONE,
+            f"t.ndjson:2: not a JSON object: it is a list; {ONE}\n"
+            f"t.ndjson:4: not a JSON object: it ends in the middle; {ONE}\n"
+            f"t.ndjson:5: not a JSON object: byte 0xfc, the 7. of its bytes, is not UTF-8; {ONE}",
             id="ndjson-lines",
         ),
         pytest.param(
@@ -212,8 +210,7 @@ def complaint(path: Path, **options: Any) -> str:
         pytest.param(
             "t.parquet",
             b"a,b\n",
-            "t.parquet: the file is damaged: Parquet file size is 4 bytes, smaller than the minimum file footer "
-            "(8 bytes); fetch or write it again",
+            "t.parquet: the file is damaged: what it holds can't be read as Parquet; fetch or write it again",
             id="not-parquet",
         ),
         pytest.param(
