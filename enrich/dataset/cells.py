@@ -4,9 +4,10 @@ Text stays, booleans are `true` and `false`, numbers have the fewest digits that
 times are ISO 8601, bytes are base64, lists and structs are JSON.
 """
 
+import math
 import re
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
 import msgspec
 import polars as pl
@@ -32,15 +33,32 @@ def text_cells(column: pl.Series) -> pl.Series:
     return column.cast(pl.String)
 
 
-def json_lines(frame: pl.DataFrame) -> pl.Series:
-    """Each row as a JSON object, its keys the columns in order; null where a cell is."""
-    frame = frame.select(
-        column if is_json_type(column.dtype) or column.dtype.is_nested() else text_cells(column) for column in frame
-    )
-    if all(map(is_json_type, frame.dtypes)):
-        return frame.select(line=pl.struct(pl.all()).struct.json_encode()).to_series()
-    lines = [msgspec.json.encode(row).decode() for row in frame.iter_rows(named=True)]
-    return pl.Series("line", lines, pl.String)
+def json_column(column: pl.Series) -> pl.Series | list[Any]:
+    """A column as JSON has it: of JSON's own types, else its cells as text or as what msgspec encodes."""
+    dtype = column.dtype
+    if dtype.is_float() and not column.is_finite().all():  # null is no fault
+        return [finite(cell) for cell in column.to_list()]
+    if is_json_type(dtype):
+        return column
+    return column.to_list() if dtype.is_nested() else text_cells(column)
+
+
+def json_lines(columns: Mapping[str, pl.Series | list[Any]]) -> list[str]:
+    """Each row as a JSON object, its keys the columns in order; null where a cell is. Columns are as JSON has them."""
+    typed = [cells.alias(name) for name, cells in columns.items() if isinstance(cells, pl.Series)]
+    if len(typed) == len(columns) and all(is_json_type(cells.dtype) for cells in typed):
+        return pl.DataFrame(typed).select(line=pl.struct(pl.all()).struct.json_encode()).to_series().to_list()
+    rows = zip(*columns.values(), strict=True)
+    return [msgspec.json.encode(dict(zip(columns, row, strict=True))).decode() for row in rows]
+
+
+def finite(value: Any) -> Any:
+    """A JSON value with NaN and the infinities, which JSON lacks, as text."""
+    if type(value) is float:
+        return value if math.isfinite(value) else "NaN" if math.isnan(value) else "inf" if value > 0 else "-inf"
+    if isinstance(value, dict):
+        return {key: finite(inner) for key, inner in value.items()}
+    return list(map(finite, value)) if isinstance(value, list) else value
 
 
 def safe_columns(columns: Sequence[pl.Series], *, neutralise: bool) -> list[pl.Series]:

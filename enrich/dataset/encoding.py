@@ -6,7 +6,7 @@ What is added to delimited text is made safe for spreadsheets; in NDJSON and Par
 import gzip
 import io
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO, Final, Protocol
@@ -15,12 +15,13 @@ import msgspec
 import polars as pl
 import pyarrow as pa
 
-from enrich.dataset.cells import json_lines, safe_columns, text_cells
+from enrich.dataset.arrow import ArrowBatch, ArrowTable
+from enrich.dataset.cells import json_column, json_lines, safe_columns, text_cells
 from enrich.dataset.delimited import TextBatch
 from enrich.dataset.formats import KNOWN_SUFFIXES, TableFormat, named_format
 from enrich.dataset.layout import Layout
 from enrich.dataset.ndjson import NdjsonBatch
-from enrich.dataset.parquet import ParquetBatch, ParquetTable
+from enrich.dataset.spool import spool_writer
 from enrich.dataset.tables import Batch, Table
 from enrich.errors import OutputError
 
@@ -77,8 +78,8 @@ def output_format(path: Path, like: Table) -> TableFormat:
 
 def make_encoder(file: Outlet, form: TableFormat, layout: Layout, *, neutralise: bool) -> Encoder:
     """The encoder of a format, its header written."""
-    if form.kind == "parquet":
-        return ParquetEncoder(file, layout)
+    if form.kind in ("parquet", "spool"):
+        return ArrowEncoder(file, form, layout)
     sink = Sink(file, form.compression)
     if form.kind == "ndjson":
         return NdjsonEncoder(sink, layout)
@@ -144,7 +145,7 @@ class DelimitedEncoder:
         return safe[name] if kept is None else self._original(name, batch).zip_with(kept, safe[name])
 
     def _original(self, name: str, batch: Batch) -> pl.Series:
-        cells = text_cells(batch.column(name))
+        cells = batch.texts(name)
         if isinstance(batch, TextBatch):
             return cells
         return cells.str.replace_all("\0", "\u2400", literal=True)  # no CSV keeps a NUL
@@ -182,20 +183,24 @@ class NdjsonEncoder:
 
     def write(self, batch: Batch, answers: pl.DataFrame) -> None:
         if not isinstance(batch, NdjsonBatch):
-            frame = pl.DataFrame([self._layout.joined(name, batch, answers) for name in self._layout.names])
-            lines = json_lines(frame).to_list()
-            self._sink.write("".join(f"{line}\n" for line in lines).encode())
+            rows = json_lines({name: self._json(name, batch, answers) for name in self._layout.names})
+            self._sink.write("".join(f"{row}\n" for row in rows).encode())
             return
         lines = batch.lines
         if self._layout.replaced:
-            lines = self._with_values(batch, json_lines(answers.select(self._layout.replaced)).to_list())
+            lines = self._with_values(batch, _answer_lines(answers, self._layout.replaced))
         if self._layout.added:
-            added = json_lines(answers.select(self._layout.added)).to_list()
+            added = _answer_lines(answers, self._layout.added)
             lines = [_with_keys(line, keys.encode()) for line, keys in zip(lines, added, strict=True)]
         self._sink.write(b"".join(line + b"\n" for line in lines))
 
     def close(self) -> None:
         self._sink.close()
+
+    def _json(self, name: str, batch: Batch, answers: pl.DataFrame) -> pl.Series | list[Any]:
+        if name in answers.columns:
+            return json_column(self._layout.joined(name, batch, answers))
+        return batch.json(name)
 
     def _with_values(self, batch: NdjsonBatch, values: list[str]) -> list[bytes]:
         """The lines with new values for some keys; every other value stays as it stands."""
@@ -206,22 +211,24 @@ class NdjsonEncoder:
         return lines
 
 
+def _answer_lines(answers: pl.DataFrame, names: Sequence[str]) -> list[str]:
+    return json_lines({name: json_column(answers[name]) for name in names})
+
+
 def _with_keys(line: bytes, keys: bytes) -> bytes:
     """A JSON object with the keys of another at its end."""
     start = line[:-1].rstrip()
     return start + keys[1:] if start == b"{" else start + b"," + keys[1:]
 
 
-class ParquetEncoder:
-    """Parquet: a Parquet input's Arrow columns go through, with columns added at their end."""
+class ArrowEncoder:
+    """Parquet and spools: the input's Arrow columns go through, with columns added at their end."""
 
-    def __init__(self, file: Outlet, layout: Layout) -> None:
-        import pyarrow.parquet as pq  # 10 MB, which text has no need of
-
+    def __init__(self, file: Outlet, form: TableFormat, layout: Layout) -> None:
         self._layout = layout
         self._schema = _arrow_schema(layout)
         self._held: list[pa.RecordBatch] = []
-        self._writer = pq.ParquetWriter(file, self._schema, compression="zstd")
+        self._writer = arrow_writer(file, form, self._schema)
 
     def write(self, batch: Batch, answers: pl.DataFrame) -> None:
         arrays = [self._array(field, batch, answers) for field in self._schema]
@@ -236,7 +243,7 @@ class ParquetEncoder:
 
     def _array(self, field: pa.Field, batch: Batch, answers: pl.DataFrame) -> pa.Array:
         name = field.name
-        if not isinstance(batch, ParquetBatch):
+        if not isinstance(batch, ArrowBatch):
             return _arrow_array(self._layout.joined(name, batch, answers), field.type)
         if name not in answers.columns:
             return batch.arrow.column(self._schema.get_field_index(name))
@@ -248,13 +255,23 @@ class ParquetEncoder:
     def _flush(self) -> None:
         if self._held:
             table = pa.Table.from_batches(self._held, self._schema)
-            self._writer.write_table(table, row_group_size=_ROW_GROUP_ROWS)
+            self._writer.write_table(table, _ROW_GROUP_ROWS)
             self._held = []
+
+
+def arrow_writer(file: BinaryIO | Outlet, form: TableFormat, schema: pa.Schema) -> Any:
+    """What writes Arrow tables in a format."""
+    if form.kind == "spool":
+        return spool_writer(file, schema)
+
+    import pyarrow.parquet as pq  # 10 MB, which text has no need of
+
+    return pq.ParquetWriter(file, schema, compression="zstd")
 
 
 def _arrow_schema(layout: Layout) -> pa.Schema:
     table = layout.table
-    if not isinstance(table, ParquetTable):
+    if not isinstance(table, ArrowTable):
         return pa.schema([pa.field(name, _arrow_type(layout.dtype(name))) for name in layout.names])
     fields = []
     for name in layout.names:

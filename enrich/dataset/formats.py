@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
-Kind = Literal["csv", "tsv", "ndjson", "parquet"]
+Kind = Literal["csv", "tsv", "ndjson", "parquet", "spool"]
 Compression = Literal["gzip", "zstd"]
 
 KINDS: Final[dict[str, Kind]] = {
@@ -15,6 +15,7 @@ KINDS: Final[dict[str, Kind]] = {
     ".jsonl": "ndjson",
     ".parquet": "parquet",
 }
+SPOOL_SUFFIX: Final = ".enrich-spool"  # of tables in memory that were put on disk, never of a user's file
 COMPRESSIONS: Final[dict[str, Compression]] = {".gz": "gzip", ".zst": "zstd"}
 KNOWN_SUFFIXES: Final = ".csv, .tsv, .ndjson, .jsonl (each also with .gz or .zst) or .parquet"
 
@@ -51,6 +52,8 @@ def named_format(path: Path) -> TableFormat | None:
     suffixes = [suffix.lower() for suffix in path.suffixes]
     compression = COMPRESSIONS.get(suffixes.pop()) if suffixes and suffixes[-1] in COMPRESSIONS else None
     kind = KINDS.get(suffixes[-1]) if suffixes else None
+    if path.suffix == SPOOL_SUFFIX:
+        return TableFormat("spool")
     if kind is None or (kind == "parquet" and compression):
         return None
     return TableFormat(kind, compression, delimiter="\t" if kind == "tsv" else ",")

@@ -8,9 +8,9 @@ from typing import Any
 import polars as pl
 from polars.exceptions import PolarsError
 
+from enrich.dataset.arrow import ArrowTable
 from enrich.dataset.cells import text_cells
 from enrich.dataset.ndjson import NdjsonTable
-from enrich.dataset.parquet import ParquetTable
 from enrich.dataset.tables import Batch, Table
 from enrich.errors import OutputError
 
@@ -91,12 +91,12 @@ def is_empty(value: Any) -> bool:
 
 def _fits(answer: AnswerColumn, table: Table) -> bool:
     dtype = table.schema[answer.name]
-    if isinstance(table, ParquetTable) and not table.takes_answers(answer.name):
+    if isinstance(table, ArrowTable) and not table.takes_answers(answer.name):
         return False
     return dtype in (pl.String, answer.dtype) or (answer.dtype.is_integer() and dtype.is_numeric())
 
 
 def _own_type(name: str, table: Table) -> str:
-    if isinstance(table, ParquetTable) and not table.takes_answers(name):
+    if isinstance(table, ArrowTable) and not table.takes_answers(name):
         return str(table.arrow_schema.field(name).type)
     return str(table.schema[name])

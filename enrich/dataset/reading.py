@@ -6,6 +6,7 @@ from enrich.dataset.delimited import open_delimited
 from enrich.dataset.formats import named_format
 from enrich.dataset.ndjson import open_ndjson
 from enrich.dataset.parquet import open_parquet
+from enrich.dataset.spool import open_spool
 from enrich.dataset.streams import reading, unknown_kind
 from enrich.dataset.tables import Table
 from enrich.errors import Fault, TableError
@@ -27,6 +28,8 @@ def open_table(
         fault = Fault("this is no regular file, and a table is read more than once", hint="write it to a file first")
         raise TableError(str(path), [fault])
     with reading(path):
+        if named.kind == "spool":
+            return open_spool(path, named)
         if named.kind == "parquet":
             return open_parquet(path, named)
         if named.kind == "ndjson":

@@ -17,7 +17,7 @@ from typing import Any
 import polars as pl
 from polars.exceptions import PolarsError
 
-from enrich.dataset.cells import is_json_type, text_cells
+from enrich.dataset.cells import json_column, text_cells
 from enrich.dataset.formats import TableFormat
 from enrich.dataset.streams import reading
 from enrich.dataset.where import Condition
@@ -52,9 +52,15 @@ class Batch(ABC):
 
     def values(self, column: str) -> list[Any]:
         """The cells of one column as JSON values (text where JSON lacks the type), None for an empty one."""
-        cells = self.column(column)
-        is_json = is_json_type(cells.dtype) or cells.dtype.is_nested()
-        return (cells if is_json else text_cells(cells)).to_list()
+        return self.column(column).to_list()
+
+    def texts(self, name: str) -> pl.Series:
+        """The cells of one column as text, null where there is nothing."""
+        return text_cells(self.column(name))
+
+    def json(self, name: str) -> pl.Series | list[Any]:
+        """The cells of one column as JSON has them, NaN and the infinities as text."""
+        return json_column(self.column(name))
 
 
 class Table(ABC):

@@ -18,12 +18,17 @@ from enrich.dataset.ndjson import NdjsonTable
 from enrich.dataset.parquet import ParquetTable
 from enrich.dataset.paths import refuse_input
 from enrich.dataset.rereading import reread
+from enrich.dataset.spool import SpoolTable
 from enrich.dataset.streams import open_utf8, reading
 from enrich.dataset.tables import Batch, Table
 from enrich.errors import OutputError, TableError
 from enrich.files import Files, NewFile, writing
 
-_TABLES: Final[dict[str, type[NdjsonTable | ParquetTable]]] = {"ndjson": NdjsonTable, "parquet": ParquetTable}
+_TABLES: Final[dict[str, type[NdjsonTable | ParquetTable | SpoolTable]]] = {
+    "ndjson": NdjsonTable,
+    "parquet": ParquetTable,
+    "spool": SpoolTable,
+}
 
 
 class TableWriter:

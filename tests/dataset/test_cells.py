@@ -54,7 +54,7 @@ def test_lists_and_structs_are_json(places: list[dict[str, Any] | None]) -> None
     cells = text_cells(pl.Series(tags, dtype=TAGS))
     assert [None if cell is None else json.loads(cell) for cell in cells] == tags
 
-    lines = json_lines(pl.DataFrame({"p": pl.Series(places, dtype=PLACE), "t": pl.Series(tags, dtype=TAGS)}))
+    lines = json_lines({"p": pl.Series(places, dtype=PLACE), "t": pl.Series(tags, dtype=TAGS)})
     assert [json.loads(line) for line in lines] == [{"p": p, "t": t} for p, t in zip(places, tags, strict=True)]
 
 

@@ -1,0 +1,199 @@
+"""Tables of Arrow batches: they go through untouched, with a polars view and texts of their cells beside them.
+
+A batch keeps pyarrow's own record batch, so every type (dictionaries, decimals, time zones, nested ones)
+and all metadata come out as they went in. The view is for conditions and for columns that answers go into:
+dictionaries are decoded, and a column of a type that polars does not have (maps, 256-bit decimals, extensions)
+is text. Inputs and text outputs have the cells from Arrow where polars would lose some of them.
+"""
+
+from collections.abc import Iterable
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import polars as pl
+import pyarrow as pa
+from polars.exceptions import PolarsError
+
+from enrich.dataset.arrow_values import (
+    first_bad_text,
+    holds_text,
+    in_plain_time,
+    inner_types,
+    json_cells,
+    json_values,
+)
+from enrich.dataset.cells import finite, is_json_type, text_cells
+from enrich.dataset.tables import Batch, Table, name_faults, table_error
+from enrich.errors import Fault, TableError
+
+
+class ArrowBatch(Batch):
+    """Rows of a table of Arrow: `arrow` as they came. `path` is the table's, for errors."""
+
+    def __init__(self, start: int, arrow: pa.RecordBatch, path: Path) -> None:
+        self.start = start
+        self.arrow = arrow
+        self._path = path
+
+    @cached_property
+    def _frame(self) -> pl.DataFrame:
+        return pl.DataFrame([self.column(name) for name in self.arrow.schema.names])
+
+    @property
+    def frame(self) -> pl.DataFrame:
+        return self._frame
+
+    def column(self, name: str) -> pl.Series:
+        array = self._array(name)
+        if is_known(array.type):
+            return pl.Series(name, array)
+        return _texts(name, json_cells(array))
+
+    @property
+    def height(self) -> int:
+        return int(self.arrow.num_rows)
+
+    def values(self, column: str) -> list[Any]:
+        array = self._array(column)
+        if is_known(array.type):
+            if pa.types.is_nested(array.type):
+                return json_values(array)
+            if is_json_type(self.column(column).dtype):
+                return self.column(column).to_list()
+        return self.texts(column).to_list()
+
+    def texts(self, name: str) -> pl.Series:
+        array = self._array(name)
+        if not is_known(array.type) or pa.types.is_nested(array.type):
+            return _texts(name, json_cells(array))
+        if pa.types.is_date64(array.type) or (pa.types.is_temporal(array.type) and not in_plain_time(array)):
+            return _texts(name, json_cells(array))
+        return text_cells(pl.Series(name, array))
+
+    def json(self, name: str) -> pl.Series | list[Any]:
+        array = self._array(name)
+        if is_known(array.type):
+            if pa.types.is_nested(array.type):
+                return list(map(finite, json_values(array)))
+            return super().json(name) if is_json_type(self.column(name).dtype) else self.texts(name)
+        return self.texts(name)
+
+    def check_text(self, name: str) -> None:
+        """Raise TableError where a text in a column is not UTF-8, with its row."""
+        self._array(name)
+
+    def _array(self, name: str) -> pa.Array:
+        """A column, without a dictionary where polars has the type in it. Raises TableError for bad text."""
+        array = self.arrow.column(self.arrow.schema.get_field_index(name))
+        if pa.types.is_dictionary(array.type) and is_known(array.type.value_type):
+            array = array.dictionary_decode()
+        place = first_bad_text(array)
+        if place is not None:
+            message = f"column {name!r}, row {self.start + place + 1}: the text is not UTF-8"
+            hint = "mend it, or make it a column of bytes (binary); where it is not mapped, Parquet has it as it is"
+            raise TableError(str(self._path), [Fault(message, hint=hint)])
+        return array
+
+
+class ArrowTable(Table):
+    """A table that is read as Arrow. `arrow_schema` is its own schema with all metadata."""
+
+    arrow_schema: pa.Schema
+
+    def describe(self, schema: pa.Schema) -> None:
+        """Take the table's columns from its schema. Raises TableError."""
+        self.arrow_schema = schema
+        self.columns = tuple(schema.names)
+        faults = name_faults(list(self.columns), None)
+        if not self.columns:
+            faults = [Fault("the table has no columns")]
+        if faults:
+            raise table_error(self.path, faults)
+        self.shown_as_text = frozenset(field.name for field in schema if not is_known(_decoded_type(field.type)))
+        self.schema = ArrowBatch(0, no_rows(schema), self.path).frame.schema
+
+    def takes_answers(self, name: str) -> bool:
+        """Whether a value that the table does not have yet can stand in a column.
+
+        It can't in a type that polars does not have, in an ordered dictionary (an Enum among them, which has no values
+        but its own), nor in lists and structs without nulls in them, as answers may have.
+        """
+        arrow_type = self.arrow_schema.field(name).type
+        is_ordered = pa.types.is_dictionary(arrow_type) and arrow_type.ordered
+        return not is_ordered and name not in self.shown_as_text and _is_nullable(arrow_type)
+
+    def check_texts(self, columns: Iterable[str]) -> None:
+        """Read columns to their end, and raise TableError for the first text in them that is not UTF-8."""
+        names = [name for name in columns if holds_text(self.arrow_schema.field(name).type)]
+        for batch in self.batches() if names else ():
+            assert isinstance(batch, ArrowBatch)
+            for name in names:
+                batch.check_text(name)
+
+
+def is_known(arrow_type: pa.DataType) -> bool:
+    """Whether polars has the type; of some that it lacks it panics."""
+    types = pa.types
+    if isinstance(arrow_type, pa.BaseExtensionType):
+        return False
+    if types.is_nested(arrow_type):
+        return _is_known_nested(arrow_type) and all(map(is_known, inner_types(arrow_type)))
+    if types.is_timestamp(arrow_type):
+        return arrow_type.tz is None or _has_zone(arrow_type.tz)
+    if types.is_temporal(arrow_type):
+        return not types.is_interval(arrow_type)
+    known = (
+        types.is_integer,
+        types.is_floating,
+        types.is_boolean,
+        types.is_string,
+        types.is_large_string,
+        types.is_string_view,
+        types.is_binary,
+        types.is_large_binary,
+        types.is_fixed_size_binary,
+        types.is_null,
+    )
+    return any(is_type(arrow_type) for is_type in known) or (
+        types.is_decimal128(arrow_type) and 0 <= arrow_type.scale <= arrow_type.precision
+    )
+
+
+def _is_known_nested(arrow_type: pa.DataType) -> bool:
+    types = pa.types
+    if types.is_struct(arrow_type):
+        names = [field.name for field in arrow_type]
+        return 0 < len({*names}) == len(names)
+    return any(is_type(arrow_type) for is_type in (types.is_list, types.is_large_list, types.is_fixed_size_list))
+
+
+@lru_cache(maxsize=256)
+def _has_zone(zone: str) -> bool:
+    try:
+        pl.Series([], dtype=pl.Datetime("us", zone)).dt.to_string("iso:strict")
+    except PolarsError:
+        return False
+    return True
+
+
+def _decoded_type(arrow_type: pa.DataType) -> pa.DataType:
+    return arrow_type.value_type if pa.types.is_dictionary(arrow_type) else arrow_type
+
+
+def _is_nullable(arrow_type: pa.DataType) -> bool:
+    """Whether everything inside of a value may be null."""
+    inner = [arrow_type.field(n) for n in range(arrow_type.num_fields)]
+    return all(field.nullable and _is_nullable(field.type) for field in inner)
+
+
+def _texts(name: str, values: list[Any]) -> pl.Series:
+    encode = msgspec.json.encode
+    cells = [one if one is None or type(one) is str else encode(finite(one)).decode() for one in values]
+    return pl.Series(name, cells, pl.String)
+
+
+def no_rows(schema: pa.Schema) -> pa.RecordBatch:
+    """A batch without rows, made without pandas: pyarrow loads it (34 MB) for an array of a list."""
+    return pa.RecordBatch.from_arrays([pa.nulls(0, field.type) for field in schema], schema=schema)

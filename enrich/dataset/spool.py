@@ -1,0 +1,69 @@
+"""A table that was in memory, as a stream of Arrow batches on disk: every type that Arrow has, as it is.
+
+Private to one call, and written by this very version: no format for files of users.
+"""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import pyarrow as pa
+
+from enrich.dataset.arrow import ArrowBatch, ArrowTable
+from enrich.dataset.formats import TableFormat
+from enrich.dataset.streams import reading
+from enrich.dataset.tables import BATCH_ROWS, Batch, FileState, changed, rereading
+
+__all__ = ["SpoolTable", "open_spool", "read_spool", "spool_writer", "write_spool"]
+
+_SPOOLED_ROWS: Final = 8192  # of one batch, of which parts are taken again and again
+
+
+class SpoolTable(ArrowTable):
+    """A spooled table."""
+
+    def __init__(self, path: Path, table_format: TableFormat) -> None:
+        """Read the file to its end. Raises TableError."""
+        self.path = path
+        self.format = table_format
+        with reading(path):
+            self._state = FileState.of(path)
+            with read_spool(path) as stream:
+                self.describe(stream.schema)
+                self.height = sum(batch.num_rows for batch in stream)
+
+    def batches(self, rows: int = BATCH_ROWS) -> Iterator[Batch]:
+        start = 0
+        with rereading(self.path, self._state), read_spool(self.path) as stream:
+            for batch in stream:
+                for at in range(0, batch.num_rows, rows):
+                    part = batch.slice(at, rows)
+                    yield ArrowBatch(start, part, self.path)
+                    start += part.num_rows
+        if start != self.height:
+            raise changed(self.path)
+
+
+def open_spool(path: Path, named: TableFormat) -> SpoolTable:
+    """Open a spooled table. Raises TableError."""
+    return SpoolTable(path, named)
+
+
+def read_spool(path: Path, columns: Iterable[int] | None = None) -> pa.RecordBatchReader:
+    """The batches of a spooled table, of all its columns or of those with these numbers, in their order."""
+    options = None if columns is None else pa.ipc.IpcReadOptions(included_fields=sorted(columns))
+    return pa.ipc.open_stream(pa.OSFile(str(path)), options=options)
+
+
+def spool_writer(file: Any, schema: pa.Schema) -> pa.RecordBatchWriter:
+    """What writes batches as such a stream, to a path or an open file."""
+    options = pa.ipc.IpcWriteOptions(compression="lz4")
+    return pa.ipc.new_stream(str(file) if isinstance(file, Path) else file, schema, options=options)
+
+
+def write_spool(path: Path, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> None:
+    """Write batches to a new spool."""
+    with spool_writer(path, schema) as writer:
+        for batch in batches:
+            for at in range(0, batch.num_rows, _SPOOLED_ROWS):
+                writer.write_batch(batch.slice(at, _SPOOLED_ROWS))
