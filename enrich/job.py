@@ -10,7 +10,7 @@ from pathlib import Path
 
 from enrich.api.processors import PROCESSORS
 from enrich.config import Config, check_columns, load
-from enrich.dataset import Table, check_output_path, default_output, open_table, refuse_input
+from enrich.dataset import Table, check_output_path, default_output, open_table, refuse_input, try_writing
 from enrich.errors import ConfigError, EnrichError, ExitCode, UsageError
 from enrich.ledger import Worklist, check_place
 from enrich.outputs import Files, make_joiner
@@ -124,7 +124,7 @@ def prepare(config_path: Path, table_path: Path, options: Options, *, writes: bo
                 raise UsageError(f"{path}: would be overwritten, and is the {what}; give another output with -o")
         refuse_as_ledger(ledger, path, "an output of the command")
         refuse_input(path, table)
-    make_joiner(config, table, files)
+    try_writing(files.table, table, make_joiner(config, table, files).columns())
     rows = Rows(config, table, Chosen(options.where, options.limit, options.sample))
     return Job(config, table, rows, files, options, ledger, facts, started_at)
 

@@ -60,7 +60,7 @@ def _check_ledger(config: "Config") -> None:
 
 def _open_fitting(config: "Config", path: Path) -> "Table":
     from enrich.config import check_columns
-    from enrich.dataset import InputBuilder, default_output, open_table
+    from enrich.dataset import InputBuilder, default_output, open_table, try_writing
     from enrich.outputs import Files, make_joiner
 
     csv = config.csv
@@ -68,5 +68,9 @@ def _open_fitting(config: "Config", path: Path) -> "Table":
     if faults := check_columns(config, table.columns):
         raise ConfigError(str(config.path), faults)
     InputBuilder(config.inputs, table.schema, str(path))  # whether its columns can be sent
-    make_joiner(config, table, Files.beside(default_output(path)))  # and hold the answers
+    files = Files.beside(default_output(path))
+    read = {column for field in config.inputs for column in config.columns_of(field)}
+    read |= {*config.outputs} & {*table.columns}
+    # Whether it can hold the answers, be written, and be read.
+    try_writing(files.table, table, make_joiner(config, table, files).columns(), asked=read)
     return table

@@ -1,8 +1,8 @@
 """Tables in and out: batches of rows from CSV, TSV, NDJSON and Parquet, and the same table back with answers.
 
 `open_table` reads a file once to its end and raises with every fault and its line. `InputBuilder` turns rows
-into the documents that are asked about. `check_output_path` finds before anything is sent what would keep
-`TableWriter` from writing; that gives back every cell as it came, in a file that is whole or not there.
+into the documents that are asked about. `check_output_path` and `try_writing` find before anything is sent what would
+keep `TableWriter` from writing; that gives back every cell as it came, in a file that is whole or not there.
 """
 
 from enrich.dataset.formats import TableFormat, default_output
@@ -11,6 +11,7 @@ from enrich.dataset.layout import AnswerColumn, Layout, is_empty
 from enrich.dataset.paths import check_output_path, refuse_input
 from enrich.dataset.reading import open_table
 from enrich.dataset.tables import BATCH_ROWS, Batch, Table
+from enrich.dataset.trial import try_writing
 from enrich.dataset.writing import TableWriter
 from enrich.files import Files
 
@@ -29,4 +30,5 @@ __all__ = [
     "is_empty",
     "open_table",
     "refuse_input",
+    "try_writing",
 ]

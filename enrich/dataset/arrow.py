@@ -6,7 +6,8 @@ dictionaries are decoded, and a column of a type that polars does not have (maps
 is text. Inputs and text outputs have the cells from Arrow where polars would lose some of them.
 """
 
-from collections.abc import Iterable
+from abc import abstractmethod
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ from enrich.dataset.arrow_values import (
     json_values,
 )
 from enrich.dataset.cells import finite, is_json_type, text_cells
-from enrich.dataset.tables import Batch, Table, name_faults, table_error
+from enrich.dataset.tables import BATCH_ROWS, Batch, Table, name_faults, table_error
 from enrich.errors import Fault, TableError
 
 
@@ -127,10 +128,16 @@ class ArrowTable(Table):
     def check_texts(self, columns: Iterable[str]) -> None:
         """Read columns to their end, and raise TableError for the first text in them that is not UTF-8."""
         names = [name for name in columns if holds_text(self.arrow_schema.field(name).type)]
-        for batch in self.batches() if names else ():
-            assert isinstance(batch, ArrowBatch)
+        for batch in self.batches_of(names) if names else ():
             for name in names:
                 batch.check_text(name)
+
+    @abstractmethod
+    def batches_of(self, columns: Sequence[str] | None, rows: int = BATCH_ROWS) -> Iterator[ArrowBatch]:
+        """`batches` of some of the columns, of all of them where None is given."""
+
+    def batches(self, rows: int = BATCH_ROWS) -> Iterator[Batch]:
+        return self.batches_of(None, rows)
 
 
 def is_known(arrow_type: pa.DataType) -> bool:
@@ -190,7 +197,7 @@ def _is_nullable(arrow_type: pa.DataType) -> bool:
 
 def _texts(name: str, values: list[Any]) -> pl.Series:
     encode = msgspec.json.encode
-    cells = [one if one is None or type(one) is str else encode(finite(one)).decode() for one in values]
+    cells = [one if one is None or type(one) is str else encode(one).decode() for one in map(finite, values)]
     return pl.Series(name, cells, pl.String)
 
 

@@ -19,6 +19,7 @@ import pyarrow as pa
 
 _A_SECOND: Final = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 _DIGITS: Final = {"s": 3, "ms": 3, "us": 6, "ns": 9}  # of a column's own values; seconds are kept as milliseconds
+_MOST: Final = 2**63 - 1
 _DAY_S: Final = 86_400
 _DAY_MS: Final = 86_400_000
 _EPOCH: Final = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
@@ -83,7 +84,8 @@ def _plain_times(kind: pa.DataType) -> tuple[int, int]:
     if pa.types.is_time(kind):
         return 0, _DAY_S * _A_SECOND[kind.unit] - 1
     if pa.types.is_duration(kind):
-        return -last * _A_SECOND[kind.unit], last * _A_SECOND[kind.unit]
+        most = min(last * _A_SECOND[kind.unit], _MOST)
+        return -most, most
     first = first if kind.tz is None else _ROUND_ZONES_S
     return first * _A_SECOND[kind.unit], (last - _DAY_S) * _A_SECOND[kind.unit]
 
@@ -197,9 +199,9 @@ def _of_struct(array: pa.StructArray) -> _Values:
 def _of_union(array: pa.UnionArray) -> _Values:
     start, end = array.offset, array.offset + len(array)
     _, codes, *offsets = array.buffers()[: 3 if array.type.mode == "dense" else 2]
-    branches = [array.type.type_codes.index(code) for code in memoryview(codes).cast("b")[start:end]]
+    branches = [array.type.type_codes.index(code) for code in memoryview(codes)[start:end].cast("b")]
     if offsets:
-        places = list(memoryview(offsets[0]).cast("i")[start:end])
+        places = memoryview(offsets[0])[4 * start : 4 * end].cast("i")
         return [json_values(array.field(n).slice(place, 1))[0] for n, place in zip(branches, places, strict=True)]
     columns = [json_values(array.field(number)) for number in range(array.type.num_fields)]
     return [columns[branch][place] for place, branch in enumerate(branches)]

@@ -3,7 +3,7 @@
 Private to one call, and written by this very version: no format for files of users.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,7 +12,7 @@ import pyarrow as pa
 from enrich.dataset.arrow import ArrowBatch, ArrowTable
 from enrich.dataset.formats import TableFormat
 from enrich.dataset.streams import reading
-from enrich.dataset.tables import BATCH_ROWS, Batch, FileState, changed, rereading
+from enrich.dataset.tables import BATCH_ROWS, FileState, changed, rereading
 
 __all__ = ["SpoolTable", "open_spool", "read_spool", "spool_writer", "write_spool"]
 
@@ -32,9 +32,10 @@ class SpoolTable(ArrowTable):
                 self.describe(stream.schema)
                 self.height = sum(batch.num_rows for batch in stream)
 
-    def batches(self, rows: int = BATCH_ROWS) -> Iterator[Batch]:
+    def batches_of(self, columns: Sequence[str] | None, rows: int = BATCH_ROWS) -> Iterator[ArrowBatch]:
         start = 0
-        with rereading(self.path, self._state), read_spool(self.path) as stream:
+        numbers = None if columns is None else [self.columns.index(name) for name in columns]
+        with rereading(self.path, self._state), read_spool(self.path, numbers) as stream:
             for batch in stream:
                 for at in range(0, batch.num_rows, rows):
                     part = batch.slice(at, rows)
@@ -55,7 +56,7 @@ def read_spool(path: Path, columns: Iterable[int] | None = None) -> pa.RecordBat
     return pa.ipc.open_stream(pa.OSFile(str(path)), options=options)
 
 
-def spool_writer(file: Any, schema: pa.Schema) -> pa.RecordBatchWriter:
+def spool_writer(file: Any, schema: pa.Schema) -> pa.RecordBatchStreamWriter:
     """What writes batches as such a stream, to a path or an open file."""
     options = pa.ipc.IpcWriteOptions(compression="lz4")
     return pa.ipc.new_stream(str(file) if isinstance(file, Path) else file, schema, options=options)
