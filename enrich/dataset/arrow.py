@@ -24,6 +24,7 @@ from enrich.dataset.arrow_values import (
     inner_types,
     json_cells,
     json_values,
+    within_polars,
 )
 from enrich.dataset.cells import finite, is_json_type, text_cells
 from enrich.dataset.tables import BATCH_ROWS, Batch, Table, name_faults, table_error
@@ -48,6 +49,8 @@ class ArrowBatch(Batch):
 
     def column(self, name: str) -> pl.Series:
         array = self._array(name)
+        if pa.types.is_temporal(array.type) and is_known(array.type):
+            return pl.Series(name, within_polars(array))
         if is_known(array.type):
             return pl.Series(name, array)
         return _texts(name, json_cells(array))

@@ -25,6 +25,8 @@ _DAY_MS: Final = 86_400_000
 _EPOCH: Final = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 _EPOCH_DAY: Final = datetime.date(1970, 1, 1).toordinal()
 _YEARS_S: Final = (-62_135_596_800, 253_402_300_799)  # years 1 to 9999
+_PLAIN_YEARS: Final = 8030  # from 1970 to 9999, and one more
+_POLARS_YEARS: Final = 200_000
 _ROUND_ZONES_S: Final = 94_694_400  # since 1973 all zones are off by whole minutes
 _OFFSET: Final = re.compile(r"([+-])(\d\d):?(\d\d)?", re.ASCII)
 
@@ -70,9 +72,31 @@ def in_plain_time(array: pa.Array) -> bool:
     import pyarrow.compute as pc
 
     least, most = _plain_times(array.type)
-    found = pc.min_max(array.cast(pa.int32() if array.type.bit_width == 32 else pa.int64()))
+    found = pc.min_max(array.cast(_counts_of(array.type)))
     low, high = found["min"].as_py(), found["max"].as_py()
     return low is None or (least <= low and high <= most)
+
+
+def within_polars(array: pa.Array) -> pa.Array:
+    """Dates and times as they are, those beyond what polars has (year 262143) as the last that it has."""
+    import pyarrow.compute as pc
+
+    if in_plain_time(array):
+        return array
+    least, most = _plain_times(array.type)
+    if not pa.types.is_time(array.type):
+        size = 2**31 - 1 if array.type.bit_width == 32 else _MOST
+        unit = getattr(array.type, "unit", "ms")
+        size = size // 1000 if unit == "s" else size  # which polars makes milliseconds of
+        far = _POLARS_YEARS * (most // _PLAIN_YEARS) if not pa.types.is_duration(array.type) else size
+        least, most = -min(size, far), min(size, far)
+    counts = _counts_of(array.type)
+    near = pc.min_element_wise(array.cast(counts), pa.scalar(most, counts), skip_nulls=False)
+    return pc.max_element_wise(near, pa.scalar(least, counts), skip_nulls=False).view(array.type)
+
+
+def _counts_of(kind: pa.DataType) -> pa.DataType:
+    return pa.int32() if kind.bit_width == 32 else pa.int64()
 
 
 def _plain_times(kind: pa.DataType) -> tuple[int, int]:
@@ -284,7 +308,7 @@ def _is_broken(value: Any) -> bool:
 def _of_times(array: pa.Array, strict: bool) -> _Values:
     if pa.types.is_interval(array.type):
         return [None if one is None else _interval(*one) for one in array.to_pylist()]
-    counts = array.cast(pa.int32() if array.type.bit_width == 32 else pa.int64()).to_pylist()
+    counts = array.cast(_counts_of(array.type)).to_pylist()
     text = _time_text(array.type, strict)
     return [None if count is None else text(count) for count in counts]
 

@@ -241,7 +241,7 @@ def _lists(inner: Kind, form: str) -> Kind:
         values = st.lists(st.none() | inner.values, max_size=3)
 
     def build(raws: list[Raw]) -> pa.Array:
-        mask = pa.array([one is None for one in raws])
+        mask = pa.array([one is None for one in raws], pa.bool_())
         filled = [one if one is not None else [None] * (2 if form == "fixed" else 0) for one in raws]
         items = array_of(inner, [one for some in filled for one in some])
         if form == "fixed":
@@ -268,7 +268,7 @@ def _struct(parts: dict[str, Kind]) -> Kind:
     values = st.fixed_dictionaries({name: st.none() | part.values for name, part in parts.items()})
 
     def build(raws: list[Raw]) -> pa.Array:
-        mask = pa.array([one is None for one in raws])
+        mask = pa.array([one is None for one in raws], pa.bool_())
         if not parts:
             return pa.array(raws, kind)
         columns = [array_of(part, [one and one[name] for one in raws]) for name, part in parts.items()]

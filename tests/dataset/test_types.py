@@ -15,6 +15,7 @@ from table_files import Unsynced, write
 
 from enrich.dataset import AnswerColumn, InputBuilder, Table, open_table, try_writing
 from enrich.dataset.arrow import ArrowBatch
+from enrich.dataset.cells import text_cells
 from enrich.dataset.spool import write_spool
 from enrich.errors import OutputError, TableError
 
@@ -163,6 +164,24 @@ def test_structs_with_a_name_twice_lose_nothing(tmp_path: Path) -> None:
         [pa.array([1]), pa.array(["b"])], fields=[pa.field("a", pa.int64()), pa.field("a", pa.string())]
     )
     assert cells_of(tmp_path, column)[1] == ['[["a",1],["a","b"]]']
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [pa.timestamp(unit, zone) for unit in ("s", "ms", "us", "ns") for zone in (None, "Europe/Berlin")]
+    + [pa.duration(unit) for unit in ("s", "ms", "us", "ns")]
+    + [pa.date64(), pa.time64("us"), pa.time64("ns"), pa.date32(), pa.time32("s"), pa.time32("ms")],
+    ids=str,
+)
+def test_a_condition_on_the_farthest_times_decides(tmp_path: Path, kind: pa.DataType) -> None:
+    most = 2 ** (kind.bit_width - 1) - 1
+    column = pa.array([-most - 1, 0, None, most], pa.int32() if kind.bit_width == 32 else pa.int64()).view(kind)
+    (batch,) = table_with(tmp_path, column).batches()
+    series = batch.column("x")
+    least = 0 if pa.types.is_time(kind) else -1
+    physical = series.to_physical().to_list()
+    assert [one is None or (one > 0) - (one < 0) for one in physical] == [least, 0, True, 1]
+    assert text_cells(series).null_count() == 1  # none is beyond what polars can show
 
 
 # --- bytes that are no text
