@@ -48,7 +48,7 @@ def json_lines(columns: Mapping[str, pl.Series | list[Any]]) -> list[str]:
     typed = [cells.alias(name) for name, cells in columns.items() if isinstance(cells, pl.Series)]
     if len(typed) == len(columns) and all(is_json_type(cells.dtype) for cells in typed):
         return pl.DataFrame(typed).select(line=pl.struct(pl.all()).struct.json_encode()).to_series().to_list()
-    rows = zip(*columns.values(), strict=True)
+    rows = zip(*(cells if isinstance(cells, list) else cells.to_list() for cells in columns.values()), strict=True)
     return [msgspec.json.encode(dict(zip(columns, row, strict=True))).decode() for row in rows]
 
 

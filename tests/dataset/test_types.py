@@ -159,6 +159,12 @@ def test_numbers_that_json_lacks_are_text_in_it_and_no_null(tmp_path: Path, cell
     assert cells_of(tmp_path, pa.ListArray.from_arrays(offsets, plain))[1] == [[text], [1.5]]
 
 
+def test_lists_stay_lists_beside_what_json_lacks(tmp_path: Path) -> None:
+    table = table_with(tmp_path, pa.array([float("nan")]))
+    out = write(tmp_path / "out.ndjson", table, {"answer": [[{"a": ["b"]}]]}, files=Unsynced())
+    assert json.loads(out.read_text()) == {"name": "n0", "x": "NaN", "answer": [{"a": ["b"]}]}
+
+
 def test_structs_with_a_name_twice_lose_nothing(tmp_path: Path) -> None:
     column = pa.StructArray.from_arrays(
         [pa.array([1]), pa.array(["b"])], fields=[pa.field("a", pa.int64()), pa.field("a", pa.string())]
