@@ -75,7 +75,10 @@ async def run(
     consent: Consent = _agreed,
     interruption: Interruption | None = None,
 ) -> Report:
-    """Enrich a table. Raises EnrichError for whatever stops it before the outputs are written."""
+    """Enrich a table. Raises EnrichError for whatever stops it before the outputs are written.
+
+    `consent` is asked wherever new money may be spent, before anything is sent; by default the call itself is consent.
+    """
     stop = interruption or Interruption()
     shown = progress or QuietProgress()
     ends_at = None if options.deadline_s is None else current_time() + options.deadline_s
@@ -89,7 +92,7 @@ async def run(
             if not options.sandbox:
                 check_key(options.environ)
             await run_sync(ledger.check_whole)
-            agreed = not summary.due or await consent(job, summary)
+            agreed = not summary.usd_most() or await consent(job, summary)
             stop.check()
             if not agreed:
                 raise DeclinedError

@@ -1,4 +1,7 @@
-"""Asks a person at a terminal before more than a dollar is spent without a budget; never asks elsewhere."""
+"""Consent before money is spent: of a person at a terminal, or said beforehand by `--yes` or a budget; never assumed.
+
+What is asked about is the most that the run can cost, not what it is expected to.
+"""
 
 import sys
 from decimal import Decimal
@@ -6,8 +9,10 @@ from typing import Final
 
 import anyio
 
+from enrich.cli.advice import advice
 from enrich.cli.console import Console
 from enrich.due import Summary
+from enrich.errors import UsageError
 from enrich.figures import counted, span_text, usd_text
 from enrich.job import Interruption, Job
 
@@ -15,7 +20,7 @@ ASK_ABOVE_USD: Final = Decimal(1)
 
 
 class Consent:
-    """Says what is due, and gives whether to go on."""
+    """Says what is due, and what is seldom meant, and gives whether to go on."""
 
     def __init__(self, console: Console, interruption: Interruption, *, yes: bool, quiet: bool) -> None:
         self._console = console
@@ -24,18 +29,22 @@ class Consent:
         self._quiet = quiet
 
     async def __call__(self, job: Job, summary: Summary) -> bool:
+        """Raises UsageError where there is nobody to ask, and neither a budget nor --yes."""
         if not self._quiet:
-            self._console.note(due_text(summary, sandbox=job.options.sandbox))
-        if not self._must_ask(job, summary):
+            for text in advice(job):
+                self._console.warn(text)
+            self._console.note(due_text(job, summary))
+        if self._yes or job.options.sandbox or job.options.budget is not None:
             return True
-        expected, most = usd_text(summary.usd_expected()), usd_text(summary.usd_most())
-        self._console.ask(f"Spend about {expected}, at most {most}? [y/N]")
+        if not (sys.stdin is not None and sys.stdin.isatty() and self._console.is_terminal):
+            if job.budget is None:
+                raise UsageError(_nobody_text(job, summary))
+            return True
+        expected, most = usd_expected(job, summary), usd_most(job, summary)
+        if most <= ASK_ABOVE_USD:
+            return True
+        self._console.ask(f"Spend about {usd_text(expected)}, at most {usd_text(most)}? [y/N]")
         return await self._answer() in ("y", "yes")
-
-    def _must_ask(self, job: Job, summary: Summary) -> bool:
-        if self._yes or job.options.sandbox or job.budget is not None or summary.usd_expected() <= ASK_ABOVE_USD:
-            return False
-        return sys.stdin is not None and sys.stdin.isatty() and self._console.is_terminal
 
     async def _answer(self) -> str:
         """A line of the terminal; empty when a signal comes first."""
@@ -46,10 +55,39 @@ class Consent:
         return ""
 
 
-def due_text(summary: Summary, *, sandbox: bool) -> str:
+def usd_most(job: Job, summary: Summary) -> Decimal:
+    """What the run can cost at most, in US dollars: every rung counts, and no more than the budget is ever at stake."""
+    return _within_budget(job, summary.usd_most())
+
+
+def usd_expected(job: Job, summary: Summary) -> Decimal:
+    """What it may be expected to cost, in US dollars."""
+    return _within_budget(job, summary.usd_expected())
+
+
+def _within_budget(job: Job, usd: Decimal) -> Decimal:
+    return usd if job.budget is None else min(usd, job.budget)
+
+
+def due_text(job: Job, summary: Summary) -> str:
     """What is due and what it costs, in a line."""
-    if sandbox:
-        return f"{counted(summary.due, 'run')} due, at the sandbox: free of charge"
-    least, most = summary.usd_least(), summary.usd_most()
-    cost = usd_text(least) if least == most else f"{usd_text(least)} to {usd_text(most)}"
-    return f"{counted(summary.due, 'run')} due: {cost}, about {span_text(summary.seconds())}"
+    due = f"{counted(summary.due, 'run')} due"
+    if job.options.sandbox:
+        return f"{due}, at the sandbox: free of charge"
+    expected, most = usd_text(summary.usd_expected()), usd_text(summary.usd_most())
+    cost = expected if expected == most else f"{expected} expected, at most {most}"
+    budget = "" if job.budget is None else f" (budget {usd_text(job.budget)})"
+    before = summary.under_way
+    sent = counted(before.runs + before.unresolved, "run")
+    waiting = f"; {sent} sent before, {usd_text(before.usd + before.usd_unresolved)}, at no new cost"
+    brought_in = waiting if before.runs or before.unresolved else ""
+    return f"{due}: {cost}{budget}, about {span_text(summary.seconds())}{brought_in}"
+
+
+def _nobody_text(job: Job, summary: Summary) -> str:
+    most = usd_text(usd_most(job, summary))
+    return (
+        f"{counted(summary.due, 'run')} due, at most {most}, and nobody to ask: there is no terminal, no budget and no"
+        " --yes. Nothing was sent. Set `budget:` in the config or give --budget USD, which bounds what may be at stake,"
+        " or give --yes; then run the same command again"
+    )

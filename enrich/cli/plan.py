@@ -22,7 +22,6 @@ from enrich.cli.options import (
 
 if TYPE_CHECKING:
     from enrich.due import Summary
-    from enrich.errors import Fault
     from enrich.job import Job
     from enrich.ledger import Worklist
 
@@ -59,7 +58,7 @@ def plan(
     import msgspec
 
     from enrich import pipeline
-    from enrich.config import warnings
+    from enrich.cli.advice import advice
     from enrich.job import Options
 
     console = console_of(context)
@@ -76,13 +75,13 @@ def plan(
     job, summary, worklist = pipeline.plan(config, table, options)
     with worklist:
         requests = list(_requests(summary, worklist, show))
-    advice = warnings(job.config)
+    said = advice(job)
     if json:
-        console.show_json(_as_json(job, summary, advice, requests))
+        console.show_json(_as_json(job, summary, said, requests))
         return
     console.show("\n".join(_lines(job, summary)) + "\n")
-    for fault in advice:
-        console.warn(fault.render(str(job.config.path)))
+    for text in said:
+        console.warn(text)
     for body in requests:
         console.show(f"\n{_ROAD}\n")
         console.show_json(msgspec.Raw(body))
@@ -129,7 +128,7 @@ def _more(text: str) -> str:
     return " " * 16 + text
 
 
-def _as_json(job: "Job", summary: "Summary", advice: "list[Fault]", requests: list[bytes]) -> dict[str, Any]:
+def _as_json(job: "Job", summary: "Summary", said: list[str], requests: list[bytes]) -> dict[str, Any]:
     from dataclasses import asdict
 
     import msgspec
@@ -158,7 +157,7 @@ def _as_json(job: "Job", summary: "Summary", advice: "list[Fault]", requests: li
         },
         "budget_usd": None if job.budget is None else float(job.budget),
         "seconds": round(found.seconds),
-        "warnings": [fault.render(str(job.config.path)) for fault in advice],
+        "warnings": said,
         "requests": [msgspec.Raw(body) for body in requests],
     }
 

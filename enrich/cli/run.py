@@ -53,7 +53,7 @@ def run(
     rewrite: Annotated[
         bool, typer.Option("--rewrite", help="Write the outputs anew, also if nothing they are made of has changed.")
     ] = False,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Don't ask before spending more than a dollar.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Spend what is due without a question.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the manifest as JSON in place of the receipt.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only, and what --json asks for.")] = False,
     log_format: LogFormatOption = "text",

@@ -117,13 +117,13 @@ def test_a_disk_that_fills_up_in_the_middle_ends_with_2_and_the_command_goes_on(
 
     with monkeypatch.context() as patched:
         patched.setattr(Ledger, "_prepare", prepare_on_a_full_disk)
-        ended = enrich("run", "places.yaml", "places.csv")
+        ended = enrich("run", "places.yaml", "places.csv", "--yes")
     assert (ended.code, ended.out) == (2, "")
     assert "the disk is full" in ended.err
     assert "the same command goes on" in ended.err
     assert "Traceback" not in ended.err
     assert not (folder / "places.enriched.csv").exists()
-    again = enrich("run", "places.yaml", "places.csv", "--settle", "1s")
+    again = enrich("run", "places.yaml", "places.csv", "--yes", "--settle", "1s")
     assert again.code == 0
     assert "runs paid  400  $10.00" in again.out
 
@@ -139,7 +139,7 @@ def test_a_deadline_ends_a_run_in_good_order(enrich: Enrich, folder: Path, monke
     with running(SandboxSettings(latency_s=(60, 60))) as base_url:
         monkeypatch.setenv("PARALLEL_BASE_URL", base_url)
         monkeypatch.setenv("PARALLEL_API_KEY", "any-word-will-do")
-        ended = enrich("run", "places.yaml", "places.csv", "--deadline", "2s", "--quiet")
+        ended = enrich("run", "places.yaml", "places.csv", "--yes", "--deadline", "2s", "--quiet")
     assert (ended.code, ended.out) == (4, "")
     assert ended.err.splitlines() == [
         "stopped: the deadline is reached",

@@ -37,7 +37,7 @@ def test_the_starter_config_of_a_sample_passes_check_without_a_warning(
 def test_a_starter_config_runs(enrich: Enrich, folder: Path, service: str) -> None:
     (folder / "places.yaml").unlink()
     assert enrich("init", "places.csv").out == "places.yaml\n"
-    ended = enrich("run", "places.yaml", "places.csv")
+    ended = enrich("run", "places.yaml", "places.csv")  # nobody can be asked, and it has a budget
     assert ended.code == 0
     assert "rows in      4" in ended.out or "rows in     4" in ended.out
 

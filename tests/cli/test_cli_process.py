@@ -20,7 +20,7 @@ from command_line import SURE, Enrich, child_environment
 from enrich.sandbox import SandboxSettings, running
 
 ENRICH = [sys.executable, "-m", "enrich"]
-RUN = [*ENRICH, "run", "places.yaml", "places.csv"]
+RUN = [*ENRICH, "run", "places.yaml", "places.csv", "--yes"]
 
 
 @pytest.fixture(scope="session")
@@ -201,7 +201,7 @@ def test_a_fault_of_ours_shows_a_traceback_without_the_key_and_ends_with_1(
 
     monkeypatch.setenv("PARALLEL_API_KEY", key)
     monkeypatch.setattr("enrich.pipeline.prepare", broken)
-    ended = enrich("run", "places.yaml", "places.csv")
+    ended = enrich("run", "places.yaml", "places.csv", "--yes")
     assert (ended.code, ended.out) == (1, "")
     assert ended.err.startswith("Error: Traceback (most recent call last):\n")
     assert "RuntimeError: met [redacted] on the way\n" in ended.err

@@ -200,7 +200,7 @@ def test_a_misspelt_command_line_ends_with_2_and_names_the_option(
 
 def test_a_run_prints_its_receipt_and_writes_four_files(enrich: Enrich, folder: Path, service: str) -> None:
     sure(folder)
-    ended = enrich("run", "places.yaml", "places.csv")
+    ended = enrich("run", "places.yaml", "places.csv", "--yes")
     assert ended.code == 0
     assert ended.out.startswith(RECEIPT)
     assert steady(ended.err) == ("2 runs due: $0.05, about 3 min 00 s\n0 of 2 runs, $0.00\n2 of 2 runs, $0.05\n")
@@ -227,9 +227,9 @@ def test_a_run_prints_its_receipt_and_writes_four_files(enrich: Enrich, folder: 
 
 def test_a_second_run_sends_nothing_and_leaves_what_stands(enrich: Enrich, folder: Path, service: str) -> None:
     sure(folder)
-    enrich("run", "places.yaml", "places.csv")
+    enrich("run", "places.yaml", "places.csv", "--yes")
     before = (folder / "places.enriched.csv").read_bytes()
-    again = enrich("run", "places.yaml", "places.csv")
+    again = enrich("run", "places.yaml", "places.csv", "--yes")
     assert again.code == 0
     assert "runs paid  0  $0.00" in again.out
     assert re.fullmatch(
@@ -242,9 +242,9 @@ def test_a_second_run_sends_nothing_and_leaves_what_stands(enrich: Enrich, folde
 
 def test_what_stands_is_written_anew_on_demand(enrich: Enrich, folder: Path, service: str) -> None:
     sure(folder)
-    enrich("run", "places.yaml", "places.csv")
+    enrich("run", "places.yaml", "places.csv", "--yes")
     before = (folder / "places.enriched.csv").read_bytes()
-    again = enrich("run", "places.yaml", "places.csv", "--rewrite", "--json")
+    again = enrich("run", "places.yaml", "places.csv", "--yes", "--rewrite", "--json")
     assert (again.code, again.err) == (0, "")
     assert json.loads(again.out)["outputs"]["written"] is True
     assert (folder / "places.enriched.csv").read_bytes() == before
@@ -252,8 +252,8 @@ def test_what_stands_is_written_anew_on_demand(enrich: Enrich, folder: Path, ser
 
 def test_quiet_says_nothing_of_what_stands(enrich: Enrich, folder: Path, service: str) -> None:
     sure(folder)
-    enrich("run", "places.yaml", "places.csv")
-    again = enrich("run", "places.yaml", "places.csv", "--quiet", "--json")
+    enrich("run", "places.yaml", "places.csv", "--yes")
+    again = enrich("run", "places.yaml", "places.csv", "--yes", "--quiet", "--json")
     assert (again.code, again.err) == (0, "")
     assert json.loads(again.out)["outputs"]["written"] is False
 
@@ -278,7 +278,7 @@ def test_what_is_not_chosen_is_not_asked_and_still_comes_out(
     enrich: Enrich, folder: Path, service: str, options: list[str], asked: list[str]
 ) -> None:
     sure(folder)
-    assert enrich("run", "places.yaml", "places.csv", *options).code == 0
+    assert enrich("run", "places.yaml", "places.csv", "--yes", *options).code == 0
     rows = rows_of(folder / "places.enriched.csv")
     assert len(rows) == 4
     assert [row["name"] for row in rows if row["river"]] == asked
@@ -288,14 +288,14 @@ def test_what_is_not_chosen_is_not_asked_and_still_comes_out(
 def test_the_suffix_of_o_is_the_format(enrich: Enrich, folder: Path, service: str, suffix: str) -> None:
     from enrich.dataset import open_table
 
-    ended = enrich("run", "places.yaml", "places.csv", "-o", f"out{suffix}")
+    ended = enrich("run", "places.yaml", "places.csv", "--yes", "-o", f"out{suffix}")
     assert ended.code == 0
     table = open_table(folder / f"out{suffix}")
     assert (table.height, table.columns[:3]) == (4, ("name", "note", "river"))
 
 
 def test_quiet_prints_nothing(enrich: Enrich, folder: Path, service: str) -> None:
-    assert enrich("run", "places.yaml", "places.csv", "--quiet") == Ended(0, "", "")
+    assert enrich("run", "places.yaml", "places.csv", "--yes", "--quiet") == Ended(0, "", "")
     assert (folder / "places.enriched.csv").exists()
 
 
@@ -309,13 +309,13 @@ def test_quiet_still_says_why_it_stopped(enrich: Enrich, service: str) -> None:
 
 
 def test_json_prints_the_manifest_in_place_of_the_receipt(enrich: Enrich, folder: Path, service: str) -> None:
-    ended = enrich("run", "places.yaml", "places.csv", "--json", "--quiet")
+    ended = enrich("run", "places.yaml", "places.csv", "--yes", "--json", "--quiet")
     assert (ended.code, ended.err) == (0, "")
     assert json.loads(ended.out) == json.loads((folder / "places.run.json").read_text())
 
 
 def test_json_logs_are_json_lines(enrich: Enrich, service: str) -> None:
-    ended = enrich("run", "places.yaml", "places.csv", "--log-format", "json")
+    ended = enrich("run", "places.yaml", "places.csv", "--yes", "--log-format", "json")
     events = [json.loads(line) for line in ended.err.splitlines()]
     assert [event["event"] for event in events] == ["note", "progress", "progress"]
     assert {key: events[-1][key] for key in ("done", "total", "failed", "usd")} == {
@@ -341,7 +341,7 @@ def test_a_refused_key_ends_with_5_and_is_shown_nowhere(
     with running(SandboxSettings(latency_s=(0, 0), faults=("key-echo=401",))) as base_url:
         monkeypatch.setenv("PARALLEL_BASE_URL", base_url)
         monkeypatch.setenv("PARALLEL_API_KEY", key)
-        ended = enrich("run", "places.yaml", "places.csv")
+        ended = enrich("run", "places.yaml", "places.csv", "--yes")
     assert ended.code == 5
     written = [path.read_bytes() for path in folder.rglob("*") if path.is_file()]
     assert all(key not in text for text in (ended.out, ended.err))
@@ -359,7 +359,7 @@ def test_a_wrong_environment_ends_with_2(
     enrich: Enrich, service: str, monkeypatch: pytest.MonkeyPatch, variable: str, value: str, message: str
 ) -> None:
     monkeypatch.setenv(variable, value)
-    ended = enrich("run", "places.yaml", "places.csv")
+    ended = enrich("run", "places.yaml", "places.csv", "--yes")
     assert ended.code == 2
     assert f"Error: {variable}: " in ended.err
     assert message in ended.err
@@ -400,13 +400,13 @@ def test_the_sandbox_needs_no_address(enrich: Enrich, monkeypatch: pytest.Monkey
 
 def test_an_ill_ledger_is_named(enrich: Enrich, folder: Path, service: str) -> None:
     (folder / "some.db").write_bytes(b"this is no database, " * 100)
-    ended = enrich("run", "places.yaml", "places.csv", "--ledger", "some.db")
+    ended = enrich("run", "places.yaml", "places.csv", "--yes", "--ledger", "some.db")
     assert ended.code == 2
     assert "some.db: this file is no ledger, and is left as it is" in ended.err
     assert not (folder / "some.db.lock").exists()
 
     (folder / "some.db.groups").write_text("tgrp_0\n")
-    ended = enrich("run", "places.yaml", "places.csv", "--ledger", "some.db")
+    ended = enrich("run", "places.yaml", "places.csv", "--yes", "--ledger", "some.db")
     assert ended.code == 2
     assert "some.db: the ledger is damaged" in ended.err
 
@@ -416,6 +416,6 @@ def test_a_held_ledger_ends_with_75(enrich: Enrich, folder: Path, service: str) 
 
     (folder / ".enrich").mkdir()
     with InstanceLock(folder / ".enrich" / "ledger.db"):
-        ended = enrich("run", "places.yaml", "places.csv")
+        ended = enrich("run", "places.yaml", "places.csv", "--yes")
     assert ended.code == 75
     assert "in use by pid" in ended.err

@@ -40,21 +40,21 @@ def test_without_a_ledger_it_says_so(enrich: Enrich, folder: Path) -> None:
 
 def test_after_a_run(enrich: Enrich, folder: Path, service: str) -> None:
     (folder / "places.yaml").write_text(CONFIG + SURE)
-    enrich("run", "places.yaml", "places.csv")
+    enrich("run", "places.yaml", "places.csv", "--yes")
     ended = enrich("status", "places.yaml")
     assert (ended.code, ended.err) == (0, "")
     assert timeless(ended.out) == AFTER_A_RUN.format(path=ledger_of(folder))
 
 
 def test_without_a_config_it_looks_in_this_folder(enrich: Enrich, folder: Path, service: str) -> None:
-    enrich("run", "places.yaml", "places.csv")
+    enrich("run", "places.yaml", "places.csv", "--yes")
     named = enrich("status", "places.yaml", "--json")
     here = enrich("status", "--json")
     assert json.loads(here.out) == {**json.loads(named.out), "ledger": ".enrich/ledger.db"}
 
 
 def test_as_json(enrich: Enrich, folder: Path, service: str) -> None:
-    enrich("run", "places.yaml", "places.csv", "--limit", "1")
+    enrich("run", "places.yaml", "places.csv", "--yes", "--limit", "1")
     found = json.loads(timeless(enrich("status", "places.yaml", "--json").out))
     assert found == {
         "ledger": str(ledger_of(folder)),

@@ -147,7 +147,7 @@ def test_reasons_of_failed_runs_are_text_everywhere(
         monkeypatch.setenv(name, value)
     (tmp_path / "c.yaml").write_text(CONFIG)
     (tmp_path / "t.csv").write_text("name\n" + "".join(f"c{n}\n" for n in range(len(PAYLOADS) + 1)))
-    ended = command("run", "c.yaml", "t.csv", "--yes", "--log-format", log_format)
+    ended = command("run", "c.yaml", "t.csv", "--yes", "--yes", "--log-format", log_format)
     assert ended.code == 3
     check(ended)
     rows = read_csv(tmp_path / "t.enriched.csv")
@@ -193,7 +193,7 @@ def test_refusals_of_the_service_are_text(
         monkeypatch.setenv(name, value)
     (tmp_path / "c.yaml").write_text(CONFIG)
     (tmp_path / "t.csv").write_text("name\nBonn\n")
-    ended = command("run", "c.yaml", "t.csv", "--yes", "--log-format", log_format)
+    ended = command("run", "c.yaml", "t.csv", "--yes", "--yes", "--log-format", log_format)
     assert ended.code in (4, 5)
     check(ended)
 

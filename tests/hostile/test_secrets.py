@@ -134,7 +134,7 @@ def test_a_refusal_that_repeats_the_key_does_not_pass_it_on(
 
     refusing.change = change
     keyed(refusing.base_url)
-    ended = command("run", "c.yaml", "t.csv", "--log-format", log_format)
+    ended = command("run", "c.yaml", "t.csv", "--yes", "--log-format", log_format)
     assert ended.code in (3, 5)
     assert not leaks(ended.out + ended.err)
     for argv in (("status", "c.yaml"), ("status", "c.yaml", "--json"), ("plan", "c.yaml", "t.csv", "--show", "1")):
@@ -153,7 +153,7 @@ def refusing() -> Iterator[Middleman]:
 def test_the_sandbox_may_echo_it(place: Path, command: Command, keyed: Callable[..., None], fault: str) -> None:
     with serving(fault) as url:
         keyed(url)
-        ended = command("run", "c.yaml", "t.csv", "--settle", "1s")
+        ended = command("run", "c.yaml", "t.csv", "--yes", "--settle", "1s")
         assert ended.code in (0, 3, 5)
         assert not leaks(ended.out + ended.err)
         check_folder(place)
@@ -178,7 +178,7 @@ def test_runs_that_repeat_the_key_do_not_pass_it_on(
 
     with serving() as url, between(url, change=tampering(url, {"Bonn": failing, "Rome": answering})) as man:
         keyed(man.base_url)
-        ended = command("run", "c.yaml", "t.csv", "-o", f"o.{suffix}", "--log-format", "json")
+        ended = command("run", "c.yaml", "t.csv", "--yes", "-o", f"o.{suffix}", "--log-format", "json")
         assert ended.code == 3
         assert not leaks(ended.out + ended.err)
         check_folder(place)
@@ -199,7 +199,7 @@ def test_streams_and_listings_that_repeat_the_key_do_not_pass_it_on(
 
     with serving() as url, between(url, change=change) as man:
         keyed(man.base_url)
-        ended = command("run", "c.yaml", "t.csv")
+        ended = command("run", "c.yaml", "t.csv", "--yes")
         assert ended.code == 0
         assert not leaks(ended.out + ended.err)
         check_folder(place)
@@ -218,7 +218,7 @@ def test_a_traceback_does_not_show_the_key(
 
     monkeypatch.setattr(service, "Client", Broken)
     keyed("http://127.0.0.1:9")
-    ended = command("run", "c.yaml", "t.csv", "--log-format", log_format)
+    ended = command("run", "c.yaml", "t.csv", "--yes", "--log-format", log_format)
     assert ended.code == 1
     assert b"RuntimeError" in ended.err
     assert not leaks(ended.out + ended.err)
@@ -276,7 +276,7 @@ def test_a_password_in_the_address_is_refused_and_not_shown(
     place: Path, command: Command, keyed: Callable[..., None], url: str, log_format: str
 ) -> None:
     keyed(url)
-    ended = command("run", "c.yaml", "t.csv", "--log-format", log_format)
+    ended = command("run", "c.yaml", "t.csv", "--yes", "--log-format", log_format)
     assert ended.code == 2
     assert b"PARALLEL_BASE_URL" in ended.err
     assert PASSWORD.encode() not in ended.out + ended.err
@@ -288,7 +288,7 @@ def test_what_cannot_be_a_key_is_not_shown(
     place: Path, command: Command, monkeypatch: pytest.MonkeyPatch, keyed: Callable[..., None], key: str
 ) -> None:
     keyed("https://api.example.com", key)
-    ended = command("run", "c.yaml", "t.csv")
+    ended = command("run", "c.yaml", "t.csv", "--yes")
     assert ended.code == 2
     assert not leaks(ended.out + ended.err)
     check_folder(place)
@@ -317,7 +317,7 @@ def test_a_key_in_the_config_is_refused_and_not_shown(
 ) -> None:
     keyed("http://127.0.0.1:9")
     (place / "c.yaml").write_text(config)
-    ended = command("run", "c.yaml", "t.csv", "--log-format", log_format)
+    ended = command("run", "c.yaml", "t.csv", "--yes", "--log-format", log_format)
     assert ended.code == 2
     assert not leaks(ended.out + ended.err)
     for argv in (("check", "c.yaml", "t.csv"), ("plan", "c.yaml", "t.csv", "--json"), ("status", "c.yaml")):

@@ -79,10 +79,10 @@ def test_every_command_sends_mapped_cells_and_the_question_alone(
         assert command("plan", config, table, "--where", where).code == 0
         assert command("check", config, table).code == 0
         assert not man.requests
-        assert command("run", config, table, "-o", output, "--where", where, "--settle", "1s").code in (0, 3)
+        assert command("run", config, table, "--yes", "-o", output, "--where", where, "--settle", "1s").code in (0, 3)
         _decide(folder / "canary-output-7f3a9c.review.csv")
         assert command("review", config, "canary-output-7f3a9c.review.csv").code == 0
-        assert command("run", config, "canary-table-7f3a9c.parquet", "--retry-failed").code in (0, 3)
+        assert command("run", config, "canary-table-7f3a9c.parquet", "--yes", "--retry-failed").code in (0, 3)
         assert command("verify", output).code in (0, 3)
         groups = json.loads((folder / "canary-output-7f3a9c.run.json").read_text())["groups"]
         shutil.move("canary-ledger-7f3a9c", "canary-moved-7f3a9c")
@@ -124,7 +124,7 @@ def test_what_a_request_consists_of(folder: Path, command: Command, monkeypatch:
     with serving() as url, between(url) as man:
         monkeypatch.setenv("PARALLEL_BASE_URL", man.base_url)
         argv = ("run", "canary-config-7f3a9c.yaml", "canary-table-7f3a9c.csv", "--limit", "1", "--processor", "lite")
-        assert command(*argv).code == 0
+        assert command(*argv, "--yes").code == 0
     posts = {request.split()[1].decode(): request for request in man.requests if request.startswith(b"POST")}
     group, runs = (json.loads(request[request.index(b"{") :]) for request in posts.values())
     assert group == {"metadata": {"enrich_job": "name-that-is-sent"}}

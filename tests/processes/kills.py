@@ -81,7 +81,7 @@ def story(
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="kills-")))
         scene = Scene(folder, service, rows=rows, processor=processor)
         log = folder / "kills.log"
-        argv = ["run", str(scene.config), str(scene.table), "--settle", SETTLE, "--quiet"]
+        argv = ["run", str(scene.config), str(scene.table), "--settle", SETTLE, "--quiet", "--yes"]
 
         def start(kill: Kill | None = None) -> Command:
             tally.commands += 1

@@ -21,7 +21,7 @@ OLD = "what an earlier command wrote\n"
 
 
 def start(commands: Commands, scene: Scene, disk: Disk | None = None, *more: str) -> Command:
-    argv = ["run", str(scene.config), str(scene.table), "--settle", "1s", "--quiet", *more]
+    argv = ["run", str(scene.config), str(scene.table), "--settle", "1s", "--quiet", "--yes", *more]
     return commands.start(argv, folder=scene.folder, environ=scene.service.environ, disk=disk)
 
 

@@ -30,7 +30,7 @@ def other_names(scene: Scene, tmp_path: Path) -> list[tuple[Path, list[str]]]:
 
 
 def start(commands: Commands, scene: Scene, folder: Path, arguments: list[str]) -> Command:
-    argv = ["run", *arguments, "--settle", "1s", "--quiet"]
+    argv = ["run", *arguments, "--settle", "1s", "--quiet", "--yes"]
     return commands.start(argv, folder=folder, environ=scene.service.environ)
 
 

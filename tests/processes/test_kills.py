@@ -41,7 +41,7 @@ def test_what_takes_effect_within_the_settling_time_after_a_kill_is_adopted(comm
     taken = tmp_path / "service.ndjson"
     with serving(f"late={late}", state=taken) as service:
         scene = Scene(tmp_path, service)
-        argv = ["run", str(scene.config), str(scene.table), "--settle", SETTLE, "--quiet"]
+        argv = ["run", str(scene.config), str(scene.table), "--settle", SETTLE, "--quiet", "--yes"]
         first = commands.start(argv, folder=tmp_path, environ=service.environ)
         while taken.read_bytes().count(b'"body"') < 3:  # requests that came whole, and will take effect
             time.sleep(0.005)

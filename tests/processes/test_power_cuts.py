@@ -23,7 +23,7 @@ def cut_at_syncs(
     cuts = 0
     with serving(latency_s=(0.0, 0.1)) as service:
         scene = Scene(folder, service)
-        argv = ["run", str(scene.config), str(scene.table), "--settle", "1s", "--quiet"]
+        argv = ["run", str(scene.config), str(scene.table), "--settle", "1s", "--quiet", "--yes"]
         for number in syncs:
             disk = Folder(folder)
             log.unlink(missing_ok=True)

@@ -13,7 +13,7 @@ ENDS_WITHIN_S = 10.0
 
 
 def start(commands: Commands, scene: Scene) -> Command:
-    argv = ["run", str(scene.config), str(scene.table), "--settle", "1s", "--quiet"]
+    argv = ["run", str(scene.config), str(scene.table), "--settle", "1s", "--quiet", "--yes"]
     return commands.start(argv, folder=scene.folder, environ=scene.service.environ)
 
 

@@ -19,7 +19,7 @@ def test_a_kill_between_two_outputs_leaves_nothing_that_stands(disks: Commands, 
         scene = Scene(folder, service)
 
         def run(*more: str, disk: Disk | None = None) -> int:
-            argv = ["run", str(scene.config), str(scene.table), "--settle", "1s", "--quiet", *more]
+            argv = ["run", str(scene.config), str(scene.table), "--settle", "1s", "--quiet", "--yes", *more]
             return disks.start(argv, folder=folder, environ=service.environ, disk=disk).wait()
 
         def is_written() -> bool:
