@@ -47,7 +47,7 @@ def test_a_second_instance_leaves_at_once_whatever_it_calls_the_ledger(commands,
         for where, arguments in other_names(scene, tmp_path):
             since = time.monotonic()
             second = start(commands, scene, where, arguments)
-            assert second.wait() == 75
+            assert second.wait() == 75, second.said()
             assert time.monotonic() - since < LEAVES_WITHIN_S
             assert f"in use by pid {first.pid} on {socket.gethostname()}; nothing was sent" in second.said()
         assert never_asked.requests() == 0
