@@ -23,7 +23,7 @@ import pyarrow.parquet as pq
 
 from enrich.dataset.tables import name_faults
 from enrich.errors import ExitCode, OutputError, TableError, UsageError
-from enrich.library import as_options, as_path, run
+from enrich.library import as_options, as_path, run, seal
 from enrich.pipeline import Report
 from enrich.progress import BarProgress, Progress, QuietProgress, open_progress
 
@@ -65,6 +65,7 @@ def enrich(
 
     Raises EnrichError as `enrich.run` does; warns with IncompleteWarning when rows are left pending.
     """
+    seal(options)
     as_options(options)  # a wrong one should not cost the spooling of a large table
     spool = Path(tempfile.mkdtemp(prefix="enrich-"))
     table = spool / "table.parquet"
@@ -299,4 +300,5 @@ class EnrichNamespace:
 
     def __call__(self, config: str | Path, **options: Any) -> Any:
         """`enrich.enrich(frame, config)`, with the same options."""
+        seal(options)
         return enrich(self._frame, config, **options)

@@ -1,6 +1,5 @@
 """One config on one table: what a command knows before the ledger is opened. Reads and checks, sends nothing."""
 
-import os
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -8,7 +7,9 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 
+from enrich.api.environment import Environment
 from enrich.api.processors import PROCESSORS
+from enrich.api.secret import Secret
 from enrich.config import Config, check_columns, load
 from enrich.dataset import Table, check_output_path, default_output, open_table, refuse_input, try_writing
 from enrich.errors import ConfigError, EnrichError, ExitCode, UsageError
@@ -39,7 +40,15 @@ class Options:
     facts: Path | None = None
     retry_failed: bool = False
     rewrite: bool = False  # the outputs, also where they still stand
-    environ: Mapping[str, str] = field(default_factory=lambda: os.environ, repr=False)  # it holds the key
+    environ: Mapping[str, str] = field(default_factory=Environment.here)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "environ", Environment.of(self.environ))
+
+    @property
+    def key(self) -> Secret | None:
+        """The key that the environment holds."""
+        return Environment.of(self.environ).key
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from typing import Any, Final
 from anyio.from_thread import start_blocking_portal
 
 from enrich import pipeline
+from enrich.api.environment import Environment
 from enrich.due import Summary, reasons
 from enrich.errors import UsageError
 from enrich.job import Interruption, Options
@@ -72,6 +73,7 @@ async def run_async(
     `options` are those of `enrich run`: limit, sample, where, processor, budget, settle_s, deadline_s, ledger, sandbox,
     facts, retry_failed, rewrite. Raises EnrichError; what was paid for is in the ledger whatever happens.
     """
+    seal(options)
     chosen = as_options(options, output)
     return await pipeline.run(as_path("config", config), as_path("table", table), chosen, progress=progress)
 
@@ -88,12 +90,14 @@ def run(
 
     KeyboardInterrupt ends it in good order, and is raised then; the same call goes on.
     """
+    seal(options)
     paths, chosen = (as_path("config", config), as_path("table", table)), as_options(options, output)
     return _in_thread(partial(pipeline.run, *paths, chosen, progress=progress))
 
 
 def plan(config: str | Path, table: str | Path, **options: Any) -> Plan:
     """What `run` would ask now, by the same options. Sends nothing and writes nothing."""
+    seal(options)
     paths, chosen = (as_path("config", config), as_path("table", table)), as_options(options)
     _, summary, worklist = pipeline.plan(*paths, chosen)
     with worklist:
@@ -123,6 +127,17 @@ def as_plan(summary: Summary) -> Plan:
         runs_unresolved=summary.under_way.unresolved,
         usd_unresolved=summary.under_way.usd_unresolved,
     )
+
+
+def seal(options: dict[str, Any]) -> None:
+    """Take the key out of the environment that a caller gave, before a traceback could show it. Raises UsageError."""
+    environ = options.pop("environ", None)
+    if isinstance(environ, Mapping):
+        options["environ"] = Environment.of(environ)
+    elif environ is not None:
+        kind = type(environ).__name__
+        del environ
+        raise UsageError(f"environ: expected a mapping such as os.environ, got {kind}")
 
 
 def as_options(options: Mapping[str, Any], output: str | Path | None = None) -> Options:

@@ -14,16 +14,18 @@ from typing import Final
 import msgspec
 
 from enrich.answers import Cells
+from enrich.api.secret import Secret
 from enrich.config import Config
 from enrich.cycles import seldom_sought
 from enrich.dataset import Layout, Table, TableWriter
 from enrich.dataset.encoding import output_format
 from enrich.dataset.formats import split_suffix
-from enrich.due import Results, too_long_text
+from enrich.due import too_long_text
 from enrich.errors import OutputError
 from enrich.files import write_whole
 from enrich.join import Joined, Joiner, Tally, doubt_key
 from enrich.ledger import Distinct, Ledger
+from enrich.redaction import WithoutKey
 from enrich.report import Manifest, ReportCollector, Sample
 from enrich.results import citations_of
 from enrich.review import ReviewLine, ReviewWriter
@@ -69,15 +71,17 @@ def make_joiner(config: Config, table: Table, files: Files) -> Joiner:
 
 
 def write_table(
-    config: Config, table: Table, rows: Rows, ledger: Ledger, files: Files
+    config: Config, table: Table, rows: Rows, ledger: Ledger, files: Files, *, key: Secret | None = None
 ) -> tuple[Tally, ReportCollector, int]:
     """Join and write the table and its review queue, each whole or not at all.
+
+    None of them holds the key.
 
     Gives what they add up to, what the report shows, and the number of doubtful answers. Raises OutputError.
     """
     joiner = make_joiner(config, table, files)
     report = ReportCollector([one.name for one in config.fields])
-    results = Results(ledger)
+    sayable = WithoutKey(ledger, key)
     neutralise = config.csv.formulas == "neutralise"
     with (
         seldom_sought(),
@@ -89,8 +93,7 @@ def write_table(
         written: Future[None] = hand.submit(lambda: None)
         for batch, questions in rows.batches(JOINED_ROWS):
             keys = sorted({row.key for row in questions if row.key is not None})
-            held = ledger.held(keys)
-            joined = joiner.join(questions, held, results, ledger.decisions(keys))
+            joined = joiner.join(questions, sayable.held(keys), sayable.result, sayable.decisions(keys))
             written.result()  # one batch is written while the next is joined, and no more are held
             written = hand.submit(writer.write, batch, joined.frame)
             review.add(_review_lines(config, batch.start, joined, reviewed))
@@ -100,9 +103,12 @@ def write_table(
     return joiner.tally, report, doubtful
 
 
-def write_report(path: Path, report: ReportCollector, manifest: Manifest, *, like: Path) -> None:
-    """Write the report page, for those who may read the table that it is like. Raises OutputError."""
-    write_whole(path, report.render(manifest).encode("utf-8", "replace"), like=like)
+def write_report(
+    path: Path, report: ReportCollector, manifest: Manifest, *, like: Path, key: Secret | None = None
+) -> None:
+    """Write the report page without the key, for those who may read the table that it is like. Raises OutputError."""
+    page = report.render(manifest).encode("utf-8", "replace")
+    write_whole(path, page if key is None else key.redact_body(page), like=like)
 
 
 @lru_cache(maxsize=1)  # the doubtful answers of an input follow one another

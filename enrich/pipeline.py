@@ -187,7 +187,7 @@ def write_outputs(job: Job, ledger: Ledger, summary: Summary, outcome: Outcome, 
         receipt.check()
         return make_manifest(job, ledger, receipt, outcome, stop)
 
-    files, origin = job.files, origin_of(job, ledger)
+    files, origin, key = job.files, origin_of(job, ledger), job.options.key
     may_stand = outcome.job_id is None and not job.options.rewrite
     standing = find_standing(origin, files) if may_stand else None
     kept = None
@@ -195,12 +195,12 @@ def write_outputs(job: Job, ledger: Ledger, summary: Summary, outcome: Outcome, 
         outputs, manifest = standing.outputs, books(standing.tally)
     else:
         kept = keep_untaken(files.review, job.config, ledger)
-        tally, page, doubtful = write_table(job.config, job.table, job.rows, ledger, files)
+        tally, page, doubtful = write_table(job.config, job.table, job.rows, ledger, files, key=key)
         marks = marks_of(files.table, files.review)
         manifest = books(tally)
-        write_report(files.report, page, manifest, like=job.table.path)
+        write_report(files.report, page, manifest, like=job.table.path, key=key)
         outputs = just_written(origin, (*marks, *marks_of(files.report)), manifest, doubtful)
-    write_manifest(files.manifest, replace(manifest, outputs=outputs), like=job.table.path)
+    write_manifest(files.manifest, replace(manifest, outputs=outputs), like=job.table.path, key=key)
     return Report(
         receipt=manifest.receipt,
         exit_code=ExitCode(manifest.exit_code),

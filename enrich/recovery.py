@@ -17,6 +17,7 @@ import anyio
 from anyio.to_thread import run_sync
 
 from enrich.api.client import Client
+from enrich.api.environment import Environment
 from enrich.api.errors import NotFoundError
 from enrich.clock import Stamp, stamp
 from enrich.collect import ENDED, collect_extra, read_ended
@@ -56,11 +57,14 @@ class Request:
     """What to recover into which ledger. Without `groups`, those that are left of the ledger name themselves."""
 
     ledger: Path
-    environ: Mapping[str, str] = field(repr=False)  # it holds the key
+    environ: Mapping[str, str]
     groups: Sequence[str] = ()
     replace: bool = False
     sandbox: bool = False
     facts: Path | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "environ", Environment.of(self.environ))
 
 
 @dataclass(slots=True)

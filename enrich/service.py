@@ -7,20 +7,20 @@ from secrets import token_hex
 
 from enrich.api.address import base_url_from
 from enrich.api.client import Client
+from enrich.api.environment import Environment
 from enrich.api.limits import limiter_from
-from enrich.api.secret import Secret, key_from
+from enrich.api.secret import Secret
 from enrich.errors import MissingKeyError, UsageError
 
 
 def check_key(environ: Mapping[str, str]) -> Secret:
     """The API key for the real service. Raises MissingKeyError, or UsageError for what can't be a key."""
-    try:
-        key = key_from(environ)
-    except ValueError as error:
-        raise UsageError(f"{error}; nothing was sent") from None
-    if key is None:
+    environ = Environment.of(environ)
+    if environ.key_fault:
+        raise UsageError(f"{environ.key_fault}; nothing was sent")
+    if environ.key is None:
         raise MissingKeyError
-    return key
+    return environ.key
 
 
 def check_service(environ: Mapping[str, str], *, sandbox: bool = False) -> None:
@@ -28,6 +28,7 @@ def check_service(environ: Mapping[str, str], *, sandbox: bool = False) -> None:
 
     Raises BaseUrlError, or UsageError.
     """
+    environ = Environment.of(environ)
     limiter_from(environ)
     if not sandbox:
         base_url_from(environ)
@@ -41,6 +42,7 @@ async def open_service(
 
     Such a sandbox remembers its groups in a file beside the ledger, so that they outlive the command.
     """
+    environ = Environment.of(environ)
     with _place(environ, ledger, sandbox=sandbox, facts=facts) as (base_url, key):
         async with Client(base_url=base_url, api_key=key, limiter=limiter_from(environ)) as client:
             yield client
@@ -67,4 +69,4 @@ def _place(
 
     state = ledger.with_name(ledger.stem + "-service.ndjson")
     with running(SandboxSettings(facts=facts, state=state)) as base_url:
-        yield base_url, Secret(token_hex(16))  # any will do that is no word: it is searched for in all that comes
+        yield base_url, Secret(token_hex(16))  # any will do

@@ -36,7 +36,7 @@ _ESCAPE_SEQUENCE: Final = re.compile(
     r"|\x1b[ -/]*+[0-~]?"  # the short ones: reset, character sets
 )
 _LINE_BREAK: Final = re.compile(r"\r\n|[\t-\r\x1c-\x1f\x85\u2028\u2029]")
-_INVISIBLE: Final = re.compile(
+INVISIBLE: Final = re.compile(
     r"[\x00-\x1f\x7f-\x9f"
     r"\xad\u034f\u061c\u070f\u115f\u1160\u17b4\u17b5\u180b-\u180f"
     r"\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb"
@@ -80,7 +80,7 @@ def clean(text: str, limit: int | None = None) -> str:
     if not text.isascii() or not text.isprintable():
         text = _ESCAPE_SEQUENCE.sub("", text)
         text = _LINE_BREAK.sub(" ", text)
-        text = _INVISIBLE.sub("", text)
+        text = INVISIBLE.sub("", text)
         text = _SURROGATE.sub("\ufffd", text)
     if limit is not None and len(text) > limit:
         return text[: max(limit - 1, 0)] + ELLIPSIS[:limit]

@@ -19,6 +19,7 @@ import anyio
 from anyio.to_thread import run_sync
 
 from enrich.api.client import Client
+from enrich.api.environment import Environment
 from enrich.api.errors import NotFoundError
 from enrich.collect import ENDED
 from enrich.dataset import Table, open_table
@@ -66,10 +67,13 @@ class Request:
     """What to verify: all groups of the ledger, or those that are named; and an output, if there is one."""
 
     ledger: Path
-    environ: Mapping[str, str] = field(repr=False)  # it holds the key
+    environ: Mapping[str, str]
     groups: Sequence[str] = ()
     output: OutputToCheck | None = None
     sandbox: bool = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "environ", Environment.of(self.environ))
 
 
 @dataclass(frozen=True, slots=True)
@@ -303,7 +307,7 @@ def _compare_output(output: OutputToCheck, request: Request, ledger: Ledger, fou
             environ=request.environ,
         )
         job = prepare(output.config, output.table, options)
-        write_table(job.config, job.table, job.rows, ledger, job.files)
+        write_table(job.config, job.table, job.rows, ledger, job.files, key=options.key)
         csv = job.config.csv
         read = partial(open_table, encoding=csv.encoding, delimiter=csv.delimiter, quote=csv.quote)
         found.output = output.path

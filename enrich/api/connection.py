@@ -278,7 +278,7 @@ class Connection:
             raise await self._refusal(response, call, costs=costs)
         try:
             self._note(response)
-            return Answer(response.status_code, self._redacted(await _whole_body(response)))
+            return Answer(response.status_code, await _whole_body(response))
         finally:
             await response.aclose()
 
@@ -304,9 +304,6 @@ class Connection:
     def _note(self, response: httpx.Response) -> None:
         """A good answer says whether a sandbox gave it (an error may come from a proxy on the way)."""
         self.is_sandbox = "x-enrich-sandbox" in response.headers
-
-    def _redacted(self, body: bytes) -> bytes:
-        return body if self._secret is None else self._secret.redact_body(body)
 
     def _not_sent(self, call: str, error: BaseException) -> NotSentError:
         if _caused_by(error, ssl.SSLCertVerificationError):

@@ -7,7 +7,7 @@ what is still missing, and goes on after `last_event_id`.
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any, Self
 
 import httpx
@@ -86,8 +86,8 @@ class EventStream:
         lines = self._decoder.lines
         events: list[Event] = []
         try:
-            for data, last_id in self._completed_by(chunk):
-                event = decode_event(data, last_id=last_id)
+            for completed in self._decoder.feed(chunk):
+                event = decode_event(completed.data, last_id=completed.id)
                 if event is not None:
                     events.append(self._harmless(event))
         except (UnreadableError, EventTooLargeError) as error:
@@ -95,21 +95,6 @@ class EventStream:
         if self._lines_are_progress and self._decoder.lines > lines:
             self._waited_s = 0.0
         return events
-
-    def _completed_by(self, chunk: bytes) -> Iterator[tuple[bytes, str]]:
-        """Data and last id of the events that these bytes complete, without the key.
-
-        All of them but the first began in this chunk, where their lines stand as they came. The key has no line
-        end, so it would stand within a line: one search of the chunk does for all of these.
-        """
-        completed = self._decoder.feed(chunk)
-        secret = self._secret
-        is_echoed = secret is not None and len(completed) > 1 and secret.is_in(chunk)
-        for place, event in enumerate(completed):
-            if secret is not None and (is_echoed or place == 0):
-                yield secret.redact_body(event.data), event.id
-            else:
-                yield event.data, event.id
 
     def _harmless(self, event: Event) -> Event:
         """The event with its error's words made fit to be shown."""

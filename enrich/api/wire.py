@@ -108,7 +108,7 @@ class AddedRuns(Struct, frozen=True, gc=False):
 class RunEvent(Struct, frozen=True, gc=False, tag_field="type", tag="task_run.state"):
     """A run's state in a stream. `event_id` is what to resume after; `output` and `input` are raw JSON.
 
-    `data` is the whole event as it came, key redacted.
+    `data` is the whole event as it came.
     """
 
     run: RunState

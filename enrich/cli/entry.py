@@ -3,13 +3,13 @@
 import os
 import sys
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from io import StringIO
 from typing import Any, Final
 
 import typer
 
-from enrich.api.secret import Secret, key_from
+from enrich.api.environment import Environment
 from enrich.cli.app import make_app
 from enrich.cli.console import Console
 from enrich.errors import EnrichError, ExitCode, FaultsError
@@ -34,7 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     _open_closed_streams()
     if argv is None:
         set_up_process()
-    console = Console(sys.stdout, sys.stderr, redact=_redaction(os.environ))
+    console = Console(sys.stdout, sys.stderr, redact=_redaction(Environment.here()))
     try:
         app, given = make_app(), list(sys.argv[1:] if argv is None else argv)
         ended = app(args=given, prog_name="enrich", obj=console, standalone_mode=False)
@@ -82,13 +82,10 @@ def _known(error: Exception) -> tuple[str, ExitCode] | None:
             return None
 
 
-def _redaction(environ: Mapping[str, str]) -> Callable[[str], str]:
+def _redaction(environ: Environment) -> Callable[[str], str]:
     """Takes the API key out of a text, wherever that comes from."""
-    try:
-        key = key_from(environ)
-    except ValueError:  # it can't be a key, and is a secret all the same
-        key = Secret("".join(c for c in environ["PARALLEL_API_KEY"] if "!" <= c <= "~") or "-" * 8)
-    return (lambda text: text) if key is None else key.redact
+    secret = environ.secret
+    return (lambda text: text) if secret is None else secret.redact
 
 
 def set_up_process() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Final
 
 from pydantic import ValidationError
 
+from enrich.api.environment import Environment
 from enrich.config.checks import relation_faults, schema_faults
 from enrich.config.model import OWN_KEYS, Config
 from enrich.config.places import FaultElsewhere, Places
@@ -28,11 +28,12 @@ _OF_A_SCHEMA: Final = frozenset({"properties", "$schema", "$ref", "$defs", "defi
 _FILL_IN: Final = "write one, or leave the key out"
 
 
-def load(path: Path, environ: Mapping[str, str] = os.environ) -> Config:
+def load(path: Path, environ: Mapping[str, str] | None = None) -> Config:
     """The config in the file; ConfigError with every fault of it, and of the schema file it names.
 
-    The key in `environ` is looked for, and refused, in both.
+    The key in `environ` (that of this process if none is given) is looked for, and refused, in both.
     """
+    environ = Environment.here() if environ is None else Environment.of(environ)
     is_secret = detector(environ)
     source = read_source(path)
     places = Places(path, source.lines())

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from itertools import pairwise
 from typing import Final, TypeAlias
 
-from enrich.api.secret import KEY_VARIABLE
+from enrich.api.environment import Environment
 from enrich.config.tree import Node
 from enrich.errors import Fault
 
@@ -32,7 +32,6 @@ _KNOWN_FORMS: Final = re.compile(
 _WORD: Final = re.compile(r"(?<![A-Za-z0-9/=])[A-Za-z0-9]{24,}(?![A-Za-z0-9/])")
 _MIN_SWITCHES: Final = 4  # between letters and digits
 _MAX_LOWER_RUN: Final = 6
-_SHORTEST_KEY: Final = 8  # a shorter one would be found in ordinary words
 
 _WHAT: Final = "holds what looks like a secret"
 _HINT: Final = (
@@ -43,10 +42,10 @@ _HINT: Final = (
 
 def detector(environ: Mapping[str, str]) -> Detector:
     """Tells whether a text holds the key of this environment, or has the form of another."""
-    key = environ.get(KEY_VARIABLE, "").strip()
-    if len(key) < _SHORTEST_KEY:
+    secret = Environment.of(environ).secret
+    if secret is None or not secret.is_recognisable:
         return looks_secret
-    return lambda text: key in text or looks_secret(text)
+    return lambda text: secret.is_in(text) or looks_secret(text)
 
 
 def take_secrets_out(root: Node, is_secret: Detector) -> list[Fault]:

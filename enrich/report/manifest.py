@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from enrich.api.secret import Secret
 from enrich.errors import UsageError
 from enrich.files import is_special, open_regular, write_whole
 from enrich.jsontext import why_no_json
@@ -110,10 +111,16 @@ class Manifest:
         }
 
 
-def write_manifest(path: Path, manifest: Manifest, *, like: Path | None = None) -> None:
-    """Write the manifest, whole or not at all, for those who may read the file that it is like; raises OutputError."""
+def write_manifest(
+    path: Path, manifest: Manifest, *, like: Path | None = None, key: Secret | None = None
+) -> None:
+    """Write the manifest, whole or not at all, for those who may read the file that it is like; raises OutputError.
+
+    What a service names may hold the key: it is taken out.
+    """
     text = msgspec.json.format(msgspec.json.encode(manifest.to_json()), indent=2).decode()
-    write_whole(path, plain_json(text).encode() + b"\n", like=like)
+    body = plain_json(text).encode() + b"\n"
+    write_whole(path, body if key is None else key.redact_body(body), like=like)
 
 
 class _Place(msgspec.Struct, frozen=True):

@@ -31,6 +31,7 @@ class Middleman:
     upstream: str
     change: Callable[[str, str, Reply], None] = lambda method, path, reply: None
     on_request: Callable[[], None] = lambda: None
+    path_upstream: Callable[[str], str] = lambda path: path
     requests: list[bytes] = field(default_factory=list)
     failures: list[Exception] = field(default_factory=list)  # of the test's own code
     base_url: str = ""
@@ -45,7 +46,7 @@ class Middleman:
         address = urlsplit(self.upstream)
         connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=30)
         try:
-            connection.request(method, path, body or None, _handed_on(headers))
+            connection.request(method, self.path_upstream(path), body or None, _handed_on(headers))
             answer = connection.getresponse()
             reply = Reply(answer.status, _handed_on(dict(answer.getheaders())), answer.read())
         finally:

@@ -1,18 +1,22 @@
 """A planted key is found nowhere: not whole, not in parts, not spelled otherwise, whoever says it."""
 
 import base64
+import html
 import json
 import logging
 import os
+import re
 import sqlite3
 import stat
 import traceback
+import unicodedata
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
+import polars as pl
 import pytest
 
 import enrich
@@ -21,7 +25,7 @@ from enrich.api.errors import ApiError, BaseUrlError
 from enrich.job import Options, prepare
 from enrich.ledger import Ledger
 from tests.hostile.conftest import Ended
-from tests.hostile.desk import serving
+from tests.hostile.desk import read_csv, serving, write_facts
 from tests.hostile.middleman import Middleman, Reply, between, tampering
 
 KEY = "pk/Zq2+LxVt94=RwKb8Ns31Yd6HcJ0mQ"
@@ -68,17 +72,25 @@ def contents(folder: Path) -> Iterator[tuple[str, bytes]]:
             with suppress(FileNotFoundError):  # a temporary one may be gone by now
                 yield str(path), path.read_bytes()
         if path.suffix == ".db":
-            ledger = Ledger.reader(path)
-            with suppress(sqlite3.OperationalError):
-                blocks = [row[0] for row in ledger._db.execute("SELECT block_id FROM block")]
-                for _, block in ledger.results(blocks):
-                    yield f"{path}, a result", b"\n".join(block)
-            ledger.close()
+            yield from ((f"{path}, a result", result) for result in results(path))
 
 
-def check_folder(folder: Path) -> None:
-    found = {name: leaks(data) for name, data in contents(folder)}
+def results(path: Path) -> Iterator[bytes]:
+    """The results in a ledger, as it has them."""
+    ledger = Ledger.reader(path)
+    with suppress(sqlite3.OperationalError):
+        blocks = [row[0] for row in ledger._db.execute("SELECT block_id FROM block")]
+        for _, block in ledger.results(blocks):
+            yield from block
+    ledger.close()
+
+
+def check_folder(folder: Path, *, but_results: bool = False) -> None:
+    """No file holds a part of the key; results in the ledger, which is its owner's alone, may stand as they came."""
+    found = {name: leaks(data) for name, data in contents(folder) if not (but_results and name.endswith("a result"))}
     assert not {name: parts for name, parts in found.items() if parts}
+    for path in folder.rglob("*.db"):
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
 @pytest.fixture
@@ -159,29 +171,118 @@ def test_the_sandbox_may_echo_it(place: Path, command: Command, keyed: Callable[
         check_folder(place)
 
 
+HIDDEN = {  # how an answer may repeat the key: each as its JSON has it
+    "whole": KEY,
+    "first and last letter escaped": f"\\u{ord(KEY[0]):04x}{KEY[1:-1]}\\u{ord(KEY[-1]):04x}",
+    "every letter escaped": "".join(f"\\u{ord(c):04X}" for c in KEY),
+    "in a URL": f"https://x.example/?k={quote(KEY, safe='')}",
+    "every letter in a URL": "https://x.example/?k=" + "".join(f"%{ord(c):02x}" for c in KEY),
+    "in HTML": "".join(f"&#{ord(c)};" for c in KEY),
+    "across nothing": f"{KEY[:9]}\u200b{KEY[9:]}",
+    "across nothing, escaped": f"{KEY[:9]}\\u200b{KEY[9:]}",
+    "full width": "".join(chr(ord(c) + 0xFEE0) for c in KEY),
+    "base64": base64.b64encode(KEY.encode()).decode(),
+    "base64 behind a user": base64.b64encode(b"user:" + KEY.encode()).decode(),
+}
+
+
+def decoded(data: bytes) -> bytes:
+    """What a person would make of it."""
+    text = re.sub(r"\\u([0-9a-fA-F]{4})", lambda found: chr(int(found[1], 16)), data.decode("utf-8", "replace"))
+    text = html.unescape(unquote(html.unescape(text)))
+    return unicodedata.normalize("NFKC", re.sub("[\u200b-\u200f]", "", text)).encode()
+
+
+@pytest.mark.parametrize("said", HIDDEN.values(), ids=HIDDEN)
 @pytest.mark.parametrize("suffix", ["csv", "parquet", "ndjson"])
-def test_runs_that_repeat_the_key_do_not_pass_it_on(
-    place: Path, command: Command, keyed: Callable[..., None], suffix: str
+def test_answers_that_repeat_the_key_stay_in_the_ledger_and_are_written_out_without_it(
+    place: Path, command: Command, keyed: Callable[..., None], suffix: str, said: str
+) -> None:
+    def answering(result: dict[str, Any]) -> bytes:
+        result["run"]["warnings"] = [{"type": "key", "message": "@@"}]
+        if result.get("output"):
+            result["output"]["content"]["city"] = "@@"
+            for entry in result["output"]["basis"]:
+                entry |= {"confidence": "high", "reasoning": "as @@ says"}
+                entry |= {"citations": [{"url": "@@", "title": "@@", "excerpts": ["@@"]}]}
+        return json.dumps(result).replace("@@", said).encode()
+
+    with serving() as url, between(url, change=tampering(url, {"Rome": answering, "Bonn": answering})) as man:
+        keyed(man.base_url)
+        ended = command("run", "c.yaml", "t.csv", "-o", f"o.{suffix}", "--log-format", "json", "--yes")
+        assert ended.code == 0
+        assert command("verify", f"o.{suffix}").code == 0
+    assert not leaks(ended.out + ended.err)
+    check_folder(place, but_results=True)
+    for name in (f"o.{suffix}", "o.review.csv", "o.report.html", "o.run.json"):
+        assert not leaks(decoded((place / name).read_bytes())), name
+    assert sum(said.encode() in result for result in results(place / ".enrich" / "ledger.db")) == 2
+    city = pl.read_csv(place / "o.csv")["city"] if suffix == "csv" else None
+    assert city is None or all("[redacted]" in one for one in city)
+
+
+def test_a_run_that_fails_and_repeats_the_key_does_not_pass_it_on(
+    place: Path, command: Command, keyed: Callable[..., None]
 ) -> None:
     def failing(said: dict[str, Any]) -> None:
         said["run"]["error"] = {"message": ECHOES["in the middle"], "ref_id": KEY, "detail": list(ECHOES.values())}
         said["run"]["warnings"] = [{"type": "key", "message": ECHOES["last eight"], "detail": {KEY: ECHOES["base64"]}}]
         said["run"]["status"] = "failed"
 
-    def answering(said: dict[str, Any]) -> None:
-        said["run"]["warnings"] = [{"type": "key", "message": KEY}]
-        if said.get("output"):
-            said["output"]["content"]["city"] = KEY
-            for entry in said["output"]["basis"]:
-                citation = {"url": f"https://x.example/?k={quote(KEY, safe='')}", "title": KEY, "excerpts": [KEY]}
-                entry |= {"reasoning": base64.b64encode(KEY.encode()).decode(), "citations": [citation]}
-
-    with serving() as url, between(url, change=tampering(url, {"Bonn": failing, "Rome": answering})) as man:
+    with serving() as url, between(url, change=tampering(url, {"Bonn": failing})) as man:
         keyed(man.base_url)
-        ended = command("run", "c.yaml", "t.csv", "--yes", "-o", f"o.{suffix}", "--log-format", "json")
+        ended = command("run", "c.yaml", "t.csv", "--log-format", "json", "--yes")
         assert ended.code == 3
         assert not leaks(ended.out + ended.err)
         check_folder(place)
+
+
+@pytest.mark.parametrize("id_name", ["run_id", "taskgroup_id"])
+def test_ids_that_hold_the_key_are_written_out_without_it(
+    place: Path, command: Command, keyed: Callable[..., None], id_name: str
+) -> None:
+    """A service that puts the key where we must keep what it says, to ask it again."""
+    real, fake = ("trun_", f"trun_{KEY}_") if id_name == "run_id" else ("tgrp_", f"tgrp_{KEY}_")
+
+    def change(method: str, path: str, reply: Reply) -> None:
+        reply.body = reply.body.replace(f'"{real}'.encode(), f'"{fake}'.encode())
+
+    def path_upstream(path: str) -> str:
+        return path.replace(quote(fake, safe=""), real)
+
+    with serving() as url, between(url, change=change, path_upstream=path_upstream) as man:
+        keyed(man.base_url)
+        ended = command("run", "c.yaml", "t.csv", "--settle", "1s", "--yes")
+        assert ended.code == 0
+        assert not leaks(ended.out + ended.err)
+        for name in ("t.enriched.csv", "t.review.csv", "t.report.html", "t.run.json"):
+            assert not leaks((place / name).read_bytes()), name
+        statuses = {row["enrich_status"] for row in read_csv(place / "t.enriched.csv")}
+        assert statuses <= {"complete", "withheld", "review"}
+        ended = command("status", "c.yaml", "--json")
+        assert not leaks(ended.out + ended.err)
+
+
+WORDS = ("any", "key", "high", "run", "status", "null", "1", "output", "k", "Germany", "content", "test-key-of-mine")
+
+
+@pytest.mark.parametrize("key", WORDS)
+def test_a_key_that_is_a_word_changes_no_answer(
+    place: Path, command: Command, keyed: Callable[..., None], key: str
+) -> None:
+    facts = {
+        name: {"city": {"value": f"{name}, Germany", "confidence": "high", "reasoning": "The key run status: null, 1."}}
+        for name in ("Bonn", "Rome")
+    }
+    write_facts(place / "f.ndjson", facts)
+    with serving(facts=place / "f.ndjson") as url:
+        keyed(url, key)
+        assert command("run", "c.yaml", "t.csv", "--yes").code == 0
+    rows = read_csv(place / "t.enriched.csv")
+    assert [(row["city"], row["city_reasoning"], row["city_status"]) for row in rows] == [
+        (f"{name}, Germany", "The key run status: null, 1.", "accepted") for name in ("Bonn", "Rome")
+    ]
+    assert not any(b"[redacted]" in data for _, data in contents(place))
 
 
 def test_streams_and_listings_that_repeat_the_key_do_not_pass_it_on(
