@@ -60,6 +60,9 @@ class Answer(msgspec.Struct, frozen=True, gc=False):  # a struct is made five ti
     strong: bool
 
 
+Given = tuple[Held, Answer]  # an answer, and the run that gave it
+
+
 class Choice(msgspec.Struct, frozen=True, gc=False):
     """What stands in a cell: the best answer there is, where it came from, and the status it gets."""
 
@@ -142,10 +145,17 @@ class Reader:
         }
         return {field_id: choice for field_id, choice in made.items() if choice is not None}
 
-    def after_people(self, choices: Sequence[Choice], decisions: Mapping[str, Ruled]) -> list[Choice]:
-        """The choices of an input, by field of the config, after what people decided of it."""
+    def after_people(
+        self, choices: Sequence[Choice], decisions: Mapping[str, Ruled], answers: Mapping[str, Sequence[Given]]
+    ) -> list[Choice]:
+        """The choices of an input, by field of the config, after what people decided of it.
+
+        `answers` are all that there are for the input, by field id.
+        """
         return [
-            after_a_person(choice, decisions[field_id], judge.misfit) if field_id in decisions else choice
+            after_a_person(choice, decisions[field_id], judge.misfit, answers.get(field_id, ()))
+            if field_id in decisions
+            else choice
             for (field_id, judge), choice in zip(self._judges.items(), choices, strict=True)
         ]
 
@@ -303,24 +313,40 @@ def as_it_is(held: Held, answer: Answer) -> Choice:
     return Choice(_STATUS[answer.verdict], answer.reason, answer, held)
 
 
-def by_a_person(ruled: Ruled, misfit: Callable[[Json], str]) -> Choice | None:
+def by_a_person(ruled: Ruled, misfit: Callable[[Json], str], answers: Sequence[Given] = ()) -> Choice | None:
     """A person's decision as the choice of a field: it outranks every verdict, and later runs.
 
-    None where it no longer fits the field, of which `misfit` says why.
+    An answer that was accepted keeps its confidence, reasoning, citations and run, if it is among `answers`; else the
+    person's note is the reasoning. None where the value no longer fits the field, of which `misfit` says why.
     """
     value = msgspec.json.decode(ruled.value)
     if value is not None and misfit(value):
         return None
-    answer = Answer(value, None, ruled.note, NO_CITATIONS, "accept", "", strong=True)
-    return Choice("human", f"decided by a person: {ruled.ruling}", answer, None)
+    reason = f"decided by a person: {ruled.ruling}"
+    held, confirmed = _confirmed(ruled, answers)
+    if confirmed is not None:
+        answer = msgspec.structs.replace(confirmed, verdict="accept", reason="", strong=True)
+        return Choice("human", reason, answer, held)
+    return Choice("human", reason, Answer(value, None, ruled.note, NO_CITATIONS, "accept", "", strong=True), None)
 
 
-def after_a_person(choice: Choice, ruled: Ruled, misfit: Callable[[Json], str]) -> Choice:
+def _confirmed(ruled: Ruled, answers: Sequence[Given]) -> Given | tuple[None, None]:
+    """The answer that a person accepted, with its run, as that gave it."""
+    if ruled.ruling == "accept":
+        for held, answer in answers:
+            if held.run_id == ruled.run_id and msgspec.json.encode(answer.value) == ruled.value:
+                return held, answer
+    return None, None
+
+
+def after_a_person(
+    choice: Choice, ruled: Ruled, misfit: Callable[[Json], str], answers: Sequence[Given] = ()
+) -> Choice:
     """What stands for a field after a person's decision: that, or why it can't.
 
     The answer that the person decided on does not stand either then, and waits for another decision.
     """
-    made = by_a_person(ruled, misfit)
+    made = by_a_person(ruled, misfit, answers)
     if made is not None:
         return made
     value = clean(ruled.value.decode(), _LONGEST_DECISION)

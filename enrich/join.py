@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 import polars as pl
 
-from enrich.answers import Answer, Cells, Choice, Reader, Status, choose
+from enrich.answers import Cells, Choice, Given, Reader, Status, choose
 from enrich.config import ROW_COLUMNS, Config, answer_columns
 from enrich.dataset import AnswerColumn
 from enrich.ledger import Held, Ruled, RunState
@@ -166,14 +166,14 @@ class Joiner:
         choices = chosen.get(row.key)
         if choices is None:
             assert row.document is not None
-            choices = self._choices(row.document, held.get(row.key, ()), result)
-            if row.key in decided:
-                choices = self._reader.after_people(choices, decided[row.key])
+            choices = self._choices(row.document, held.get(row.key, ()), result, decided.get(row.key, {}))
             chosen[row.key] = choices
         return self._for_row(row, choices)
 
-    def _choices(self, document: bytes, held: Sequence[Held], result: ReadResult) -> list[Choice]:
-        answers: dict[str, list[tuple[Held, Answer]]] = {}
+    def _choices(
+        self, document: bytes, held: Sequence[Held], result: ReadResult, decided: Mapping[str, Ruled]
+    ) -> list[Choice]:
+        answers: dict[str, list[Given]] = {}
         failed: dict[str, Held] = {}
         flying: set[str] = set()
         for run in held:
@@ -190,10 +190,11 @@ class Joiner:
             if one.id not in answers and one.id not in flying and one.id not in failed
         )
         too_long = self._too_long(document, unasked) if unasked else None
-        return [
+        choices = [
             choose(answers.get(one.id, ()), pending=one.id in flying, failed=failed.get(one.id), too_long=too_long)
             for one in self._fields
         ]
+        return self._reader.after_people(choices, decided, answers) if decided else choices
 
     def _for_row(self, row: Row, choices: list[Choice]) -> list[Choice]:
         """The choices of an input as this row has them: filled cells are left alone, rows not chosen are skipped."""

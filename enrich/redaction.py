@@ -40,7 +40,12 @@ class WithoutKey:
             return decisions
         return {
             input_key: {
-                field_id: replace(one, value=key.redact_body(one.value), note=_redacted(key, one.note))
+                field_id: replace(
+                    one,
+                    value=key.redact_body(one.value),
+                    run_id=_redacted(key, one.run_id),
+                    note=_redacted(key, one.note),
+                )
                 for field_id, one in made.items()
             }
             for input_key, made in decisions.items()

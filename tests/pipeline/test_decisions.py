@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 import re
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 
 from enrich.cli import main
 from enrich.errors import TableError
+from enrich.join import CITATIONS
 from tests.pipeline.conftest import CONFIG, Desk
 
 
@@ -256,3 +258,40 @@ def test_a_protected_value_that_is_copied_into_a_correction_loses_its_apostrophe
     output = desk.run(output=desk.folder / "o.ndjson").output
     cities = pl.read_ndjson(output)["city"]
     assert (cities[int(first["row"]) - 1], cities[int(second["row"]) - 1]) == ("+1-800", "a;=1")
+
+
+@pytest.mark.parametrize("suffix", ["csv", "ndjson", "parquet"])
+def test_an_answer_that_a_person_accepts_keeps_its_evidence(desk: Desk, suffix: str) -> None:
+    review, doubts = queue(desk)
+    accepted, corrected = [row for row in doubts if row["field"] == "city" and row["value"]][:2]
+    said = {f"r{accepted['row']}_city": ("accept", ""), f"r{corrected['row']}_city": ("correct", "Rome")}
+    decide(review, **said)
+    assert command(desk, review) == 0
+    report = desk.run(output=desk.folder / f"o.{suffix}")
+    read = {"csv": pl.read_csv, "ndjson": pl.read_ndjson, "parquet": pl.read_parquet}[suffix]
+    table = read(report.output)
+    row, other = (table.row(int(one["row"]) - 1, named=True) for one in (accepted, corrected))
+    assert (row["city"], row["city_status"]) == (accepted["value"], "human")
+    assert row["city_confidence"] == accepted["confidence"]
+    assert row["city_reasoning"] == accepted["reasoning"]
+    assert accepted["run_id"] in row["enrich_run_id"]
+    cited = row["city_citations"]
+    cited = json.loads(cited) if isinstance(cited, str) else cited
+    assert [one["url"] for one in cited] == accepted["citations"].split("\n")
+    if suffix == "parquet":
+        assert table.schema["city_citations"] == CITATIONS
+    assert (other["city"], other["city_confidence"], other["city_reasoning"]) == ("Rome", None, "looked it up")
+    assert "by a person" in report.report.read_text()
+
+
+def test_the_evidence_is_that_of_the_answer_that_was_accepted_not_of_a_later_one(desk: Desk) -> None:
+    """The later run asks for another field; its result and the accepted one are held for the same input."""
+    review, doubts = queue(desk)
+    one = next(row for row in doubts if row["field"] == "city" and row["value"])
+    decide(review, **{f"r{one['row']}_city": ("accept", "")})
+    assert command(desk, review) == 0
+    desk.config.write_text(desk.config.read_text().replace("year: {", "founded: {").replace("lite", "core"))
+    row = desk.result(desk.run())[int(one["row"]) - 1]
+    assert (row["city"], row["city_confidence"], row["city_reasoning"]) == tuple(
+        one[name] for name in ("value", "confidence", "reasoning")
+    )
