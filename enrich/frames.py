@@ -21,13 +21,14 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from enrich.arguments import as_options, as_path, in_python, seal, spelled
 from enrich.dataset.tables import name_faults
 from enrich.errors import ExitCode, OutputError, TableError, UsageError
-from enrich.library import as_options, as_path, run, seal
+from enrich.library import Given, Plan, plan, run
 from enrich.pipeline import Report
 from enrich.progress import BarProgress, Progress, QuietProgress, open_progress
 
-__all__ = ["ArrowStream", "IncompleteWarning", "enrich"]
+__all__ = ["ArrowStream", "IncompleteWarning", "enrich", "plan_of"]
 
 _TABLE: Final = "the table"  # what errors call it
 _UNREADABLE: Final = (pl.Int128, pl.UInt128)  # polars writes them to Parquet, and pyarrow does not read them
@@ -49,7 +50,7 @@ class IncompleteWarning(UserWarning):
 
 def enrich(
     data: Frame,
-    config: str | Path,
+    config: Given,
     *,
     files: str | Path | None = None,
     progress: bool = True,
@@ -66,7 +67,8 @@ def enrich(
     Raises EnrichError as `enrich.run` does; warns with IncompleteWarning when rows are left pending.
     """
     seal(options)
-    as_options(options)  # a wrong one should not cost the spooling of a large table
+    with in_python():
+        as_options(options)  # a wrong one should not cost the spooling of a large table
     spool = Path(tempfile.mkdtemp(prefix="enrich-"))
     table = spool / "table.parquet"
     try:
@@ -86,6 +88,22 @@ def enrich(
     except BaseException:
         shutil.rmtree(spool, ignore_errors=True)
         raise
+
+
+def plan_of(data: Any, config: Given, **options: Any) -> Plan:
+    """What `enrich` would ask now of a table in memory, by the same options; it is spooled as there, and left alone."""
+    seal(options)
+    with in_python():
+        as_options(options)
+    if isinstance(data, pa.RecordBatchReader):
+        raise UsageError(
+            "data: a RecordBatchReader can be read once only, and not by a plan; give a Table or a LazyFrame"
+        )
+    with tempfile.TemporaryDirectory(prefix="enrich-") as spool:
+        table = Path(spool) / "table.parquet"
+        _spool(data, table)
+        with _named(table):
+            return plan(config, table, **options)
 
 
 # --- from memory to disk
@@ -274,7 +292,9 @@ def _tell(report: Report, on_report: Callable[[Report], None] | None) -> None:
     if report.exit_code not in (ExitCode.DONE, ExitCode.FAILED_ROWS):
         why = report.stopped or f"it ended with {report.exit_code.name}"
         pending = report.receipt.rows.get("pending", 0)
-        warnings.warn(f"{why}; {pending} rows are pending, the same call goes on", IncompleteWarning, stacklevel=3)
+        warnings.warn(
+            f"{spelled(why)}; {pending} rows are pending, the same call goes on", IncompleteWarning, stacklevel=3
+        )
 
 
 def _progress() -> Progress:
@@ -298,7 +318,7 @@ class EnrichNamespace:
     def __init__(self, frame: pl.DataFrame | pl.LazyFrame) -> None:
         self._frame = frame
 
-    def __call__(self, config: str | Path, **options: Any) -> Any:
+    def __call__(self, config: Given, **options: Any) -> Any:
         """`enrich.enrich(frame, config)`, with the same options."""
         seal(options)
         return enrich(self._frame, config, **options)

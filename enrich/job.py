@@ -103,7 +103,7 @@ class InterruptedEarlyError(EnrichError):
         self.exit_code = code
 
 
-def prepare(config_path: Path, table_path: Path, options: Options, *, writes: bool = True) -> Job:
+def prepare(given: Path | Config, table_path: Path, options: Options, *, writes: bool = True) -> Job:
     """Open and check everything, and unless it only reads, whether the outputs can be written.
 
     Raises ConfigError, TableError, OutputError, UsageError or BaseUrlError.
@@ -111,22 +111,23 @@ def prepare(config_path: Path, table_path: Path, options: Options, *, writes: bo
     started_at = datetime.now(UTC)
     _check_options(options)
     check_service(options.environ, sandbox=options.sandbox)
-    config = load(config_path, options.environ)
+    config = load(given, options.environ) if isinstance(given, Path) else given
     ledger = _ledger_place(config, options)
     refuse_as_ledger(ledger, table_path, "the table")
-    refuse_as_ledger(ledger, config_path, "the config")
+    if config.file is not None:
+        refuse_as_ledger(ledger, config.file, "the config")
     check_place(ledger)
     table = open_table(table_path, encoding=config.csv.encoding, delimiter=config.csv.delimiter, quote=config.csv.quote)
     faults = check_columns(config, table.columns)
     if faults:
-        raise ConfigError(str(config_path), faults)
+        raise ConfigError(str(config.path), faults)
     if options.where is not None:
         table.condition(options.where)
     files = Files.beside(options.output or default_output(table_path))
     if writes:
         check_output_path(files.table, table, companions=files.companions)
     facts = options.facts or (facts_beside(table_path) if options.sandbox else None)
-    read = {"config": config_path, "schema file that the config names": config.schema_path, "facts file": facts}
+    read = {"config": config.file, "schema file that the config names": config.schema_path, "facts file": facts}
     for path in (files.table, files.review, files.report, files.manifest):
         for what, one in read.items():
             if one is not None and path.exists() and one.exists() and path.samefile(one):
@@ -194,8 +195,8 @@ def _check_options(options: Options) -> None:
     if options.budget is not None and options.budget <= 0:
         raise UsageError(f"--budget: expected an amount in US dollars above 0, got {options.budget}")
     if options.settle_s is not None and options.settle_s < 0:
-        raise UsageError(f"--settle: expected a duration such as 15m, got {options.settle_s} s")
+        raise UsageError(f"--settle: expected 0 seconds or more, got {options.settle_s:g}")
     if options.deadline_s is not None and options.deadline_s <= 0:
-        raise UsageError(f"--deadline: expected a duration such as 6h, got {options.deadline_s} s")
+        raise UsageError(f"--deadline: expected more than 0 seconds, got {options.deadline_s:g}")
     if options.facts is not None and not options.sandbox:
         raise UsageError("--facts: is for the sandbox; add --sandbox")

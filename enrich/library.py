@@ -1,23 +1,21 @@
 """The pipeline as functions: `enrich.run`, `enrich.run_async`, `enrich.plan`. Same errors as the command's, raised."""
 
-import math
-import operator
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import wait
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import partial
+from os import PathLike
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from anyio.from_thread import start_blocking_portal
 
-from enrich import pipeline
-from enrich.api.environment import Environment
+from enrich import pipeline, showing
+from enrich.arguments import as_config, as_options, as_path, in_python, seal
 from enrich.due import Summary, reasons
 from enrich.errors import UsageError
-from enrich.job import Interruption, Options
-from enrich.phrases import did_you_mean
+from enrich.job import Interruption
 from enrich.pipeline import Report
 from enrich.progress import Progress
 
@@ -59,9 +57,21 @@ class Plan:
     runs_unresolved: int  # of which is not known whether the service has them
     usd_unresolved: Decimal
 
+    def __str__(self) -> str:
+        """A line for each figure."""
+        return showing.plan_text(self)
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        return showing.plan_html(self)
+
+
+Given = str | Path | Mapping[str, Any]
+"""A config: the path of its file, or a mapping with the same keys."""
+
 
 async def run_async(
-    config: str | Path,
+    config: Given,
     table: str | Path,
     *,
     output: str | Path | None = None,
@@ -70,16 +80,17 @@ async def run_async(
 ) -> Report:
     """Enrich a table and write it to `output` (by default beside the input).
 
-    `options` are those of `enrich run`: limit, sample, where, processor, budget, settle_s, deadline_s, ledger, sandbox,
-    facts, retry_failed, rewrite. Raises EnrichError; what was paid for is in the ledger whatever happens.
+    `config` is the path of a file, or a mapping with its keys. `options` are those of `enrich run`: limit, sample,
+    where, processor, budget, settle_s, deadline_s, ledger, sandbox, facts, retry_failed, rewrite. Raises EnrichError;
+    what was paid for is in the ledger whatever happens.
     """
     seal(options)
-    chosen = as_options(options, output)
-    return await pipeline.run(as_path("config", config), as_path("table", table), chosen, progress=progress)
+    with in_python():
+        return await _call(config, table, output, progress, options)()
 
 
 def run(
-    config: str | Path,
+    config: Given,
     table: str | Path,
     *,
     output: str | Path | None = None,
@@ -91,17 +102,43 @@ def run(
     KeyboardInterrupt ends it in good order, and is raised then; the same call goes on.
     """
     seal(options)
-    paths, chosen = (as_path("config", config), as_path("table", table)), as_options(options, output)
-    return _in_thread(partial(pipeline.run, *paths, chosen, progress=progress))
+    with in_python():
+        return _in_thread(_call(config, table, output, progress, options))
 
 
-def plan(config: str | Path, table: str | Path, **options: Any) -> Plan:
-    """What `run` would ask now, by the same options. Sends nothing and writes nothing."""
+def plan(config: Any, table: Any, **options: Any) -> Plan:
+    """What `run` would ask now, by the same options. Sends nothing and writes nothing.
+
+    The table may also be one in memory, as `enrich.enrich` takes it, and may stand first: `plan(frame, config)`.
+    """
     seal(options)
-    paths, chosen = (as_path("config", config), as_path("table", table)), as_options(options)
-    _, summary, worklist = pipeline.plan(*paths, chosen)
-    with worklist:
-        return as_plan(summary)
+    if not _is_given(config):
+        config, table = table, config
+    if not isinstance(table, str | bytes | PathLike | int | float | None):
+        from enrich.frames import plan_of
+
+        return plan_of(table, config, **options)
+    with in_python():
+        chosen = as_options(options)
+        path = as_path("table", table)
+        _, summary, worklist = pipeline.plan(as_config(config, chosen), path, chosen)
+        with worklist:
+            return as_plan(summary)
+
+
+def _call(
+    config: Given, table: object, output: object, progress: Progress | None, options: Mapping[str, Any]
+) -> Callable[..., Awaitable[Report]]:
+    chosen = as_options(options, output)
+    for name, given in (("config", config), ("table", table)):
+        if hasattr(given, "columns") or hasattr(given, "__arrow_c_stream__"):
+            what = f"{name}: expected a path, got {type(given).__name__}"
+            raise UsageError(f"{what}; a table in memory goes to enrich.enrich(data, config)")
+    return partial(pipeline.run, as_config(config, chosen), as_path("table", table), chosen, progress=progress)
+
+
+def _is_given(config: object) -> bool:
+    return isinstance(config, str | PathLike | Mapping)
 
 
 def as_plan(summary: Summary) -> Plan:
@@ -127,93 +164,6 @@ def as_plan(summary: Summary) -> Plan:
         runs_unresolved=summary.under_way.unresolved,
         usd_unresolved=summary.under_way.usd_unresolved,
     )
-
-
-def seal(options: dict[str, Any]) -> None:
-    """Take the key out of the environment that a caller gave, before a traceback could show it. Raises UsageError."""
-    environ = options.pop("environ", None)
-    if isinstance(environ, Mapping):
-        options["environ"] = Environment.of(environ)
-    elif environ is not None:
-        kind = type(environ).__name__
-        del environ
-        raise UsageError(f"environ: expected a mapping such as os.environ, got {kind}")
-
-
-def as_options(options: Mapping[str, Any], output: str | Path | None = None) -> Options:
-    """What a caller gave by name, checked; None stands for what is not given. Raises UsageError."""
-    for name in options:
-        if name not in _OPTIONS:
-            hint = did_you_mean(name, _OPTIONS) or f"known are {', '.join(_OPTIONS)}"
-            raise UsageError(f"{name}: there is no such option here; {hint}")
-    given = {name: _checked(name, value, *_OPTIONS[name]) for name, value in options.items() if value is not None}
-    return Options(output=None if output is None else as_path("output", output), **given)
-
-
-def as_path(name: str, value: object) -> Path:
-    """The path that a caller gave as `name`. Raises UsageError."""
-    return Path(_checked(name, value, "a path", Path))
-
-
-def _checked(name: str, value: Any, what: str, convert: Callable[[Any], Any]) -> Any:
-    try:
-        return convert(value)
-    except (TypeError, ValueError, ArithmeticError):  # decimal's own errors are of the last kind
-        got = repr(value) if isinstance(value, str | int | float | Decimal) else type(value).__name__
-        raise UsageError(f"{name}: expected {what}, got {got}") from None
-
-
-def _one_of(*kinds: type) -> Callable[[Any], Any]:
-    def check(value: Any) -> Any:
-        if not isinstance(value, kinds):
-            raise TypeError
-        return value
-
-    return check
-
-
-def _no_flag(value: Any) -> Any:
-    if isinstance(value, bool):
-        raise TypeError
-    return value
-
-
-def _whole(value: Any) -> int:
-    return operator.index(_no_flag(value))
-
-
-def _usd(value: Any) -> Decimal:
-    usd = Decimal(str(_no_flag(value)).strip().removeprefix("$"))
-    if not usd.is_finite():
-        raise ValueError
-    return usd
-
-
-def _seconds(value: Any) -> float:
-    seconds: float = _one_of(int, float)(_no_flag(value))
-    if not math.isfinite(seconds):
-        raise ValueError
-    return seconds
-
-
-_ROWS: Final = "a whole number of rows"
-_SECONDS: Final = ("a number of seconds", _seconds)
-_FLAG: Final = ("True or False", _one_of(bool))
-_OPTIONS: Final[Mapping[str, tuple[str, Callable[[Any], Any]]]] = {
-    "limit": (_ROWS, _whole),
-    "sample": (_ROWS, _whole),
-    "where": ("a SQL condition as text", _one_of(str)),
-    "processor": ("the name of one processor", _one_of(str)),
-    "budget": ("US dollars such as 25 or '2.50'", _usd),
-    "settle_s": _SECONDS,
-    "deadline_s": _SECONDS,
-    "ledger": ("a path", Path),
-    "sandbox": _FLAG,
-    "facts": ("a path", Path),
-    "retry_failed": _FLAG,
-    "rewrite": _FLAG,
-    "environ": ("a mapping such as os.environ", _one_of(Mapping)),
-}
 
 
 def _in_thread(call: Callable[..., Awaitable[Report]]) -> Report:

@@ -13,6 +13,8 @@ from pathlib import Path
 from anyio import current_time
 from anyio.to_thread import run_sync
 
+from enrich import showing
+from enrich.config import Config
 from enrich.decisions import keep_untaken
 from enrich.due import Comparison, Summary, ladder_of, price_micro
 from enrich.errors import EnrichError, ExitCode, ungrouped
@@ -49,6 +51,18 @@ class Report:
     outcome: Outcome
     sandbox: bool  # the answers come from a sandbox: nothing was paid, and they may be invented
 
+    def __repr__(self) -> str:
+        """One line: how it ended, what came of the rows, what was paid, where the table is."""
+        return showing.report_line(self)
+
+    def __str__(self) -> str:
+        """The receipt, and the files."""
+        return showing.report_text(self)
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        return showing.report_html(self)
+
 
 Consent = Callable[[Job, Summary], Awaitable[bool]]
 
@@ -67,7 +81,7 @@ async def _agreed(job: Job, summary: Summary) -> bool:
 
 
 async def run(
-    config: Path,
+    config: Path | Config,
     table: Path,
     options: Options,
     *,
@@ -116,7 +130,7 @@ async def run(
         return report
 
 
-def plan(config: Path, table: Path, options: Options) -> tuple[Job, Summary, Worklist]:
+def plan(config: Path | Config, table: Path, options: Options) -> tuple[Job, Summary, Worklist]:
     """What `run` would ask now. Sends nothing and writes nothing; closing the worklist is the caller's part."""
     job = prepare(config, table, options, writes=False)
     worklist = Worklist()

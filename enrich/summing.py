@@ -3,7 +3,6 @@
 from collections import Counter
 from datetime import UTC, datetime
 from decimal import Decimal
-from hashlib import sha256
 
 from enrich import __version__
 from enrich.due import Summary, dollars, ladder_of
@@ -45,7 +44,7 @@ def make_manifest(job: Job, ledger: Ledger, receipt: Receipt, outcome: Outcome, 
         name=job.config.name,
         version=__version__,
         config=str(job.config.path),
-        config_sha256=sha256(job.config.path.read_bytes()).hexdigest(),
+        config_sha256=job.config.sha256,
         table=str(job.table.path),
         ledger=str(job.ledger_path),
         selection=Selection(options.where, options.limit, options.sample),

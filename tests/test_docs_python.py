@@ -40,8 +40,10 @@ def test_the_examples_run(ran: tuple[dict[str, Any], list[str]]) -> None:
     assert names["answered"].schema["founded_year"] == pl.Int64
     assert names["doubtful"].get_column("enrich_status").unique().to_list() == ["review"]
     assert "runs paid" in printed[1]
-    assert "answers.parquet DONE" in printed[3]
-    assert printed[4].startswith('[\'the table has no column "name"')
+    assert printed[2].startswith("rows            360")
+    assert printed[3] == "8.575"
+    assert "answers.parquet DONE" in printed[5]
+    assert printed[6].startswith('[\'the table has no column "name"')
 
 
 def test_what_is_asked_in_memory_is_not_due_in_a_file(ran: tuple[dict[str, Any], list[str]]) -> None:

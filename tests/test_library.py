@@ -1,6 +1,8 @@
 """`import enrich`: the same as the command from Python, with and without an event loop, and with the same errors."""
 
 import dataclasses
+import datetime
+import json
 import os
 import re
 import subprocess
@@ -15,6 +17,8 @@ import polars as pl
 import pytest
 
 import enrich
+from enrich.arguments import spelled
+from enrich.config import load_mapping
 from enrich.errors import ConfigError, EnrichError, MissingKeyError, TableError, UsageError
 from enrich.job import Options
 from enrich.sandbox import SandboxSettings, running
@@ -102,8 +106,10 @@ def test_errors_are_raised_as_they_are(
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        pytest.param({"limt": 3}, 'limt: there is no such option here; did you mean "limit"?', id="unknown"),
-        pytest.param({"limit": "5"}, "limit: expected a whole number of rows, got '5'", id="limit-text"),
+        pytest.param({"limt": 3}, 'limt: there is no such argument here; did you mean "limit"?', id="unknown"),
+        pytest.param({"limit": "five"}, "limit: expected a whole number of rows, got 'five'", id="limit-text"),
+        pytest.param({"limit": "1e9"}, "limit: expected a whole number of rows, got '1e9'", id="limit-power"),
+        pytest.param({"limit": "1.5"}, "limit: expected a whole number of rows, got '1.5'", id="limit-text-part"),
         pytest.param({"limit": 1.5}, "limit: expected a whole number of rows, got 1.5", id="limit-part"),
         pytest.param({"limit": True}, "limit: expected a whole number of rows, got True", id="limit-flag"),
         pytest.param({"budget": "x"}, "budget: expected US dollars such as 25 or '2.50', got 'x'", id="budget"),
@@ -141,8 +147,173 @@ def test_options_that_are_none_are_not_given(paths: tuple[str, str], environ: di
 
 
 def test_a_table_in_memory_is_no_file(paths: tuple[str, str]) -> None:
-    with pytest.raises(UsageError, match=r"^table: expected a path, got DataFrame$"):
+    with pytest.raises(UsageError, match=r"^table: expected a path, got DataFrame; a table in memory goes to "):
         enrich.run(paths[0], pl.DataFrame({"name": ["Basel"]}))  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match=r"^config: expected a path, got DataFrame; a table in memory goes to "):
+        enrich.run(pl.DataFrame({"name": ["Basel"]}), paths[0])  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        pytest.param({"limit": "1"}, id="limit"),
+        pytest.param({"limit": 1, "budget": " $0.50 "}, id="budget"),
+        pytest.param({"sample": "1.0", "settle_s": "2", "deadline_s": "60.5"}, id="seconds"),
+    ],
+)
+def test_numbers_may_be_texts_of_digits(
+    paths: tuple[str, str], environ: dict[str, str], options: dict[str, object]
+) -> None:
+    report = enrich.run(*paths, environ=environ, **options)
+    assert (report.receipt.runs_paid, report.receipt.rows["skipped"]) in ((1, 1), (1, 2))
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        pytest.param({"limit": 0}, "limit: expected a number of rows, 1 or more, got 0", id="limit"),
+        pytest.param({"limit": 1, "sample": 1}, "limit= and sample=: give one of them, the first rows or", id="two"),
+        pytest.param({"settle_s": -1}, "settle_s: expected 0 seconds or more, got -1", id="settle"),
+        pytest.param({"deadline_s": 0}, "deadline_s: expected more than 0 seconds, got 0", id="deadline"),
+        pytest.param({"facts": "f"}, "facts: is for the sandbox; add sandbox=True", id="facts"),
+        pytest.param({"processor": "cor"}, "processor: there is no processor 'cor'; did you mean \"core\"?", id="name"),
+        pytest.param({"where": "river = 1"}, "where: river = 1: the table has no column", id="where"),
+        pytest.param(
+            {"ledger": "."}, ".: this is a folder; name a file with ledger=, or `ledger:` in the", id="ledger"
+        ),
+        pytest.param({}, "no API key: set PARALLEL_API_KEY to run against the service, or add sandbox=True", id="key"),
+    ],
+)
+def test_errors_name_arguments(paths: tuple[str, str], options: dict[str, object], said: str) -> None:
+    with pytest.raises(EnrichError) as caught:
+        enrich.run(*paths, environ={}, **options)
+    assert str(caught.value).startswith(said)
+
+
+@pytest.mark.parametrize(
+    ("text", "spelt"),
+    [
+        pytest.param("give another with -o", "give another with output=", id="short"),
+        pytest.param("--retry-failed, --settle 2s", "retry_failed=True, settle_s= 2s", id="several"),
+        pytest.param("run `enrich recover --ledger x`", "run `enrich recover --ledger x`", id="a-command"),
+        pytest.param("the same command goes on", "the same call goes on", id="goes-on"),
+        pytest.param("--limited my--limit x-o -other", "--limited my--limit x-o -other", id="others"),
+    ],
+)
+def test_options_are_spelled_as_arguments(text: str, spelt: str) -> None:
+    assert spelled(text) == spelt
+
+
+MAPPING = {
+    "name": "t",
+    "inputs": {"place": "name"},
+    "outputs": {"river": {"type": "string", "description": "Its river."}},
+    "processor": "core",
+}
+
+
+def test_a_mapping_is_a_config_and_asks_what_the_file_asked(paths: tuple[str, str], environ: dict[str, str]) -> None:
+    ledger = str(Path(paths[0]).parent / ".enrich" / "ledger.db")
+    first = enrich.run(*paths, environ=environ)
+    assert enrich.plan(MAPPING, paths[1], ledger=ledger, environ=environ).runs == {}
+    second = enrich.run(MAPPING, paths[1], ledger=ledger, environ=environ)
+    third = enrich.run({**MAPPING, "ledger": ledger}, paths[1], environ=environ)
+    assert [one.receipt.runs_paid for one in (first, second, third)] == [2, 0, 0]
+    assert [one.outputs_written for one in (first, second, third)] == [True, True, True]
+    again = enrich.run({**MAPPING, "ledger": Path(ledger)}, paths[1], environ=environ)
+    assert not again.outputs_written
+    manifest = json.loads(again.manifest.read_bytes())
+    assert (manifest["config"]["path"], len(manifest["config"]["sha256"])) == ("config", 64)
+
+
+def test_a_mapping_says_where_the_ledger_is(paths: tuple[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(Path(paths[0]).parent)
+    for call in (enrich.run, enrich.plan):
+        with pytest.raises(UsageError, match=r"^config: a mapping has no folder, .* with ledger='…/ledger.db'"):
+            call(MAPPING, paths[1], environ={})
+    assert enrich.run(MAPPING, paths[1], sandbox=True, environ={}).sandbox
+    assert Path(".enrich/sandbox.db").exists()
+
+
+def test_the_faults_of_a_mapping_name_its_keys(paths: tuple[str, str]) -> None:
+    endless: dict[str, object] = {}
+    endless["outputs"] = endless
+    with pytest.raises(ConfigError, match=r"^config: nested more than 60 levels deep$"):
+        enrich.plan(endless, paths[1])
+    wrong = {
+        **MAPPING,
+        "inputs": {"place": "nam", 5: "name"},
+        "outputs": {"a": {"type": "strin"}, "b": object()},
+        "budget": float("nan"),
+        "basis": {"reasoning"},
+        "refresh": None,
+        "api_key": "sk-0123456789abcdef0123",
+    }
+    with pytest.raises(ConfigError) as caught:
+        enrich.run(wrong, paths[1], sandbox=True)
+    kinds = "text, numbers, true and false, None, lists and mappings"
+    assert str(caught.value).splitlines() == [
+        "config: inputs: expected texts as keys, got a value of the type int",
+        f"config: outputs.b: expected {kinds}, got a value of the type object",
+        f"config: budget: expected {kinds}, got nan",
+        f"config: basis: expected {kinds}, got a value of the type set",
+        "config: api_key: holds what looks like a secret; keys never stand in a config: take it out, set "
+        "PARALLEL_API_KEY in the environment, and have the key replaced if the file was shared",
+        "config: refresh: expected a value, got nothing; write one, or leave the key out",
+        'config: outputs.a.type: expected string, integer, number, boolean, array, object or null, got "strin"; did '
+        'you mean "string"?',
+    ]
+    with pytest.raises(
+        ConfigError, match=r'^config: inputs.place: the table has no column "nam"; did you mean "name"\?$'
+    ):
+        enrich.run({**MAPPING, "inputs": {"place": "nam"}}, paths[1], sandbox=True)
+
+
+def test_values_of_python_stand_for_those_of_yaml(paths: tuple[str, str]) -> None:
+    config = {
+        **MAPPING,
+        "budget": Decimal("2.50"),
+        "basis": ("confidence",),
+        "source_policy": {"after_date": datetime.date(2024, 1, 31)},
+        "ledger": Path(paths[0]).with_name("own.db"),
+    }
+    loaded = load_mapping(config, {})
+    assert (loaded.budget, loaded.basis, loaded.ledger) == (Decimal("2.5"), ("confidence",), config["ledger"])
+    assert loaded.source_policy is not None
+    assert loaded.source_policy.to_wire() == {"after_date": "2024-01-31"}
+    assert loaded.file is None
+
+
+def test_a_report_shows_itself(paths: tuple[str, str], environ: dict[str, str]) -> None:
+    output = Path(paths[1]).with_name("<b>&.csv")
+    report = enrich.run(*paths, output=output, environ=environ)
+    assert repr(report).startswith("<Report DONE: 3 rows (")
+    assert repr(report).endswith(f", from the sandbox, {output}>")
+    assert str(report).startswith("from the sandbox: free of charge")
+    assert f"  {output}" in str(report)
+    html = report._repr_html_()
+    assert "&lt;b&gt;&amp;.csv" in html
+    assert "<b>" not in html
+    assert "<td>rows in</td><td>3</td>" in html
+    assert "<td>runs paid</td><td>2</td><td>$0.05, core 2</td>" in html
+
+
+def test_a_plan_shows_itself(paths: tuple[str, str], environ: dict[str, str]) -> None:
+    plan = enrich.plan(*paths, environ=environ)
+    assert str(plan).splitlines()[:5] == [
+        "rows            3",
+        "distinct inputs 2",
+        "answers due     2 missing",
+        "                river: new question, 2 \u00d7 core",
+        "runs due        2 core",
+    ]
+    assert "\ncost            $0.05 expected\n" in str(plan)
+    assert "<td>answers due</td><td>2 missing</td>" in plan._repr_html_()
+    enrich.run(*paths, environ=environ)
+    assert str(enrich.plan(*paths, environ=environ)).splitlines()[2:] == [
+        "answers due     none",
+        "runs due        none",
+    ]
 
 
 def test_importing_it_loads_nothing_heavy() -> None:

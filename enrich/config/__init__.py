@@ -13,7 +13,7 @@ from enrich.config.checks import (
 )
 from enrich.config.editor import json_schema, schema_text
 from enrich.config.gate import WORD_SCORES, Gate, GateLevel, Threshold, score
-from enrich.config.loading import load, parse
+from enrich.config.loading import load, load_mapping, parse
 from enrich.config.model import Config, CsvOptions, Evidence, Existing, Output, SourcePolicy
 from enrich.config.places import FaultElsewhere
 from enrich.config.refresh import Refresh
@@ -37,6 +37,7 @@ __all__ = [
     "evidence_columns",
     "json_schema",
     "load",
+    "load_mapping",
     "parse",
     "schema_text",
     "score",

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
@@ -11,16 +13,18 @@ from pydantic import ValidationError
 
 from enrich.api.environment import Environment
 from enrich.config.checks import relation_faults, schema_faults
+from enrich.config.mapping import tree_of
 from enrich.config.model import OWN_KEYS, Config
 from enrich.config.places import FaultElsewhere, Places
 from enrich.config.secrets import Detector, detector, looks_secret, take_secrets_out
 from enrich.config.source import Source, read_source
+from enrich.config.tree import UnreadableError
 from enrich.config.values import path_problem
 from enrich.config.wording import MISSING, faults_of
 from enrich.errors import ConfigError, Fault
 from enrich.spec import TYPES, Json, check_output_schema, inline_refs, outward_faults
 
-__all__ = ["load", "parse"]
+__all__ = ["load", "load_mapping", "parse"]
 
 _NOTHING: Final = "expected a value, got nothing"
 _NO_SCHEMA: Final = "is no JSON Schema: expected an object with properties at its root"
@@ -41,7 +45,29 @@ def load(path: Path, environ: Mapping[str, str] | None = None) -> Config:
     raw = source.root.plain()
     assert isinstance(raw, dict)
     advice = [places.put(fault) for fault in source.advice if not is_secret(fault.path)]
-    return _Loading(raw, places, [places.put(fault) for fault in found], is_secret, advice).config()
+    config = _Loading(raw, places, [places.put(fault) for fault in found], is_secret, advice).config()
+    return config.came_from(path, source.sha256)
+
+
+def load_mapping(mapping: Mapping[str, object], environ: Mapping[str, str] | None = None) -> Config:
+    """The config that a program gives as a mapping; ConfigError with every fault of it, by key.
+
+    It is called `config`, and what it names is seen from the working directory.
+    """
+    path = Path("config")
+    is_secret = detector(Environment.here() if environ is None else Environment.of(environ))
+    try:
+        root, faults = tree_of(mapping)
+    except UnreadableError as error:
+        raise ConfigError(str(path), [error.fault]) from None
+    found = [fault for fault in faults if not is_secret(fault.path)]
+    found += [replace(fault, line=None) for fault in take_secrets_out(root, is_secret)]
+    raw = root.plain()
+    assert isinstance(raw, dict)
+    canonical = json.dumps(raw, sort_keys=True, separators=(",", ":")).encode()
+    places = Places(path)
+    config = _Loading(raw, places, [places.put(fault) for fault in found], is_secret).config()
+    return config.came_from(None, sha256(canonical).hexdigest())
 
 
 def parse(raw: dict[str, Json], *, path: Path = Path("enrich.yaml")) -> Config:

@@ -222,11 +222,28 @@ class Config(_Model):
 
     _places: Places = PrivateAttr(default_factory=lambda: Places(Path("enrich.yaml")))
     _schema_advice: tuple[Fault, ...] = PrivateAttr(default=())
+    _file: Path | None = PrivateAttr(default=None)
+    _sha256: str = PrivateAttr(default="")
+
+    def came_from(self, file: Path | None, sha256: str) -> Config:
+        """This config, which knows now from which file it came, if from one, and the hash of what it was."""
+        self._file, self._sha256 = file, sha256
+        return self
 
     @property
     def path(self) -> Path:
-        """The file that the config was read from."""
+        """The file that the config was read from; `config` where it came from none."""
         return self._places.path
+
+    @property
+    def file(self) -> Path | None:
+        """The file that the config was read from, None where a program gave it."""
+        return self._file
+
+    @property
+    def sha256(self) -> str:
+        """The hash of the file, or of the mapping's canonical JSON, when it was read."""
+        return self._sha256
 
     @property
     def schema_path(self) -> Path | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass, field
+from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
@@ -25,6 +26,7 @@ class Source:
     root: Node
     faults: list[Fault] = field(default_factory=list)
     advice: list[Fault] = field(default_factory=list)
+    sha256: str = ""
 
     def lines(self) -> dict[str, int]:
         """Key path → line."""
@@ -34,17 +36,18 @@ class Source:
 def read_source(path: Path) -> Source:
     """The tree of a file whose root is a mapping; ConfigError where there is none."""
     try:
-        text = _text(path)
+        data = _bytes(path)
+        text = _text(data)
         if path.suffix == ".json":
             text = _checked_json(text)
         advice: list[Fault] = []
         root, faults = build_tree(text, advice)
     except UnreadableError as error:
         raise ConfigError(str(path), [error.fault]) from None
-    return Source(path, root, faults, advice)
+    return Source(path, root, faults, advice, sha256(data).hexdigest())
 
 
-def _text(path: Path) -> str:
+def _bytes(path: Path) -> bytes:
     try:
         if path.exists() and not (path.is_file() or path.is_dir()):  # to open a pipe may wait for ever
             raise UnreadableError("is no regular file")
@@ -62,6 +65,10 @@ def _text(path: Path) -> str:
         raise UnreadableError("is no path of a file") from None
     if len(data) > MAX_BYTES:
         raise UnreadableError(f"is larger than {MAX_BYTES} bytes", hint="is it the table?")
+    return data
+
+
+def _text(data: bytes) -> str:
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise UnreadableError("is UTF-16, expected UTF-8", hint="save it as UTF-8")
     try:

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 from enrich.text import clean
 
-__all__ = ["ATTRIBUTES", "ELEMENTS", "Child", "Element", "document", "el", "link", "web_address"]
+__all__ = ["ATTRIBUTES", "ELEMENTS", "Child", "Element", "document", "el", "fragment", "link", "web_address"]
 
 # fmt: off
 ELEMENTS: Final = frozenset({
@@ -95,6 +95,13 @@ def document(title: str, *body: Child, css: str, policy: str) -> str:
     parts = ["<!doctype html>\n"]
     _write(el("html", head, el("body", *body), lang="en"), parts)
     return "".join(parts) + "\n"
+
+
+def fragment(*children: Child) -> str:
+    """A piece of a page of somebody else's, such as a notebook's."""
+    parts: list[str] = []
+    _write(children, parts)
+    return "".join(parts)
 
 
 def _attributes(attributes: dict[str, str | None]) -> tuple[tuple[str, str], ...]:

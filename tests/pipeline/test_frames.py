@@ -78,6 +78,38 @@ def test_frames_have_the_method(desk: Desk, frame: pl.DataFrame) -> None:
     assert frame.drop("anything").lazy().enrich(desk.config, **given).collect().height == ROWS  # type: ignore[attr-defined]
 
 
+def test_a_plan_of_a_table_in_memory_asks_nothing_and_leaves_it(desk: Desk, frame: pl.DataFrame) -> None:
+    given = {"environ": desk.service.environ}
+    plain = frame.drop("size", "anything")
+    for data in (frame, plain.lazy(), plain.to_arrow()):
+        for plan in (enrich.plan(data, desk.config, **given), enrich.plan(desk.config, data, **given)):
+            assert (plan.rows, plan.distinct_inputs, plan.runs) == (ROWS, ROWS, {"lite": ROWS})
+    assert enrich.plan(frame, desk.config, limit=2, **given).runs == {"lite": 2}
+    assert desk.service.posts() == 0
+    call(desk, frame)
+    assert enrich.plan(frame, desk.config, **given).runs == {}
+
+
+def test_a_plan_refuses_what_it_would_use_up(desk: Desk, frame: pl.DataFrame) -> None:
+    arrow = frame.drop("size", "anything").to_arrow()
+    reader = pa.RecordBatchReader.from_batches(arrow.schema, arrow.to_batches())
+    with pytest.raises(UsageError, match=r"^data: a RecordBatchReader can be read once only, and not by a plan"):
+        enrich.plan(reader, desk.config)
+    assert reader.read_all().num_rows == ROWS
+    with pytest.raises(UsageError, match=r"^data: expected a polars, pyarrow or pandas table"):
+        enrich.plan([1], desk.config)
+
+
+def test_a_frame_takes_a_mapping_as_its_config(desk: Desk, tmp_path: Path) -> None:
+    outputs = {"city": {"type": "string", "description": "Its city."}}
+    config = {"name": "t", "inputs": {"company_name": "name"}, "outputs": outputs, "processor": "core"}
+    given = {"environ": desk.service.environ, "ledger": tmp_path / "l.db", "progress": False, "settle_s": 0.5}
+    out = enrich.enrich(pl.DataFrame({"name": ["A", "B"]}), config, **given)
+    assert out["city_status"].null_count() == 0
+    with pytest.raises(ConfigError, match=r'^config: inputs.company_name: the table has no column "name"'):
+        enrich.enrich(pl.DataFrame({"other": ["A"]}), config, **given)
+
+
 def test_whatever_streams_arrow_is_taken(desk: Desk, frame: pl.DataFrame) -> None:
     class Streams:
         def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
