@@ -117,8 +117,8 @@ def prepare(given: Path | Config, table_path: Path, options: Options, *, writes:
     if config.file is not None:
         refuse_as_ledger(ledger, config.file, "the config")
     check_place(ledger)
-    table = open_table(table_path, encoding=config.csv.encoding, delimiter=config.csv.delimiter, quote=config.csv.quote)
-    faults = check_columns(config, table.columns)
+    table = open_table(table_path, **config.csv.reading())
+    faults = check_columns(config, table.columns, title=table.title)
     if faults:
         raise ConfigError(str(config.path), faults)
     if options.where is not None:

@@ -11,7 +11,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from decimal import Decimal
-from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -308,10 +307,9 @@ def _compare_output(output: OutputToCheck, request: Request, ledger: Ledger, fou
         )
         job = prepare(output.config, output.table, options)
         write_table(job.config, job.table, job.rows, ledger, job.files, key=options.key)
-        csv = job.config.csv
-        read = partial(open_table, encoding=csv.encoding, delimiter=csv.delimiter, quote=csv.quote)
         found.output = output.path
-        for difference in compare_tables(read(output.path), read(job.files.table), found):
+        actual, expected = (open_table(path, **job.config.csv.reading()) for path in (output.path, job.files.table))
+        for difference in compare_tables(actual, expected, found):
             found.add(difference)
 
 

@@ -63,9 +63,8 @@ def _open_fitting(config: "Config", path: Path) -> "Table":
     from enrich.dataset import InputBuilder, default_output, open_table, try_writing
     from enrich.outputs import Files, make_joiner
 
-    csv = config.csv
-    table = open_table(path, encoding=csv.encoding, delimiter=csv.delimiter, quote=csv.quote)
-    if faults := check_columns(config, table.columns):
+    table = open_table(path, **config.csv.reading())
+    if faults := check_columns(config, table.columns, title=table.title):
         raise ConfigError(str(config.path), faults)
     InputBuilder(config.inputs, table.schema, str(path))  # whether its columns can be sent
     files = Files.beside(default_output(path))

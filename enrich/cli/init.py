@@ -37,7 +37,7 @@ def init(
     opened = open_table(table, encoding=encoding)
     target = output or table.with_name(table.name.split(".", 1)[0] + ".yaml")
     text = starter_config(
-        opened.columns,
+        opened.headers,
         config=str(target),
         table=str(table),
         unusable=[name for name, kind in opened.schema.items() if str(kind) == "Binary"],

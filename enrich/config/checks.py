@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from itertools import pairwise
 from typing import Final
@@ -19,6 +19,7 @@ from enrich.config.model import OWN_KEYS, Config, Evidence
 from enrich.config.places import FaultElsewhere
 from enrich.config.refresh import TOO_LONG, Refresh, duration_words
 from enrich.errors import Fault
+from enrich.namesakes import find_name, spelled, twins
 from enrich.phrases import did_you_mean, shown, some
 from enrich.spec import (
     MAX_SPEC_CHARS,
@@ -60,33 +61,98 @@ def evidence_columns(config: Config) -> tuple[str, ...]:
     )
 
 
-def check_columns(config: Config, columns: Sequence[str]) -> list[Fault]:
-    """Faults of the config against a table's columns: missing, or there already though a run adds them."""
-    faults = [*_missing_columns(config, columns), *_taken_columns(config, {*columns})]
+def check_columns(config: Config, columns: Sequence[str], *, title: str = "") -> list[Fault]:
+    """Faults of the config against a table's columns: missing, or there already though a run adds them.
+
+    A column that can't be told by its name has its number behind a NUL character. `title` is what to ask where a column
+    is missing because the first line may be a title.
+    """
+    table = _Columns.of(columns)
+    if len({*table.names} & {*ROW_COLUMNS}) > 1:
+        return [_own_output(config, table.names)]
+    faults = [
+        *_twin_columns(table.names),
+        *_missing_columns(config, table, title),
+        *_taken_columns(config, table),
+    ]
     return [config.placed(fault) for fault in faults]
 
 
-def _missing_columns(config: Config, columns: Sequence[str]) -> Iterator[Fault]:
+@dataclass(frozen=True, slots=True)
+class _Columns:
+    """A table's columns: those that a name tells, and the numbers of those that share one."""
+
+    names: tuple[str, ...]
+    shared: Mapping[str, list[int]]
+
+    @classmethod
+    def of(cls, columns: Sequence[str]) -> _Columns:
+        names: list[str] = []
+        shared: dict[str, list[int]] = {}
+        for column in columns:
+            name, _, number = column.rpartition("\0")
+            if not number.isdecimal() or "\0" not in column:
+                names.append(column)
+            elif name.strip():
+                shared.setdefault(name, []).append(int(number))
+        return cls(tuple(names), shared)
+
+    def has(self, name: str) -> bool:
+        """Whether there is a column of that name, or one that looks the same."""
+        return find_name(name, self.names) is not None or find_name(name, self.shared) is not None
+
+
+def _own_output(config: Config, columns: Sequence[str]) -> Fault:
+    """The one fault of a table that a run has written: what else is wrong with it follows from that."""
+    added = {*evidence_columns(config)}
+    message = f"the table is an output of enrich: it has {some([name for name in columns if name in added])}"
+    hint = "give the table that it was made from (what was answered is in the ledger, and not asked again)"
+    return Fault(message, hint=f"{hint}, or take these columns away")
+
+
+def _twin_columns(columns: Sequence[str]) -> Iterator[Fault]:
+    for one, other in twins(columns):
+        message = f"the table has two columns that look the same and are spelled differently: {_both(one, other)}"
+        yield Fault(message, hint="rename one of them")
+
+
+def _both(one: str, other: str) -> str:
+    return f'"{one}" ("{spelled(one)}" and "{spelled(other)}")'
+
+
+def _missing_columns(config: Config, table: _Columns, title: str) -> Iterator[Fault]:
     for field in config.inputs:
         for column in config.columns_of(field):
-            if column not in columns:
-                path = f"inputs.{field}"
-                hint = did_you_mean(column, columns) or f"its columns are {some(columns)}"
+            path = f"inputs.{field}"
+            if (shared := find_name(column, table.shared)) is not None:
+                yield _shared_name(column, table.shared[shared], path)
+            elif not table.has(column):
+                hint = title or did_you_mean(column, table.names) or f"its columns are {some(table.names)}"
                 yield Fault(f'the table has no column "{column}"', path=path, hint=hint)
 
 
-def _taken_columns(config: Config, columns: set[str]) -> Iterator[Fault]:
+def _shared_name(column: str, numbers: Sequence[int], path: str) -> Fault:
+    places = f"{', '.join(map(str, numbers[:-1]))} and {numbers[-1]}"
+    message = f'{len(numbers)} columns of the table are called "{column}": {places}'
+    return Fault(message, path=path, hint="rename all but one of them in the table")
+
+
+def _taken_columns(config: Config, table: _Columns) -> Iterator[Fault]:
     for name in config.outputs:
         path = f"outputs.{name}"
-        if name in columns and config.existing == "error":
+        there = find_name(name, table.names)
+        if (shared := find_name(name, table.shared)) is not None:
+            yield _shared_name(name, table.shared[shared], path)
+        elif there is not None and config.existing == "error":
             hint = "existing: fill asks for its empty cells only, existing: replace for all"
-            yield Fault(f'the table already has a column "{name}"', path=path, hint=hint)
+            seen = f'"{name}"' if there == name else f"that looks the same: {_both(name, there)}"
+            yield Fault(f"the table already has a column {seen}", path=path, hint=hint)
         for column in answer_columns(name, config.basis)[1:]:
-            if column in columns:
+            if table.has(column):
                 hint = "rename it, or give the untouched table as input"
                 yield Fault(f'the table already has the evidence column "{column}"', path=path, hint=hint)
     for column in ROW_COLUMNS:
-        if column in columns:
+        if table.has(column):
             hint = "is the input the output of an earlier run? Give the untouched table as input"
             yield Fault(f'the table already has the column "{column}"', hint=hint)
 

@@ -42,6 +42,7 @@ from enrich.config.values import (
     OutputName,
     Processor,
     Quote,
+    Skip,
     Text,
     expected,
     list_of,
@@ -120,10 +121,15 @@ class CsvOptions(_Model):
     encoding: Encoding | None = Key(default=None, description="Encoding, such as utf-8 or windows-1252.")
     delimiter: Delimiter | None = Key(default=None, description="The character between cells.")
     quote: Quote | None = Key(default=None, description="The character around cells that need it.")
+    skip: Skip = Key(default=0, description="Lines above the header, such as a title; they come out again.")
     formulas: Annotated[Formulas, one_of(*get_args(Formulas), slips=_FORMULAS)] = Key(
         default="neutralise",
         description="Whether an apostrophe keeps spreadsheets from running an added cell as a formula.",
     )
+
+    def reading(self) -> dict[str, Any]:
+        """What the options say of how a table is read, for `open_table`."""
+        return {"encoding": self.encoding, "delimiter": self.delimiter, "quote": self.quote, "skip": self.skip}
 
     @model_validator(mode="after")
     def _different(self) -> Self:

@@ -38,6 +38,7 @@ __all__ = [
     "OutputName",
     "Processor",
     "Quote",
+    "Skip",
     "Text",
     "expected",
     "list_of",
@@ -49,6 +50,7 @@ __all__ = [
 
 MAX_NAME_CHARS: Final = 64
 MAX_COLUMN_CHARS: Final = 100
+MAX_SKIP: Final = 1000
 
 TEXT_SCHEMA: Final = {"type": "string", "minLength": 1}
 DURATION_SCHEMA: Final = {"type": "string", "pattern": DURATION_PATTERN, "examples": ["12h", "30d", "2w"]}
@@ -382,6 +384,12 @@ def _character(what: str) -> Callable[[object], str]:
     return check
 
 
+def _skip(value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= MAX_SKIP:
+        raise expected(f"a number of lines from 0 to {MAX_SKIP}", value)
+    return value
+
+
 _CHARACTER_SCHEMA: Final[Mapping[str, object]] = {"type": "string", "minLength": 1, "maxLength": 1}
 
 DurationOrNever: TypeAlias = Annotated[
@@ -399,6 +407,9 @@ Date: TypeAlias = Annotated[
 ]
 Country: TypeAlias = Annotated[
     str, PlainValidator(_country), WithJsonSchema({"type": "string", "pattern": "^[A-Za-z]{2}$"})
+]
+Skip: TypeAlias = Annotated[
+    int, PlainValidator(_skip), WithJsonSchema({"type": "integer", "minimum": 0, "maximum": MAX_SKIP})
 ]
 Encoding: TypeAlias = Annotated[str, PlainValidator(_encoding), WithJsonSchema(TEXT_SCHEMA)]
 Delimiter: TypeAlias = Annotated[

@@ -1,5 +1,9 @@
 """CSV and TSV in: text, cell for cell, or every fault of the file with its line.
 
+What common exports have beside rows is taken as it is, and comes out again: columns without a name or with one
+that stands twice (they pass through, and nothing can be made of them), blank lines between rows, a `sep=;` line
+for Excel, titles above the header that the config passes over, two quotes beside nothing.
+
 Plain text (see `dialect`) is cut into blocks of whole records, checked with a few passes at C speed, and read
 by polars. polars 2.1 is not exact for quotes inside unquoted cells, a lone CR between records, or a byte
 order mark at the start of a block, and it names no lines; such a file is read by Python's csv module (see
@@ -8,41 +12,59 @@ order mark at the start of a block, and it names no lines; such a file is read b
 
 import csv
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
-from typing import IO, Final
+from typing import IO, Final, TypeAlias
 
 import polars as pl
 
-from enrich.dataset.dialect import Dialect, find_delimiter, find_newline, find_quote
+from enrich.dataset.dialect import Dialect, find_delimiter, find_newline, find_quote, lines_of_title
 from enrich.dataset.formats import TableFormat
-from enrich.dataset.records import MAX_RECORD_BYTES, count_rows, read_header, read_records
+from enrich.dataset.records import MAX_RECORD_BYTES, count_rows, read_header, read_rows
 from enrich.dataset.streams import CHUNK_BYTES, find_encoding, open_bytes, open_utf8, reading
-from enrich.dataset.tables import BATCH_ROWS, Batch, FileState, Table, changed, rereading
+from enrich.dataset.tables import BATCH_ROWS, Batch, FileState, Table, changed, column_keys, rereading
 from enrich.errors import Fault, TableError
 
 _SAMPLE_BYTES: Final = 256 << 10
 _BATCH_CHARACTERS: Final = 4 << 20
-_EXCEL_LINE: Final = re.compile(r'"?sep=([,;\t|])"?[\r\n]', re.IGNORECASE)
+_EXCEL_LINE: Final = re.compile(rb'"?sep=([,;\t|])"?(?:\r\n|\n|\r)', re.IGNORECASE)
+_LINE: Final = re.compile(rb"[^\r\n]*(?:\r\n|\n|\r)")
+_LINE_BREAK: Final = re.compile(rb"\r\n|\n|\r")
+
+
+_Record: TypeAlias = tuple[int, list[str | None]]
 
 
 class TextBatch(Batch):
-    """Rows of delimited text: every column is a String, an empty cell is null."""
+    """Rows of delimited text: every column is a String, an empty cell is null.
 
-    def __init__(self, start: int, frame: pl.DataFrame) -> None:
+    `raw` are the cells as they stand in the file, where two quotes are an empty text and nothing is null;
+    `blank_lines` has (row, number) of the blank lines before a row, counted from the first of the batch.
+    """
+
+    def __init__(self, start: int, raw: pl.DataFrame, blank_lines: Sequence[tuple[int, int]] = ()) -> None:
         self.start = start
-        self._frame = frame
+        self.raw = raw
+        self.blank_lines = blank_lines
+
+    @cached_property
+    def _frame(self) -> pl.DataFrame:
+        return self.raw.select(pl.when(pl.all() != "").then(pl.all()))
 
     @property
     def frame(self) -> pl.DataFrame:
         return self._frame
 
+    def column(self, name: str) -> pl.Series:
+        return self.raw.select(pl.when(pl.col(name) != "").then(pl.col(name))).to_series()
+
     @property
     def height(self) -> int:
-        return self._frame.height
+        return self.raw.height
 
 
 class DelimitedTable(Table):
@@ -54,8 +76,12 @@ class DelimitedTable(Table):
         self._state = FileState.of(path)
         self._dialect = Dialect(table_format.delimiter, table_format.quote)
         self.format = table_format
-        header = read_header(path, open_utf8(path, table_format), self._dialect, table_format.newline)
-        self.columns = header.names
+        self._line = len(_LINE_BREAK.findall(table_format.above)) + 1
+        stream = open_utf8(path, table_format)
+        header = read_header(path, stream, self._dialect, table_format.newline, line=self._line)
+        self.columns = column_keys(header.names)
+        self.header_cells = header.cells
+        self._headers = header.names
         self.schema = pl.Schema(dict.fromkeys(self.columns, pl.String))
         self._header_size = header.size
         is_sound = header.is_sound and table_format.newline != "\r"
@@ -64,13 +90,17 @@ class DelimitedTable(Table):
         self.height = self._count_rows_strictly() if rows is None else rows
         self._state.check(path)
 
+    @property
+    def headers(self) -> tuple[str, ...]:
+        return self._headers
+
     def batches(self, rows: int = BATCH_ROWS) -> Iterator[Batch]:
-        start = 0
+        height = 0
         with rereading(self.path, self._state):
-            for frame in self._plain_frames(rows) if self._is_plain else self._strict_frames(rows):
-                yield TextBatch(start, frame)
-                start += frame.height
-        if start != self.height:
+            for batch in self._plain_batches(rows) if self._is_plain else self._strict_batches(rows):
+                yield batch
+                height = batch.start + batch.height
+        if height != self.height:
             raise changed(self.path)
 
     def _blocks(self) -> Iterator[bytes]:
@@ -93,21 +123,28 @@ class DelimitedTable(Table):
 
     def _count_rows_strictly(self) -> int:
         stream = open_utf8(self.path, self.format)
-        return count_rows(self.path, stream, self._dialect, self.format.newline)
+        skipped = self._line - 1 - bool(_EXCEL_LINE.match(self.format.above))
+        return count_rows(
+            self.path, stream, self._dialect, self.format.newline, line=self._line, skipped=skipped
+        )
 
-    def _plain_frames(self, rows: int) -> Iterator[pl.DataFrame]:
+    def _plain_batches(self, rows: int) -> Iterator[TextBatch]:
+        start = 0
         for block in self._blocks():
-            yield from _read_plain(block, self.schema, self._dialect).iter_slices(rows)
+            for frame in _read_plain(block, self.schema, self._dialect).iter_slices(rows):
+                yield TextBatch(start, frame)
+                start += frame.height
 
-    def _strict_frames(self, rows: int) -> Iterator[pl.DataFrame]:
-        records = read_records(open_utf8(self.path, self.format), self._dialect)
-        with closing(records):
+    def _strict_batches(self, rows: int) -> Iterator[TextBatch]:
+        start = 0
+        stream = open_utf8(self.path, self.format)
+        with closing(read_rows(stream, self._dialect, one_column=len(self.columns) == 1)) as records:
             next(records)
-            sound = (cells or [""] for cells in records if cells or len(self.columns) == 1)
-            while batch := list(_up_to(sound, rows)):
-                columns = zip(self.columns, zip(*batch, strict=True), strict=True)
-                cells = {name: [cell or None for cell in column] for name, column in columns}
-                yield pl.DataFrame(cells, self.schema)
+            while batch := list(_up_to(records, rows)):
+                columns = zip(self.columns, zip(*(cells for _, cells in batch), strict=True), strict=True)
+                blank_lines = [(row, blank) for row, (blank, _) in enumerate(batch) if blank]
+                yield TextBatch(start, pl.DataFrame(dict(columns), self.schema), blank_lines)
+                start += len(batch)
 
 
 def open_delimited(
@@ -117,27 +154,46 @@ def open_delimited(
     encoding: str | None = None,
     delimiter: str | None = None,
     quote: str | None = None,
+    skip: int = 0,
 ) -> DelimitedTable:
-    """Open a CSV or TSV file; what is not given is found in its first bytes. Raises TableError."""
+    """Open a CSV or TSV file; what is not given is found in its first bytes. Raises TableError.
+
+    `skip` lines above the header are passed over, and come out again.
+    """
     with reading(path):
         with open_bytes(path, named.compression) as stream:
             codec, bom = find_encoding(path, stream.read(4), encoding)
         found = replace(named, encoding=codec, bom=bom)
         with open_utf8(path, found) as stream:
-            sample = stream.read(_SAMPLE_BYTES).decode(errors="replace")
-        _check_first_line(path, sample)
+            raw = stream.read(_SAMPLE_BYTES)
+        above = _lines_above(path, raw, skip)
+        sample = raw[len(above) :].decode(errors="replace")
         quote = find_quote(sample) if quote is None else quote
         if delimiter is None:
-            delimiter = "\t" if named.kind == "tsv" else find_delimiter(sample, quote)
+            for_excel = _EXCEL_LINE.match(above)
+            found_out = "\t" if named.kind == "tsv" else find_delimiter(sample, quote)
+            delimiter = for_excel[1].decode() if for_excel else found_out
         _check_given(path, delimiter, quote)
         newline = find_newline(sample, delimiter, quote)
-        return DelimitedTable(path, replace(found, delimiter=delimiter, quote=quote, newline=newline))
+        table = DelimitedTable(path, replace(found, delimiter=delimiter, quote=quote, newline=newline, above=above))
+        if len(table.columns) == 1 and (lines := lines_of_title(sample, quote)):
+            line = len(_LINE_BREAK.findall(above)) + 1
+            asked = f"is line {line} a title? Write `csv: {{skip: {skip + lines}}}` in the config"
+            table.title = f"{asked}, and line {line + lines} names the columns"
+        return table
 
 
-def _check_first_line(path: Path, sample: str) -> None:
-    if line := _EXCEL_LINE.match(sample):
-        message = f"the first line, sep={line[1]}, tells Excel the delimiter, and is no header"
-        raise TableError(str(path), [Fault(message, 1, hint="remove it: the delimiter is found out without it")])
+def _lines_above(path: Path, sample: bytes, skip: int) -> bytes:
+    """What stands above the header: a line for Excel, and so many lines that are passed over."""
+    for_excel = _EXCEL_LINE.match(sample)
+    end = for_excel.end() if for_excel else 0
+    for number in range(skip):
+        line = _LINE.match(sample, end)
+        if line is None:
+            message = f"`csv: {{skip: {skip}}}` passes over more lines than the file has before its header ({number})"
+            raise TableError(str(path), [Fault(message, hint="the line after those that are skipped is the header")])
+        end = line.end()
+    return sample[:end]
 
 
 def _check_given(path: Path, delimiter: str, quote: str) -> None:
@@ -177,7 +233,7 @@ def record_blocks(stream: IO[bytes], dialect: Dialect, *, blank_rows: bool) -> I
 
 def _read_plain(block: bytes, schema: pl.Schema, dialect: Dialect) -> pl.DataFrame:
     # polars takes a block that starts with `x^` for zlib-compressed: an empty line goes first, and is skipped.
-    frame = pl.read_csv(
+    return pl.read_csv(
         b"\n" + block,
         has_header=False,
         skip_lines=1,
@@ -188,16 +244,13 @@ def _read_plain(block: bytes, schema: pl.Schema, dialect: Dialect) -> pl.DataFra
         extra_columns="raise",
         missing_columns="raise",
     )
-    if dialect.quote and dialect.quote.encode() * 2 in block:
-        frame = frame.select(pl.when(pl.all() != "").then(pl.all()))  # an empty cell in quotes is empty too
-    return frame
 
 
-def _up_to(records: Iterator[list[str]], rows: int) -> Iterator[list[str]]:
+def _up_to(records: Iterator[_Record], rows: int) -> Iterator[_Record]:
     """At most `rows` records, fewer of long ones."""
     characters = 0
     for record in islice(records, rows):
         yield record
-        characters += sum(map(len, record))
+        characters += sum(len(cell or "") for cell in record[1])
         if characters > _BATCH_CHARACTERS:
             return

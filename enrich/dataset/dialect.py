@@ -13,6 +13,8 @@ from typing import Final
 
 DELIMITERS: Final = (",", ";", "\t", "|")
 _SAMPLE_RECORDS: Final = 500
+_MOST_TITLE_LINES: Final = 20
+_MOST: Final = 0.9
 _BOM: Final = "\ufeff".encode()
 
 
@@ -27,6 +29,31 @@ class Dialect:
     def _quoted(self) -> re.Pattern[bytes]:
         q = re.escape(self.quote.encode())
         return re.compile(b"%b[^%b]*(?:%b%b[^%b]*)*%b" % (q, q, q, q, q, q))
+
+    @cached_property
+    def cell(self) -> re.Pattern[str]:
+        """Matches a sound cell up to its delimiter or line break."""
+        q, d = re.escape(self.quote), re.escape(self.delimiter)
+        if not self.quote:
+            return re.compile(rf"[^{d}\r\n]*")
+        quoted = rf"{q}[^{q}]*(?:{q}{q}[^{q}]*)*{q}"
+        return re.compile(rf"{quoted}(?=[{d}\r\n]|\Z)|(?!{q})[^{d}\r\n]*")
+
+    def cells_of(self, record: str, cells: list[str]) -> list[str | None]:
+        """The cells of a sound record, as it stands in the file: None for nothing, an empty text for one in quotes."""
+        if not self.quote or self.quote * 2 not in record:
+            return [cell or None for cell in cells]
+        kept: list[str | None] = []
+        at = 0
+        for cell in cells:
+            end = self._end(record, at)
+            kept.append(cell if cell or end > at else None)
+            at = end + 1
+        return kept
+
+    def _end(self, record: str, at: int) -> int:
+        match = self.cell.match(record, at)
+        return at if match is None else match.end()
 
     def skeleton(self, block: bytes) -> bytes | None:
         """`block` (whole records) with each quoted cell as one quote; None when it is not plain."""
@@ -85,9 +112,14 @@ class Dialect:
 
 
 def find_delimiter(text: str, quote: str) -> str:
-    """The delimiter that cuts the first records of `text` most evenly, a comma if none does."""
+    """The delimiter that cuts the first records of `text` most evenly, a comma if none does.
+
+    Where the first record has none of them, but commas follow, it is the one that cuts what stands below a title.
+    """
     best = (0.0, 0)
     found = ","
+    if not any(line.count(",") for line in _records(text, ",", quote)[:1]) and "," in text:
+        found = min(_titles(text, quote), default=(0, 0, ","))[2]
     for delimiter in DELIMITERS:
         counts = [line.count(delimiter) for line in _records(text, delimiter, quote)]
         if not counts or not counts[0]:
@@ -96,6 +128,26 @@ def find_delimiter(text: str, quote: str) -> str:
         if (even, counts[0]) > best:
             best, found = (even, counts[0]), delimiter
     return found
+
+
+def lines_of_title(text: str, quote: str) -> int:
+    """How many lines stand above those that a delimiter cuts evenly, 0 where it cuts the first one too."""
+    return min(_titles(text, quote), default=(0, 0, ""))[0]
+
+
+def _titles(text: str, quote: str) -> list[tuple[int, int, str]]:
+    """(lines above, order, delimiter) for each delimiter that cuts evenly what stands below some lines."""
+    found = ((_lines_of_title(text, one, quote), order, one) for order, one in enumerate(DELIMITERS))
+    return [one for one in found if one[0]]
+
+
+def _lines_of_title(text: str, delimiter: str, quote: str) -> int:
+    lines = re.split(r"\r\n|\n|\r", _skeleton(text, delimiter, quote))[:_SAMPLE_RECORDS]
+    counts = [line.count(delimiter) for line in lines]
+    title = next((number for number, count in enumerate(counts[:_MOST_TITLE_LINES]) if count), 0)
+    below = [count for line, count in zip(lines[title:], counts[title:], strict=True) if line]
+    even = below.count(counts[title]) if title else 0
+    return title if even > 1 and even >= _MOST * len(below) else 0
 
 
 def find_newline(text: str, delimiter: str, quote: str) -> str:

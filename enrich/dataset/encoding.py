@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from enrich.dataset.arrow import ArrowBatch, ArrowTable
 from enrich.dataset.cells import json_column, json_lines, safe_columns, text_cells
-from enrich.dataset.delimited import TextBatch
+from enrich.dataset.delimited import DelimitedTable, TextBatch
 from enrich.dataset.formats import KNOWN_SUFFIXES, TableFormat, named_format
 from enrich.dataset.layout import Layout
 from enrich.dataset.ndjson import NdjsonBatch
@@ -73,7 +73,7 @@ def output_format(path: Path, like: Table) -> TableFormat:
     kept = replace(like.format, kind=named.kind, compression=named.compression)
     if named.kind == like.format.kind:
         return kept
-    return replace(kept, delimiter=named.delimiter, quote=kept.quote or named.quote)
+    return replace(kept, delimiter=named.delimiter, quote=kept.quote or named.quote, above=b"")
 
 
 def make_encoder(file: Outlet, form: TableFormat, layout: Layout, *, neutralise: bool) -> Encoder:
@@ -113,16 +113,21 @@ class DelimitedEncoder:
         self._format = form
         self._layout = layout
         self._neutralise = neutralise
-        start = "\ufeff" if form.bom else ""
-        header = pl.DataFrame({name: [name] for name in layout.names})
+        own = layout.table.header_cells if isinstance(layout.table, DelimitedTable) else layout.table.headers
+        header = pl.DataFrame({name: [cell] for name, cell in zip(layout.names, (*own, *layout.added), strict=True)})
         # Unquoted, such a name would be taken for the byte order mark of the file.
-        like_a_mark = layout.names[0].startswith("\ufeff")
-        self._emit(self._encode(header, quote_all=like_a_mark), start)
+        like_a_mark = layout.headers[0].startswith("\ufeff")
+        self._emit(("\ufeff" if form.bom else "").encode() + form.above)
+        self._emit(self._encode(header, quote_all=like_a_mark))
 
     def write(self, batch: Batch, answers: pl.DataFrame) -> None:
         safe = self._safe(answers)
-        cells = [self._cells(name, batch, answers, safe) for name in self._layout.names]
-        self._emit(self._encode(pl.DataFrame(cells)))
+        cells = pl.DataFrame([self._cells(name, batch, answers, safe) for name in self._layout.names])
+        written = 0
+        for row, blank_lines in batch.blank_lines if isinstance(batch, TextBatch) else ():
+            self._emit(self._encode(cells[written:row]) + self._format.newline.encode() * blank_lines)
+            written = row
+        self._emit(self._encode(cells[written:] if written else cells))
 
     def close(self) -> None:
         self._sink.close()
@@ -136,7 +141,7 @@ class DelimitedEncoder:
         if not self._format.quote:
             broken = f"[\r\n{re.escape(self._format.delimiter)}]+"
             cells = {name: column.str.replace_all(broken, " ") for name, column in cells.items()}
-        return cells
+        return {name: _blank_to_null(column) for name, column in cells.items()}
 
     def _cells(self, name: str, batch: Batch, answers: pl.DataFrame, safe: Mapping[str, pl.Series]) -> pl.Series:
         if name not in safe:
@@ -145,15 +150,13 @@ class DelimitedEncoder:
         return safe[name] if kept is None else self._original(name, batch).zip_with(kept, safe[name])
 
     def _original(self, name: str, batch: Batch) -> pl.Series:
-        cells = batch.texts(name)
         if isinstance(batch, TextBatch):
-            return cells
-        return cells.str.replace_all("\0", "\u2400", literal=True)  # no CSV keeps a NUL
+            return batch.raw.get_column(name)
+        return batch.texts(name).str.replace_all("\0", "\u2400", literal=True)  # no CSV keeps a NUL
 
     def _encode(self, cells: pl.DataFrame, *, quote_all: bool = False) -> bytes:
         # polars writes null as nothing and an empty text as two quotes, which a line of one cell needs.
-        empty = pl.lit("") if cells.width == 1 else None
-        cells = cells.select(pl.when(pl.all() != "").then(pl.all()).otherwise(empty))
+        cells = cells.fill_null("") if cells.width == 1 else cells
         out = io.BytesIO()
         cells.write_csv(
             out,
@@ -165,13 +168,16 @@ class DelimitedEncoder:
         )
         return out.getvalue()
 
-    def _emit(self, data: bytes, start: str = "") -> None:
-        if self._format.encoding == "utf-8":
-            self._sink.write(start.encode() + data)
-        else:
-            text = start + data.decode()
+    def _emit(self, data: bytes) -> None:
+        if self._format.encoding != "utf-8":
             # Only an answer can hold a character that the encoding lacks.
-            self._sink.write(text.encode(self._format.encoding, "backslashreplace"))
+            data = data.decode().encode(self._format.encoding, "backslashreplace")
+        self._sink.write(data)
+
+
+def _blank_to_null(cells: pl.Series) -> pl.Series:
+    """Cells of which an empty text is nothing."""
+    return cells.to_frame().select(pl.when(pl.first() != "").then(pl.first())).to_series()
 
 
 class NdjsonEncoder:

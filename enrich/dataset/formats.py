@@ -25,7 +25,8 @@ class TableFormat:
     """How a table is stored. What does not apply to a kind has its default.
 
     `encoding` is a Python codec name; `bom` says that the text starts with a byte order mark; `quote` is
-    empty where no character quotes.
+    empty where no character quotes. `above` are the lines above the header as they came, in UTF-8: a `sep=;`
+    for Excel, and the titles that `csv.skip` passes over.
     """
 
     kind: Kind
@@ -35,6 +36,7 @@ class TableFormat:
     delimiter: str = ","
     quote: str = '"'
     newline: str = "\n"
+    above: bytes = b""
 
 
 def split_suffix(path: Path) -> tuple[str, str]:

@@ -38,6 +38,7 @@ class Layout:
         self.replaced = [column.name for column in columns if column.replaces]
         self.added = [column.name for column in columns if not column.replaces]
         self.names = (*table.columns, *self.added)
+        self.headers = (*table.headers, *self.added)
         if not set(self.replaced) <= set(table.columns) or len(set(self.names)) < len(self.names):
             raise ValueError(f"columns {list(self.columns)} do not fit a table of {table.columns}")
         for column in columns:

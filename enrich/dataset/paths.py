@@ -11,6 +11,7 @@ from enrich.dataset.layout import AnswerColumn, Layout
 from enrich.dataset.tables import Table
 from enrich.errors import OutputError
 from enrich.files import Files, NewFile, refuse_planted, writing
+from enrich.phrases import shown, some
 
 _SPARE_BYTES: Final = 1 << 20
 
@@ -30,6 +31,7 @@ def check_output_path(
     Layout(table, columns)
     if named_format(path) is None:
         raise OutputError(f"{path}: unknown kind of table; give an output named {KNOWN_SUFFIXES}")
+    refuse_names(path, table)
     with writing(path):
         _check_place(path, table, files or Files())
     for companion in companions:
@@ -48,6 +50,23 @@ def _check_place(path: Path, table: Table, files: Files) -> None:
         _check_target(path, target, table, files)
     _check_space(path, table, folder)
     NewFile(path, files).discard()
+
+
+def refuse_names(path: Path, table: Table) -> None:
+    """Raise OutputError when the kind of file that `path` names can't hold the table's columns as they are called."""
+    kind = named_format(path)
+    if kind is None or kind.kind in ("csv", "tsv") or table.columns == table.headers:
+        return
+    columns = enumerate(zip(table.columns, table.headers, strict=True), 1)
+    odd = [
+        f"column {number} {'shares the name ' + shown(name) if name.strip() else 'has no name'}"
+        for number, (key, name) in columns
+        if key != name
+    ]
+    raise OutputError(
+        f"{path}: {some(odd)}, which only CSV and TSV take; rename what you need in the table, or give an output named"
+        " .csv or .tsv"
+    )
 
 
 def refuse_input(path: Path, table: Table) -> None:

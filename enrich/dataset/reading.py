@@ -14,12 +14,18 @@ from enrich.files import is_special
 
 
 def open_table(
-    path: Path, *, encoding: str | None = None, delimiter: str | None = None, quote: str | None = None
+    path: Path,
+    *,
+    encoding: str | None = None,
+    delimiter: str | None = None,
+    quote: str | None = None,
+    skip: int = 0,
 ) -> Table:
     """Open the table at `path` and read it once to its end, so that every fault in it shows now.
 
     The name says the kind. `encoding`, `delimiter` and `quote` (empty: nothing quotes) are for text; what is
-    not given is found. Raises TableError with all faults and their lines.
+    not given is found. `skip` lines above the header of CSV or TSV are passed over. Raises TableError with all
+    faults and their lines.
     """
     named = named_format(path)
     if named is None:
@@ -34,4 +40,4 @@ def open_table(
             return open_parquet(path, named)
         if named.kind == "ndjson":
             return open_ndjson(path, named, encoding=encoding)
-        return open_delimited(path, named, encoding=encoding, delimiter=delimiter, quote=quote)
+        return open_delimited(path, named, encoding=encoding, delimiter=delimiter, quote=quote, skip=skip)

@@ -7,6 +7,7 @@ the record, and for each kind of fault a sentence that says where it is and what
 import csv
 import io
 import re
+from collections import Counter
 from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,11 +15,12 @@ from typing import IO, Final, Self
 
 from enrich.dataset.dialect import Dialect
 from enrich.dataset.streams import say_encoding
-from enrich.dataset.tables import name_faults, table_error
+from enrich.dataset.tables import table_error
 from enrich.errors import Fault, TableError
 
 MAX_RECORD_BYTES: Final = 64 << 20
 _QUOTE_HINT: Final = "inside a quoted cell a quote is written twice: is one missing, or left open?"
+_MOST: Final = 0.9  # of the rows, which tell what the header should be like
 _NOT_UTF8: Final = re.compile("[\udc80-\udcff]")
 
 
@@ -30,10 +32,10 @@ class RecordReader:
     A context manager that closes the stream.
     """
 
-    def __init__(self, stream: IO[bytes], dialect: Dialect, newline: str = "\n") -> None:
+    def __init__(self, stream: IO[bytes], dialect: Dialect, newline: str = "\n", *, line: int = 1) -> None:
         self.dialect = dialect
         self.newline = newline
-        self.line = 1
+        self.line = line
         """The line on which the current record starts."""
         self.raw: list[str] = []
         """The current record as it stands in the file, cut at every kind of line break."""
@@ -65,10 +67,30 @@ class RecordReader:
             yield line
 
 
-def read_records(stream: IO[bytes], dialect: Dialect) -> Generator[list[str], None, None]:
-    """The records of a UTF-8 stream that was found sound, the header among them. Closes the stream."""
+def read_rows(
+    stream: IO[bytes], dialect: Dialect, *, one_column: bool
+) -> Generator[tuple[int, list[str | None]], None, None]:
+    """(blank lines before it, cells) of each row of a UTF-8 stream that was found sound, its header first.
+
+    A cell is None where nothing stands, and an empty text where two quotes do. A blank line is a row of a table of one
+    column, and none of any other. Closes the stream.
+    """
+    raw: list[str] = []
+
+    def lines() -> Iterator[str]:
+        for line in text:
+            raw.append(line)
+            yield line
+
+    blank = 0
     with io.TextIOWrapper(stream, "utf-8", newline="") as text:
-        yield from _parse(text, dialect)
+        for cells in _parse(lines(), dialect):
+            if cells or one_column:
+                yield blank, dialect.cells_of("".join(raw), cells or [""])
+                blank = 0
+            else:
+                blank += 1
+            raw.clear()
 
 
 def _parse(lines: Iterable[str], dialect: Dialect) -> Iterator[list[str]]:
@@ -92,72 +114,118 @@ class Header:
     """The first record: the names, its size in UTF-8 bytes, and whether `count_rows` will find no fault in it."""
 
     names: tuple[str, ...]
+    cells: tuple[str | None, ...]
     size: int
     is_sound: bool
 
 
-def read_header(path: Path, stream: IO[bytes], dialect: Dialect, newline: str) -> Header:
-    """The names of the columns. Raises TableError when there are none."""
-    with RecordReader(stream, dialect, newline) as reader:
+def read_header(path: Path, stream: IO[bytes], dialect: Dialect, newline: str, *, line: int = 1) -> Header:
+    """The names of the columns, which stand on the given line. Raises TableError when there are none."""
+    with RecordReader(stream, dialect, newline, line=line) as reader:
         try:
             names = next(reader, None)
         except csv.Error as error:
             raise table_error(path, [quoting_fault(reader, error)]) from None
         if names is None:
-            raise TableError(str(path), [Fault("the file is empty", hint="its first line must name the columns")])
+            hint = "its first line must name the columns" if line == 1 else f"line {line} must name the columns"
+            raise TableError(str(path), [Fault("the file is empty" if line == 1 else "the file ends", hint=hint)])
         if not names:
-            raise TableError(str(path), [Fault("the first line is blank", 1, hint="it must name the columns")])
-        faults = _text_faults(reader) + name_faults(names, 1)
-        size = len("".join(reader.raw).encode(errors="surrogateescape"))
-        return Header(tuple(names), size, is_sound=not faults and not _stray_break(reader))
+            hint = "it must name the columns; `csv: {skip: 1}` in the config passes over a line above them"
+            raise TableError(str(path), [Fault("the line is blank", line, hint=hint)])
+        faults = _text_faults(reader)
+        raw = "".join(reader.raw)
+        size = len(raw.encode(errors="surrogateescape"))
+        cells = tuple(dialect.cells_of(raw, names))
+        return Header(tuple(names), cells, size, is_sound=not faults and not _stray_break(reader))
 
 
-def count_rows(path: Path, stream: IO[bytes], dialect: Dialect, newline: str) -> int:
-    """The number of rows after the header, every record checked. Raises TableError with all faults."""
-    with RecordReader(stream, dialect, newline) as reader:
-        check = _Check(reader)
+def count_rows(
+    path: Path, stream: IO[bytes], dialect: Dialect, newline: str, *, line: int = 1, skipped: int = 0
+) -> int:
+    """The number of rows after the header, every record checked. Raises TableError with all faults.
+
+    The header stands on line `line`; `skipped` lines above it were passed over.
+    """
+    with RecordReader(stream, dialect, newline, line=line) as reader:
+        check = _Check(reader, skipped)
         try:
             check.add_header(next(reader))
             for cells in reader:
                 check.add(cells)
         except csv.Error as error:
             check.faults.append(quoting_fault(reader, error))
-    if check.faults:
-        raise table_error(path, check.faults)
+    if faults := check.all_faults():
+        raise table_error(path, faults)
     return check.rows
 
 
 class _Check:
     """Counts rows and gathers faults."""
 
-    def __init__(self, reader: RecordReader) -> None:
+    def __init__(self, reader: RecordReader, skipped: int) -> None:
         self.faults: list[Fault] = []
         self.rows = 0
         self._reader = reader
-        self._cells = 0
-        self._blank_lines: list[int] = []
+        self._skipped = skipped
+        self._header_line = reader.line
+        self._header: list[str] = []
+        self._ragged: list[Fault] = []
+        self._widths: Counter[int] = Counter()
+        self._first: dict[int, tuple[int, int]] = {}  # by width: the line, and the rows before it
+        self._filled_last: set[int] = set()  # widths of rows that have something in their last cell
         self._after_stray_break = False
         self._hints: set[str] = set()
 
     def add_header(self, names: list[str]) -> None:
         self._add_text_faults()
-        self.faults += name_faults(names, 1)
-        self._cells = len(names)
-        self._is_cut(1)
+        self._header = names
+        self._is_cut(self._header_line)
 
     def add(self, cells: list[str]) -> None:
         self._add_text_faults()
         line = self._reader.line
         if self._is_cut(line):
             return
-        if not cells and self._cells > 1:
-            self._blank_lines.append(line)  # no fault if nothing follows
-            return
-        self.faults += [Fault("the line is blank", blank) for blank in self._blank_lines]
-        self._blank_lines = []
+        if not cells and len(self._header) > 1:
+            return  # a blank line between rows is none of them
+        width = len(cells or [""])
+        self._widths[width] += 1
+        if width != len(self._header):
+            self._first.setdefault(width, (line, self.rows))
+            self._ragged.append(_ragged(line, len(cells), len(self._header)))
+            if cells and cells[-1]:
+                self._filled_last.add(width)
         self.rows += 1
-        if len(cells or [""]) != self._cells:
-            self.faults.append(_ragged(line, len(cells), self._cells))
+
+    def all_faults(self) -> list[Fault]:
+        """Everything that is wrong; what is wrong with the header is said once, and not of each row."""
+        of_header = self._header_fault()
+        return [*self.faults, *(self._ragged if of_header is None else [of_header])]
+
+    def _header_fault(self) -> Fault | None:
+        """What makes nearly all rows differ from the header, and alike."""
+        if not self._ragged:
+            return None
+        header = len(self._header)
+        width, count = self._widths.most_common(1)[0]
+        if width == header:
+            return None
+        line, before = self._first[width]
+        if count < _MOST * (self.rows - before) or (count == 1 and header > 1):
+            return None
+        if width == header + 1 and width not in self._filled_last:
+            message = "the lines below end with a delimiter, and the header does not"
+            return Fault(message, self._header_line, hint="end the header with one too")
+        if width == header - 1 and not self._header[-1]:
+            message = "the header ends with a delimiter, and the lines below do not"
+            return Fault(message, self._header_line, hint="take it away")
+        if width < header:
+            return None
+        has = f"{header} {'cell' if header == 1 else 'cells'}"
+        message = f"this line has {has}, and those from line {line} have {width}: is line {self._header_line} a title?"
+        skip = self._skipped + line - self._header_line
+        hint = f"write `csv: {{skip: {skip}}}` in the config, and line {line} names the columns"
+        return Fault(message, self._header_line, hint=hint)
 
     def _add_text_faults(self) -> None:
         """What to do about the encoding is said once: it holds for the whole file."""
@@ -228,11 +296,10 @@ def _wrong_quote(text: str, dialect: Dialect) -> tuple[int, int, int | None] | N
     """(number of the cell, where its quote opens, where it closes if it does) of the first wrong cell."""
     if not dialect.quote:
         return None
-    q, d = re.escape(dialect.quote), re.escape(dialect.delimiter)
+    q = re.escape(dialect.quote)
     quoted = rf"{q}[^{q}]*(?:{q}{q}[^{q}]*)*{q}"
-    sound_cell = re.compile(rf"{quoted}(?=[{d}\r\n]|\Z)|(?!{q})[^{d}\r\n]*")
     position, number = 0, 1
-    while position <= len(text) and (match := sound_cell.match(text, position)):
+    while position <= len(text) and (match := dialect.cell.match(text, position)):
         position = match.end() + 1
         number += 1
     if position > len(text):

@@ -36,7 +36,7 @@ def reread(path: Path, form: TableFormat) -> tuple[tuple[str, ...], int]:
         except pa.ArrowInvalid:
             pass
     strict = DelimitedTable(path, form)
-    return strict.columns, strict.height
+    return strict.headers, strict.height
 
 
 def _rows(stream: pa.PythonFile, form: TableFormat, columns: int, file: IO[bytes]) -> int:

@@ -132,14 +132,15 @@ def _codec(path: Path, given: str) -> str:
 
 
 def open_utf8(path: Path, table_format: TableFormat) -> IO[bytes]:
-    """The text of the file as UTF-8 without byte order mark; a UTF-8 file's bytes are not checked here."""
+    """The text of the file as UTF-8, from its header on; a UTF-8 file's bytes are not checked here."""
     stream = open_bytes(path, table_format.compression)
     if table_format.bom:
         stream.read(len("\ufeff".encode(table_format.encoding)))
-    if table_format.encoding == "utf-8":
-        return stream
-    transcoded = _Transcoded(stream, table_format.encoding, path)
-    return cast(IO[bytes], io.BufferedReader(transcoded, CHUNK_BYTES))
+    if table_format.encoding != "utf-8":
+        transcoded = _Transcoded(stream, table_format.encoding, path)
+        stream = cast(IO[bytes], io.BufferedReader(transcoded, CHUNK_BYTES))
+    stream.read(len(table_format.above))
+    return stream
 
 
 class _Transcoded(io.RawIOBase):

@@ -8,7 +8,8 @@ Whatever a format needs to give the original cells back unchanged, its own batch
 import csv
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,6 +73,14 @@ class Table(ABC):
     schema: pl.Schema
     height: int
 
+    title: str = ""
+    """What to ask where a column is missing: whether the first line is a title, and what to do then."""
+
+    @property
+    def headers(self) -> tuple[str, ...]:
+        """The names of the columns as the file has them; `columns` are these, but for what `column_keys` does."""
+        return self.columns
+
     @abstractmethod
     def batches(self, rows: int = BATCH_ROWS) -> Iterator[Batch]:
         """The table from its first row on, in batches of at most `rows`, in bounded memory.
@@ -132,6 +141,17 @@ def table_error(path: Path, faults: list[Fault]) -> TableError:
     if more > 0:
         ordered = [*ordered[:MAX_FAULTS], Fault(f"and {more} more {'fault' if more == 1 else 'faults'}")]
     return TableError(str(path), ordered)
+
+
+def column_keys(names: Sequence[str]) -> tuple[str, ...]:
+    """Names that tell columns apart: a column without a name, or with one that stands twice, gets its number.
+
+    Behind a NUL character, which is in no name: it can't be named by anyone, and passes through.
+    """
+    count = Counter(names)
+    return tuple(
+        name if name.strip() and count[name] == 1 else f"{name}\0{number}" for number, name in enumerate(names, 1)
+    )
 
 
 def name_faults(names: list[str], line: int | None) -> list[Fault]:

@@ -16,7 +16,7 @@ from enrich.dataset.encoding import Encoder, Outlet, make_encoder, output_format
 from enrich.dataset.layout import AnswerColumn, Layout
 from enrich.dataset.ndjson import NdjsonTable
 from enrich.dataset.parquet import ParquetTable
-from enrich.dataset.paths import refuse_input
+from enrich.dataset.paths import refuse_input, refuse_names
 from enrich.dataset.rereading import reread
 from enrich.dataset.spool import SpoolTable
 from enrich.dataset.streams import open_utf8, reading
@@ -53,6 +53,7 @@ class TableWriter:
         self._rows = 0
         self._is_closed = False
         refuse_input(path, like)
+        refuse_names(path, like)
         self._new = NewFile(path, files or Files(), like=like.path)
         self._outlet = Outlet(self._new.file)
         try:
@@ -118,7 +119,7 @@ class TableWriter:
             raise self._unreadable(str(error)) from error
         if height != self._rows:
             raise self._unreadable(f"{height} rows instead of {self._rows}")
-        names = self._layout.names
+        names = self._layout.headers
         if self.format.kind == "ndjson":  # its columns are the keys of the rows that are there
             columns = names if set(columns) == set(names) else columns
         if columns != names:

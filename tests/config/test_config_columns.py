@@ -102,6 +102,27 @@ def test_columns_come_in_a_fixed_order_whatever_the_order_of_basis(config_of: Lo
             ],
             id="output-as-input",
         ),
+        pytest.param(
+            "",
+            ["name", "city", "country", "a", "a_status", "enrich_status", "enrich_detail"],
+            [
+                "c.yaml: the table is an output of enrich: it has a, a_status, enrich_status, enrich_detail; "
+                "give the table that it was made from (what was answered is in the ledger, and not asked again), "
+                "or take these columns away"
+            ],
+            id="whole-output-as-input",
+        ),
+        pytest.param(
+            "",
+            ["name\0001", "city", "country", "name\0004", "\0005", "a\0006", "a\0007", "a\0008"],
+            [
+                'c.yaml:3: inputs.company_name: 2 columns of the table are called "name": 1 and 4; '
+                "rename all but one of them in the table",
+                'c.yaml:6: outputs.a: 3 columns of the table are called "a": 6, 7 and 8; '
+                "rename all but one of them in the table",
+            ],
+            id="shared-names",
+        ),
     ],
 )
 def test_a_table_that_does_not_fit(added: str, columns: list[str], said: list[str], config_of: Loader) -> None:
@@ -125,3 +146,11 @@ def test_a_config_that_loads_adds_no_column_twice(names: list[str], basis: set[s
 def test_names_of_a_table_reach_no_terminal_as_they_are(config_of: Loader) -> None:
     [fault] = check_columns(config_of(CONFIG), ["city", "country", "\x1b[2J\u202e"])
     assert fault.hint == r"its columns are city, country, \x1b[2J\u202e"
+
+
+def test_a_missing_column_may_stand_below_a_title(config_of: Loader) -> None:
+    config = config_of(CONFIG)
+
+    said = [fault.hint for fault in check_columns(config, ["Export"], title="is line 1 a title?")]
+
+    assert said == ["is line 1 a title?"] * 3

@@ -93,12 +93,8 @@ def test_any_text_is_read_as_the_csv_module_reads_it_or_refused_with_a_line(tmp_
         assert not text or all(fault.line for fault in faults)
         return
     header, *rows = csv_rows(text)
-    assert table.columns == tuple(header)
-    if len(header) == 1:
-        rows = [row or [""] for row in rows]
-    else:
-        while rows and not rows[-1]:
-            rows.pop()
+    assert table.headers == tuple(header)
+    rows = [row or [""] for row in rows] if len(header) == 1 else [row for row in rows if row]
     assert rows_of(table) == [tuple(cell or None for cell in row) for row in rows]
 
 
