@@ -5,9 +5,10 @@ from __future__ import annotations
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Final
 
-__all__ = ["count_text", "counted", "share_text", "span_text", "usd_text"]
+__all__ = ["count_text", "counted", "share_text", "span_text", "usd_each_text", "usd_text"]
 
 _CENT: Final = Decimal("0.01")
+_DIME: Final = Decimal("0.1")
 _TENTH_OF_A_CENT: Final = Decimal("0.001")
 _MINUTE_S: Final = 60
 _HOUR_S: Final = 3600
@@ -29,6 +30,14 @@ def usd_text(usd: Decimal) -> str:
     exact = usd.quantize(_TENTH_OF_A_CENT, ROUND_HALF_UP)
     cents = exact.quantize(_CENT, ROUND_HALF_UP)
     return f"${cents if cents == exact else exact:,}"
+
+
+def usd_each_text(usd: Decimal) -> str:
+    """Dollars for one of many: two figures of an amount below a dime, `$0.011`, `$0.0005`; else to the cent."""
+    if not 0 < usd < _DIME:
+        return usd_text(usd)
+    exact = usd.quantize(Decimal(1).scaleb(usd.adjusted() - 1), ROUND_HALF_UP)
+    return f"${exact.normalize():f}" if exact < _CENT else usd_text(exact)
 
 
 def share_text(part: int, whole: int) -> str:

@@ -65,12 +65,21 @@ class Joined:
     doubts: list[Doubt]
 
 
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """Runs that were paid for, and what they cost in millionths of a dollar."""
+
+    runs: int = 0
+    usd_micro: int = 0
+
+
 @dataclass(slots=True)
 class Tally:
-    """What a join adds up to."""
+    """What a join adds up to, and what its answers have cost so far, by all commands."""
 
     rows: Counter[str] = field(default_factory=Counter)
     answers: Counter[str] = field(default_factory=Counter)
+    cost: Cost = Cost()
 
 
 class Joiner:

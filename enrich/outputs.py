@@ -16,6 +16,7 @@ import msgspec
 from enrich.answers import Cells
 from enrich.api.secret import Secret
 from enrich.config import Config
+from enrich.costs import Costs
 from enrich.cycles import seldom_sought
 from enrich.dataset import Layout, Table, TableWriter
 from enrich.dataset.encoding import output_format
@@ -81,7 +82,7 @@ def write_table(
     """
     joiner = make_joiner(config, table, files)
     report = ReportCollector([one.name for one in config.fields])
-    sayable = WithoutKey(ledger, key)
+    sayable, costs = WithoutKey(ledger, key), Costs(ledger, config.outputs)
     neutralise = config.csv.formulas == "neutralise"
     with (
         seldom_sought(),
@@ -93,13 +94,16 @@ def write_table(
         written: Future[None] = hand.submit(lambda: None)
         for batch, questions in rows.batches(JOINED_ROWS):
             keys = sorted({row.key for row in questions if row.key is not None})
-            joined = joiner.join(questions, sayable.held(keys), sayable.result, sayable.decisions(keys))
+            held = sayable.held(keys)
+            costs.add(held)
+            joined = joiner.join(questions, held, sayable.result, sayable.decisions(keys))
             written.result()  # one batch is written while the next is joined, and no more are held
             written = hand.submit(writer.write, batch, joined.frame)
             review.add(_review_lines(config, batch.start, joined, reviewed))
             _show(report, config, batch.start, joined)
         written.result()
         doubtful = review.lines
+    joiner.tally.cost = costs.total()
     return joiner.tally, report, doubtful
 
 

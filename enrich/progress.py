@@ -45,6 +45,7 @@ LINE_EVERY_S: Final = 30.0
 REDRAW_EVERY_S: Final = 0.1
 PACE_OVER_S: Final = 300.0
 _WIDTH_UNKNOWN: Final = 100
+_NOTHING: Final = Decimal(0)
 
 
 class Progress(Protocol):
@@ -53,8 +54,8 @@ class Progress(Protocol):
     def start(self, total_runs: int, *, done: int = 0) -> None:
         """`total_runs` in all, `done` of them ended before; called again when a next rung adds runs."""
 
-    def update(self, *, done: int, failed: int, usd: Decimal) -> None:
-        """Totals so far."""
+    def update(self, *, done: int, failed: int, usd: Decimal, at_stake: Decimal = _NOTHING) -> None:
+        """Totals so far; `usd` is spent, `at_stake` is what was sent, and has no outcome yet."""
 
     def note(self, text: str) -> None:
         """One line that people should see."""
@@ -126,14 +127,15 @@ class _Counts:
     total: int = 0
     done: int = 0
     failed: int = 0
-    usd: Decimal = Decimal(0)
+    usd: Decimal = _NOTHING
+    at_stake: Decimal = _NOTHING
 
     def start(self, total_runs: int, done: int) -> None:
         self.total, self.done = total_runs, done
         self.pace.start(done)
 
-    def update(self, done: int, failed: int, usd: Decimal) -> None:
-        self.done, self.failed, self.usd = done, failed, usd
+    def update(self, done: int, failed: int, usd: Decimal, at_stake: Decimal) -> None:
+        self.done, self.failed, self.usd, self.at_stake = done, failed, usd, at_stake
         self.pace.reached(done)
 
     @property
@@ -141,9 +143,11 @@ class _Counts:
         return max(0, self.total - self.done)
 
     def rest_text(self) -> str:
-        """What stands after the numbers of runs: failed, dollars, rate, time left."""
+        """What stands after the numbers of runs: failed, dollars spent and at stake, rate, time left."""
         parts = [f"{count_text(self.failed)} failed"] if self.failed else []
-        parts.append(usd_text(self.usd))
+        parts.append(f"{usd_text(self.usd)} spent")
+        if self.at_stake:
+            parts.append(f"{usd_text(self.at_stake)} at stake")
         rate = self.pace.per_s()
         if rate is not None:
             parts.append(f"{rate:.1f} runs/s" if rate >= 1 else f"{rate * 60:.1f} runs/min")
@@ -199,7 +203,7 @@ class QuietProgress:
     def start(self, total_runs: int, *, done: int = 0) -> None:
         pass
 
-    def update(self, *, done: int, failed: int, usd: Decimal) -> None:
+    def update(self, *, done: int, failed: int, usd: Decimal, at_stake: Decimal = _NOTHING) -> None:
         pass
 
     def note(self, text: str) -> None:
@@ -223,8 +227,8 @@ class _LineProgress:
         self._counts.start(total_runs, done)
         self._show()
 
-    def update(self, *, done: int, failed: int, usd: Decimal) -> None:
-        self._counts.update(done, failed, usd)
+    def update(self, *, done: int, failed: int, usd: Decimal, at_stake: Decimal = _NOTHING) -> None:
+        self._counts.update(done, failed, usd, at_stake)
         if self._shown_s is not None and self._clock() - self._shown_s >= self._every_s:
             self._show()
 
@@ -263,8 +267,8 @@ class PlainProgress(_LineProgress):
 
 
 class JsonProgress(_LineProgress):
-    """JSON lines: `{"at", "event": "progress", "done", "total", "failed", "usd", "per_s", "left_s"}` every 30
-    seconds, and `{"at", "event": "note", "text"}`."""
+    """JSON lines: `{"at", "event": "progress", "done", "total", "failed", "usd", "usd_at_stake", "per_s",
+    "left_s"}` every 30 seconds, and `{"at", "event": "note", "text"}`."""
 
     def __init__(
         self,
@@ -286,6 +290,7 @@ class JsonProgress(_LineProgress):
                 "total": counts.total,
                 "failed": counts.failed,
                 "usd": float(counts.usd),
+                "usd_at_stake": float(counts.at_stake),
                 "per_s": None if rate is None else round(rate, 3),
                 "left_s": None if left_s is None else round(left_s),
             },
@@ -316,8 +321,8 @@ class BarProgress:
             self._bar = _bar(self._line, total_runs, notebook=self._notebook)
         self._show()
 
-    def update(self, *, done: int, failed: int, usd: Decimal) -> None:
-        self._counts.update(done, failed, usd)
+    def update(self, *, done: int, failed: int, usd: Decimal, at_stake: Decimal = _NOTHING) -> None:
+        self._counts.update(done, failed, usd, at_stake)
         if self._clock() - self._shown_s >= REDRAW_EVERY_S:
             self._show()
 

@@ -283,4 +283,9 @@ class Rounds:
         driver = self._driver
         if words := driver.words():
             self._progress.note(words)
-        self._progress.update(done=driver.ended, failed=driver.failed, usd=dollars(driver.paid_micro))
+        self._progress.update(
+            done=driver.ended,
+            failed=driver.failed,
+            usd=dollars(driver.paid_micro),
+            at_stake=dollars(driver.till.at_stake),
+        )

@@ -21,7 +21,7 @@ from enrich.dataset.where import looks_at_the_clock
 from enrich.due import ladder_of
 from enrich.errors import ExitCode, UsageError
 from enrich.job import Job
-from enrich.join import Tally
+from enrich.join import Cost, Tally
 from enrich.ledger import Ledger
 from enrich.outputs import Files
 from enrich.report import Manifest, Outputs, read_manifest
@@ -140,7 +140,10 @@ def find_standing(origin: Origin | None, files: Files) -> Standing | None:
         return None
     if fingerprint(origin, marks, receipt.rows, receipt.answers, outputs.doubtful) != outputs.fingerprint:
         return None
-    tally = Tally(rows=_some(receipt.rows), answers=_some(receipt.answers))
+    cost = _cost(receipt.table_runs_paid, receipt.table_usd)
+    if cost is None:
+        return None
+    tally = Tally(rows=_some(receipt.rows), answers=_some(receipt.answers), cost=cost)
     return Standing(tally, msgspec.structs.replace(outputs, written=False))
 
 
@@ -167,6 +170,11 @@ def _revision(ledger: Ledger) -> str:
 
 def _real(path: Path) -> str:
     return str(path.resolve())
+
+
+def _cost(runs: int | None, usd: float | None) -> Cost | None:
+    """What a manifest says that the table has cost; None where it does not say so."""
+    return None if runs is None or usd is None else Cost(runs, round(usd * 1_000_000))
 
 
 def _some(counts: Mapping[str, int]) -> Counter[str]:

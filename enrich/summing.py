@@ -29,6 +29,8 @@ def make_receipt(job: Job, ledger: Ledger, summary: Summary, outcome: Outcome, t
         distinct_inputs=summary.distinct_inputs,
         runs_submitted=outcome.submitted,
         runs_failed=outcome.failed,
+        table_runs_paid=tally.cost.runs,
+        table_usd=dollars(tally.cost.usd_micro),
         usd_at_stake=dollars(totals.usd_micro_in_flight + totals.usd_micro_unresolved),
         ledger_runs_paid=totals.runs_paid,
         ledger_usd=dollars(totals.usd_micro_paid),

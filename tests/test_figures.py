@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pytest
 
-from enrich.figures import counted, share_text, span_text, usd_text
+from enrich.figures import counted, share_text, span_text, usd_each_text, usd_text
 
 
 @pytest.mark.parametrize(
@@ -56,3 +56,21 @@ def test_spans_show_two_units(seconds: float, text: str) -> None:
 )
 def test_nouns_follow_their_number(text: str, expected: str) -> None:
     assert text == expected
+
+
+@pytest.mark.parametrize(
+    ("usd", "text"),
+    [
+        ("0", "$0.00"),
+        ("0.0000123", "$0.000012"),
+        ("0.0005", "$0.0005"),
+        ("0.00999", "$0.01"),
+        ("0.011211", "$0.011"),
+        ("0.025", "$0.025"),
+        ("0.0996", "$0.10"),
+        ("0.1249", "$0.125"),
+        ("2.4", "$2.40"),
+    ],
+)
+def test_dollars_for_one_of_many_have_two_figures(usd: str, text: str) -> None:
+    assert usd_each_text(Decimal(usd)) == text

@@ -66,7 +66,9 @@ def run_of_200(progress: Progress, clock: Clock) -> None:
     for step in range(1, 96):
         clock.now += 6
         done = 10 + 2 * step
-        progress.update(done=done, failed=done // 10, usd=Decimal("0.025") * done)
+        progress.update(
+            done=done, failed=done // 10, usd=Decimal("0.025") * done, at_stake=Decimal("0.025") * (200 - done)
+        )
     progress.close()
 
 
@@ -128,11 +130,11 @@ def test_plain_lines_come_every_30_seconds_and_at_both_ends(clock: Clock) -> Non
     run_of_200(plain(stream, clock), clock)
     lines = stream.getvalue().splitlines()
     assert lines[:3] == [
-        "10 of 200 runs, $0.00",
-        "20 of 200 runs, 2 failed, $0.50, 20.0 runs/min, 9 min 00 s left",
-        "30 of 200 runs, 3 failed, $0.75, 20.0 runs/min, 8 min 30 s left",
+        "10 of 200 runs, $0.00 spent",
+        "20 of 200 runs, 2 failed, $0.50 spent, $4.50 at stake, 20.0 runs/min, 9 min 00 s left",
+        "30 of 200 runs, 3 failed, $0.75 spent, $4.25 at stake, 20.0 runs/min, 8 min 30 s left",
     ]
-    assert lines[-1] == "200 of 200 runs, 20 failed, $5.00, 20.0 runs/min"
+    assert lines[-1] == "200 of 200 runs, 20 failed, $5.00 spent, 20.0 runs/min"
     assert len(lines) == 21
 
 
@@ -143,8 +145,8 @@ def test_json_lines_are_for_machines(clock: Clock) -> None:
     at = "2026-03-01T22:04:05.000+00:00"
     always = {"at": at, "event": "progress", "total": 200}
     assert events[:2] == [
-        {**always, "done": 10, "failed": 0, "usd": 0.0, "per_s": None, "left_s": None},
-        {**always, "done": 20, "failed": 2, "usd": 0.5, "per_s": 0.333, "left_s": 540},
+        {**always, "done": 10, "failed": 0, "usd": 0.0, "usd_at_stake": 0.0, "per_s": None, "left_s": None},
+        {**always, "done": 20, "failed": 2, "usd": 0.5, "usd_at_stake": 4.5, "per_s": 0.333, "left_s": 540},
     ]
     assert len(events) == 21
 
@@ -162,7 +164,7 @@ def test_a_next_rung_raises_the_total(clock: Clock) -> None:
     progress.update(done=10, failed=0, usd=Decimal(1))
     progress.start(14, done=10)
     progress.close()
-    assert stream.getvalue().splitlines()[-1] == "10 of 14 runs, $1.00"
+    assert stream.getvalue().splitlines()[-1] == "10 of 14 runs, $1.00 spent"
 
 
 @pytest.mark.parametrize("make", [plain, as_json])
@@ -274,14 +276,15 @@ def test_a_terminal_gets_a_bar_with_runs_dollars_rate_and_time_left(clock: Clock
         progress = BarProgress(shown.stream, clock=clock)
         progress.start(200, done=10)
         clock.now += 60
-        progress.update(done=30, failed=1, usd=Decimal("0.75"))
-        assert shown.shows(r"15% .*30/200 runs .*1 failed, \$0\.75, 20\.0 runs/min, 8 min 30 s left")
+        progress.update(done=30, failed=1, usd=Decimal("0.75"), at_stake=Decimal("4.25"))
+        money = r"\$0\.75 spent, \$4\.25 at stake"
+        assert shown.shows(rf"15% .*30/200 runs .*1 failed, {money}, 20\.0 runs/min, 8 min 30 s left")
         progress.note("slowing down")
         assert shown.shows("slowing down")
         clock.now += 60
         progress.update(done=200, failed=1, usd=Decimal(5))
         progress.close()
-        assert shown.shows(r"100% .*200/200 runs .*1 failed, \$5\.00")
+        assert shown.shows(r"100% .*200/200 runs .*1 failed, \$5\.00 spent")
 
 
 def test_a_bar_is_drawn_ten_times_a_second_at_most(clock: Clock) -> None:

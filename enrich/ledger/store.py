@@ -806,6 +806,17 @@ class Ledger:
         )
         return Counter(dict(rows))
 
+    def prices(self, submission_ids: Collection[int]) -> dict[int, int]:
+        """What a run of each of these submissions was asked at, in millionths of a dollar."""
+        rows = self._db.execute("SELECT submission_id, usd_micro FROM submission")
+        return {submission_id: usd_micro for submission_id, usd_micro in rows if submission_id in submission_ids}
+
+    def paid_extras(self) -> list[tuple[int, int]]:
+        """The places (submission, n) of tasks for which a second run was paid, once for each such run."""
+        return self._db.execute(
+            "SELECT submission_id, n FROM extra_run WHERE state = ?", (RunState.COMPLETED,)
+        ).fetchall()
+
     def extras_under_way(self) -> list[str]:
         """Ids of double charges whose outcome is not here yet, whichever command found them."""
         rows = self._db.execute("SELECT run_id FROM extra_run WHERE state = ? ORDER BY run_id", (RunState.ACCEPTED,))

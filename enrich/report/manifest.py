@@ -135,6 +135,8 @@ class _Files(msgspec.Struct, frozen=True):
 class _Sums(msgspec.Struct, frozen=True):
     rows: dict[str, int] = {}
     answers: dict[str, int] = {}
+    table_runs_paid: int | None = None  # None in manifests from before it was counted
+    table_usd: float | None = None
 
 
 class PastRun(msgspec.Struct, frozen=True):

@@ -19,7 +19,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
-from enrich.figures import count_text, counted, share_text, span_text, usd_text
+from enrich.figures import count_text, counted, share_text, span_text, usd_each_text, usd_text
 from enrich.report.html import Child, Element, document, el, link, web_address
 from enrich.report.receipt import ANSWER_STATUSES, ROW_STATUSES, Receipt, charged_text
 from enrich.text import clean
@@ -222,15 +222,17 @@ def _charged(receipt: Receipt) -> str:
 
 def _glance(manifest: Manifest) -> Element:
     receipt = manifest.receipt
-    accepted = sum(receipt.answers.get(status, 0) for status in _GOOD)
+    accepted = receipt.accepted
     waiting = receipt.answers.get("review", 0) + receipt.answers.get("invalid", 0)
+    unpaid = " (not charged)" if manifest.sandbox else ""
     figures = (
         ("Answers accepted", share_text(accepted, receipt.answers_wanted), f"{count_text(accepted)} of "
          f"{count_text(receipt.answers_wanted)}"),
         ("Waiting for a person", count_text(waiting), "answers in the review file"),
         ("Rows complete", share_text(receipt.rows.get("complete", 0), receipt.rows_in),
          f"{count_text(receipt.rows.get('complete', 0))} of {count_text(receipt.rows_in)}"),
-        ("Cost" if not manifest.sandbox else "Cost (not charged)", usd_text(receipt.usd),
+        ("Cost so far" + unpaid, usd_text(receipt.table_usd), _so_far(receipt)),
+        ("This command" + unpaid, usd_text(receipt.usd),
          f"{counted(receipt.runs_paid, 'run')}" + _at_stake(receipt)),
     )  # fmt: skip
     return el(
@@ -242,6 +244,12 @@ def _glance(manifest: Manifest) -> Element:
         class_="glance",
         aria_label="At a glance",
     )
+
+
+def _so_far(receipt: Receipt) -> str:
+    each = receipt.usd_per_accepted
+    runs = counted(receipt.table_runs_paid, "run")
+    return runs if each is None else f"{usd_each_text(each)} per accepted answer, {runs}"
 
 
 def _at_stake(receipt: Receipt) -> str:

@@ -17,7 +17,7 @@ from itertools import zip_longest
 from typing import TYPE_CHECKING, Final
 
 from enrich.errors import ReceiptError
-from enrich.figures import count_text, counted, usd_text
+from enrich.figures import count_text, counted, usd_each_text, usd_text
 from enrich.text import clean
 
 if TYPE_CHECKING:
@@ -99,9 +99,27 @@ class Receipt:
     runs_submitted: int
     runs_failed: int  # not billed
     usd_at_stake: Decimal  # in flight, or sent with an unknown outcome
+    table_runs_paid: int = 0  # so far, for the answers of this table, by all commands
+    table_usd: Decimal = Decimal(0)
     ledger_runs_paid: int = 0  # by all commands that ever used this ledger
     ledger_usd: Decimal = Decimal(0)
     double_charges: tuple[DoubleCharge, ...] = ()
+
+    @property
+    def accepted(self) -> int:
+        """Answers to rely on: accepted, or decided by a person."""
+        return sum(self.answers.get(status, 0) for status in ("accepted", "human"))
+
+    @property
+    def usd_per_accepted(self) -> Decimal | None:
+        """What the table has cost so far for each accepted answer; None while there is none."""
+        return self.table_usd / self.accepted if self.accepted else None
+
+    def so_far_text(self) -> str:
+        """What the table has cost so far, by all commands: `$19.025 for 446 runs, $0.011 per accepted answer`."""
+        each = self.usd_per_accepted
+        share = "" if each is None else f", {usd_each_text(each)} per accepted answer"
+        return f"{usd_text(self.table_usd)} for {counted(self.table_runs_paid, 'run')}{share}"
 
     def check(self) -> None:
         """Raise ReceiptError, naming every sum that is wrong."""
@@ -150,6 +168,9 @@ class Receipt:
             "runs_by_processor": dict(self.runs_by_processor),
             "usd": float(self.usd),
             "usd_at_stake": float(self.usd_at_stake),
+            "table_runs_paid": self.table_runs_paid,
+            "table_usd": float(self.table_usd),
+            "usd_per_accepted": None if self.usd_per_accepted is None else round(float(self.usd_per_accepted), 6),
             "ledger_runs_paid": self.ledger_runs_paid,
             "ledger_usd": float(self.ledger_usd),
             "double_charges": [charge.to_json() for charge in self.double_charges],
@@ -188,7 +209,9 @@ class Receipt:
             f"{counted(self.runs_submitted, 'run')} submitted, "
             f"{count_text(self.runs_failed)} failed (not billed)"
         ]
-        if self.ledger_runs_paid > self.runs_paid:
+        if self.table_runs_paid:
+            lines.append(f"this table so far: {self.so_far_text()}")
+        if self.ledger_runs_paid > max(self.runs_paid, self.table_runs_paid):
             lines.append(
                 f"with earlier commands the ledger has {counted(self.ledger_runs_paid, 'paid run')}, "
                 f"{usd_text(self.ledger_usd)} in all"

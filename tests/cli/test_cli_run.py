@@ -203,7 +203,8 @@ def test_a_run_prints_its_receipt_and_writes_four_files(enrich: Enrich, folder: 
     ended = enrich("run", "places.yaml", "places.csv", "--yes")
     assert ended.code == 0
     assert ended.out.startswith(RECEIPT)
-    assert steady(ended.err) == ("2 runs due: $0.05, about 3 min 00 s\n0 of 2 runs, $0.00\n2 of 2 runs, $0.05\n")
+    progress = "0 of 2 runs, $0.00 spent\n2 of 2 runs, $0.05 spent\n"
+    assert steady(ended.err) == f"2 runs due: $0.05, about 3 min 00 s\n{progress}"
     assert sorted(path.name for path in folder.iterdir()) == [
         ".enrich",
         "places.csv",

@@ -48,6 +48,8 @@ def receipt() -> Receipt:
         runs_submitted=1216,
         runs_failed=12,
         usd_at_stake=Decimal("0.25"),
+        table_runs_paid=1304,
+        table_usd=Decimal("54.08"),
     )  # fmt: skip
 
 

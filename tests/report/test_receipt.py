@@ -94,6 +94,7 @@ def test_the_printed_receipt(receipt: Receipt) -> None:
         "                       pending          50\n"
         "\n"
         "1,102 distinct inputs; 1,216 runs submitted, 12 failed (not billed)\n"
+        "this table so far: $54.08 for 1,304 runs, $0.01 per accepted answer\n"
         "$0.25 at stake: sent, and not answered yet\n"
         "\n"
         "files\n"
@@ -150,7 +151,7 @@ def test_no_name_reaches_a_terminal_as_it_came(receipt: Receipt) -> None:
     ).to_text(title=hostile, files={hostile: hostile}, steps=next_steps(receipt, stopped=hostile))
     assert not {"\x1b", "\x9b", "\u202e", "\x07"} & {*text}
     assert text.count("evil new line") == 7
-    assert len(text.splitlines()) == 27
+    assert len(text.splitlines()) == 28
 
 
 @pytest.mark.parametrize(
@@ -192,6 +193,9 @@ def test_the_stored_receipt_has_every_status_and_exact_dollars(receipt: Receipt)
         "runs_by_processor": {"core": 1000, "pro": 204},
         "usd": 45.4,
         "usd_at_stake": 0.25,
+        "table_runs_paid": 1304,
+        "table_usd": 54.08,
+        "usd_per_accepted": 0.01,
         "ledger_runs_paid": 0,
         "ledger_usd": 0.0,
         "double_charges": [{"task_key": "3fa2c1d4", "run_ids": ["trun_a", "trun_b"], "usd": 0.025}],
@@ -199,7 +203,28 @@ def test_the_stored_receipt_has_every_status_and_exact_dollars(receipt: Receipt)
 
 
 def test_what_earlier_commands_paid_is_told_where_there_were_any(receipt: Receipt) -> None:
-    later = replace(receipt, ledger_runs_paid=receipt.runs_paid + 10, ledger_usd=receipt.usd + 1)
-    line = f"with earlier commands the ledger has {receipt.runs_paid + 10:,} paid runs, "
-    assert line in later.to_text()
-    assert "earlier commands" not in receipt.to_text()
+    later = replace(receipt, ledger_runs_paid=1400, ledger_usd=Decimal("60.00"))
+    assert "\nwith earlier commands the ledger has 1,400 paid runs, $60.00 in all\n" in later.to_text()
+    assert "earlier commands" not in replace(receipt, ledger_runs_paid=1304).to_text()
+
+
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        pytest.param({}, "this table so far: $54.08 for 1,304 runs, $0.01 per accepted answer", id="so far"),
+        pytest.param(
+            {"answers": {"review": 6250}}, "this table so far: $54.08 for 1,304 runs", id="nothing is accepted yet"
+        ),
+        pytest.param(
+            {"runs_paid": 0, "usd": Decimal(0), "runs_by_processor": {}, "usd_by_processor": {}},
+            "this table so far: $54.08 for 1,304 runs, $0.01 per accepted answer",
+            id="a rerun that cost nothing",
+        ),
+    ],
+)
+def test_what_the_table_has_cost_so_far_is_told_apart(receipt: Receipt, changes: Mapping[str, Any], line: str) -> None:
+    assert f"\n{line}\n" in replace(receipt, **changes).to_text()
+
+
+def test_what_has_cost_nothing_yet_says_nothing_of_it() -> None:
+    assert "so far" not in NOTHING.to_text()
