@@ -263,7 +263,7 @@ class Joiner:
             value if status in SHOWN else None for value, status in zip(cells.values, cells.statuses, strict=True)
         ]
         if isinstance(dtype, pl.List | pl.Struct):
-            return _from_json(one.name, [_json(value) for value in values], dtype)
+            return _from_json(one.name, [_json(_with_floats(value, dtype)) for value in values], dtype)
         if dtype == pl.String:
             values = [value if value is None or isinstance(value, str) else _json(value) for value in values]
         elif dtype == pl.Int64:  # JSON has one kind of number: 1999.0 is a whole one
@@ -361,6 +361,16 @@ def _rooms(fields: Sequence[Field], schema: Mapping[str, pl.DataType]) -> dict[s
 
 def _json(value: Any) -> str | None:
     return None if value is None else msgspec.json.encode(value).decode()
+
+
+def _with_floats(value: Any, dtype: Any) -> Any:
+    """A value with floats where its type has them: polars reads no whole number of more than 64 bits from JSON."""
+    if isinstance(value, list) and isinstance(dtype, pl.List):
+        return [_with_floats(inner, dtype.inner) for inner in value]
+    if isinstance(value, dict) and isinstance(dtype, pl.Struct):
+        inner_types = {field.name: field.dtype for field in dtype.fields}
+        return {name: _with_floats(inner, inner_types.get(name)) for name, inner in value.items()}
+    return float(value) if type(value) is int and dtype == pl.Float64 else value
 
 
 def _from_json(name: str, texts: list[str | None], dtype: pl.DataType | Any) -> pl.Series:

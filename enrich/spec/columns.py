@@ -51,7 +51,8 @@ def room_in(dtype: pl.DataType) -> Room | None:
 def _holds(dtype: pl.DataType) -> Callable[[Any], bool] | None:
     """Tells whether a type holds a value of its schema; None where it holds every one.
 
-    JSON sets no bounds to numbers, columns do: 64 bits for whole ones, a double's range for the others. And a schema
+    JSON sets no bounds to numbers, columns do: 64 bits for whole ones, a double's range for the others, and a double's
+    53 bits for whole numbers among these: beyond, some would come out as their neighbour. And a schema
     that names the properties or the items of a value lets through what has none, unless it names the type too.
     """
     import polars as pl
@@ -59,7 +60,9 @@ def _holds(dtype: pl.DataType) -> Callable[[Any], bool] | None:
     if dtype == pl.Int64:
         return lambda value: value is None or -_MOST_WHOLE - 1 <= value <= _MOST_WHOLE
     if dtype == pl.Float64:
-        return lambda value: value is None or -_MOST <= value <= _MOST
+        return lambda value: (
+            value is None or (_is_exact(value, *_FLOATS["Float64"]) if type(value) is int else -_MOST <= value <= _MOST)
+        )
     if isinstance(dtype, pl.List):
         inner = _holds(_instance(dtype.inner))
         return lambda values: (

@@ -155,14 +155,14 @@ def as_json(cell: Any, value: Any) -> Any:
 
 
 def same(cell: Any, value: Any) -> bool:
-    """Whether a cell is a value: a double is as exact as doubles are, and true is not 1."""
+    """Whether a cell is a value, to the last digit; true is not 1."""
     if isinstance(cell, dict) and isinstance(value, dict):
         return cell.keys() == value.keys() and all(same(cell[key], value[key]) for key in cell)
     if isinstance(cell, list) and isinstance(value, list):
         return len(cell) == len(value) and all(map(same, cell, value))
     if isinstance(cell, bool) or isinstance(value, bool):
         return cell is value
-    return bool(cell == (float(value) if isinstance(cell, float) else value))
+    return bool(cell == value)
 
 
 def numbers_in(value: Any) -> Iterator[float]:
@@ -184,10 +184,12 @@ def names_types(schema: Any) -> bool:
 
 
 def is_certain(schema: Schema, value: Any) -> bool:
-    """Whether a value must be accepted: it fits a schema that leaves no doubt, and has no outsized number."""
+    """Whether a value must be accepted: it fits a schema that leaves no doubt, and its numbers fit their columns."""
     if not names_types(schema) or value is None or (isinstance(value, str) and not value.strip()):
         return False
     if not all(abs(number) < 2**63 for number in numbers_in(value)):
+        return False
+    if '"number"' in json.dumps(schema) and not all(float(number) == number for number in numbers_in(value)):
         return False
     return bool(jsonschema_rs.validator_for(schema).is_valid(value))
 
@@ -250,7 +252,40 @@ def check(folder: Path, config: Config, values: list[Any]) -> None:
             assert pl.read_parquet(out)["x"].equals(frame["x"])
 
 
-WHOLE = [0, 5, -3, 127, 128, 999, 1000, 2049, 2**24 + 1, 2**24 + 2, 2**53 + 1, 2**63 - 1, -(2**63), 2**63, 2.0]
+@pytest.mark.parametrize("existing", ["error", "fill"])
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (2**53, 2.0**53),
+        (2**53 + 1, None),
+        (-(2**53) - 1, None),
+        (2**53 + 2, 2.0**53 + 2),
+        (2**70, 2.0**70),
+        (10**400, None),
+        (0.1, 0.1),
+    ],
+)
+@pytest.mark.parametrize("form", ["plain", "list", "object"])
+def test_a_number_is_exact_or_held_back(tmp_path: Path, existing: str, value: Any, shown: Any, form: str) -> None:
+    schemas: dict[str, Schema] = {
+        "plain": {"type": "number"},
+        "list": {"type": "array", "items": {"type": "number"}},
+        "object": {"type": "object", "properties": {"a": {"type": ["number", "null"]}}},
+    }
+    wrapped = {"plain": value, "list": [value], "object": {"a": value}}[form]
+    config = config_of(tmp_path, schemas[form], existing=existing)
+    source = tmp_path / "in.csv"
+    source.write_text("name,x\nn,\n" if existing == "fill" else "name\nn\n")
+    table = open_table(source)
+    _, frame, cells = joined(config, [wrapped], table, typed=True)
+    assert cells.statuses == ["accepted" if shown is not None else "invalid"]
+    cell = frame["x"].to_list()[0]
+    assert cell == (None if shown is None else {"plain": shown, "list": [shown], "object": {"a": shown}}[form])
+    assert cells.reasons == ["" if shown is not None else cells.reasons[0]]
+    assert shown is not None or cells.reasons[0].startswith("does not fit its column, which is ")
+
+
+WHOLE = [0, 5, -3, 127, 128, 999, 1000, 2047, 2049, 2**24 + 1, 2**24 + 2, 2**53 + 1, 2**63 - 1, -(2**63), 2**63, 2.0]
 
 
 @pytest.mark.parametrize(
@@ -263,7 +298,7 @@ WHOLE = [0, 5, -3, 127, 128, 999, 1000, 2049, 2**24 + 1, 2**24 + 2, 2**53 + 1, 2
         (pa.float16(), {2049, 2**24 + 1, 2**24 + 2, 2**53 + 1, 2**63 - 1, -(2**63), 2**63}),
         (pa.float32(), {2**24 + 1, 2**53 + 1, 2**63 - 1, 2**63}),
         (pa.float64(), {2**53 + 1, 2**63 - 1, 2**63}),
-        (pa.decimal128(5, 2), {1000, 2049, 2**24 + 1, 2**24 + 2, 2**53 + 1, 2**63 - 1, -(2**63), 2**63}),
+        (pa.decimal128(5, 2), {1000, 2047, 2049, 2**24 + 1, 2**24 + 2, 2**53 + 1, 2**63 - 1, -(2**63), 2**63}),
         (pa.decimal128(38, 0), {2**63}),
         (pa.decimal128(38, 38), set(WHOLE) - {0}),
         (pa.string(), {2**63}),
