@@ -1,7 +1,8 @@
 """Tables in memory: `enrich.enrich(data, config)` gives back the same kind of table with its answers.
 
-A frame takes the same road as a file: it is spooled to a private Parquet file and enriched from there, so the ledger,
-the promises and the memory are the same. A table's own columns are never rebuilt: the answers are set beside them.
+A frame takes the same road as a file: it is spooled to a private one and enriched from there, so the ledger, the
+promises and the memory are the same: to a stream of Arrow, which holds every type, a LazyFrame to Parquet, which polars
+writes as a stream. A table's own columns are never rebuilt: the answers are set beside them.
 What streams (LazyFrame, RecordBatchReader) comes back as a stream from the spool, which goes when its last reader does.
 Importing this module also gives polars frames the method `df.enrich(config)`.
 """
@@ -13,15 +14,20 @@ import warnings
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from copy import deepcopy
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final, Protocol, TypeVar, cast
 
 import polars as pl
 import pyarrow as pa
-import pyarrow.parquet as pq
+from polars.exceptions import PolarsError
 
 from enrich.arguments import as_options, as_path, in_python, seal, spelled
+from enrich.dataset.arrow import is_known
+from enrich.dataset.arrow_values import inner_types
+from enrich.dataset.formats import SPOOL_SUFFIX
+from enrich.dataset.spool import read_spool, write_spool
 from enrich.dataset.tables import name_faults
 from enrich.errors import ExitCode, OutputError, TableError, UsageError
 from enrich.library import Given, Plan, plan, run
@@ -31,7 +37,7 @@ from enrich.progress import BarProgress, Progress, QuietProgress, open_progress
 __all__ = ["ArrowStream", "IncompleteWarning", "enrich", "plan_of"]
 
 _TABLE: Final = "the table"  # what errors call it
-_UNREADABLE: Final = (pl.Int128, pl.UInt128)  # polars writes them to Parquet, and pyarrow does not read them
+_UNREADABLE: Final = (pl.Int128, pl.UInt128)  # of polars alone
 _PANDAS_TYPES: Final = {pl.Int64: "Int64", pl.Boolean: "boolean", pl.Float64: "float64"}
 
 
@@ -70,7 +76,7 @@ def enrich(
     with in_python():
         as_options(options)  # a wrong one should not cost the spooling of a large table
     spool = Path(tempfile.mkdtemp(prefix="enrich-"))
-    table = spool / "table.parquet"
+    table = _place(data, spool)
     try:
         folder = spool if files is None else as_path("files", files)
         source = _spool(data, table)
@@ -78,7 +84,7 @@ def enrich(
             report = run(
                 config,
                 table,
-                output=folder / "table.enriched.parquet",
+                output=folder / f"table.enriched{table.suffix}",
                 progress=_progress() if progress else QuietProgress(),
                 **options,
             )
@@ -100,7 +106,7 @@ def plan_of(data: Any, config: Given, **options: Any) -> Plan:
             "data: a RecordBatchReader can be read once only, and not by a plan; give a Table or a LazyFrame"
         )
     with tempfile.TemporaryDirectory(prefix="enrich-") as spool:
-        table = Path(spool) / "table.parquet"
+        table = _place(data, Path(spool))
         _spool(data, table)
         with _named(table):
             return plan(config, table, **options)
@@ -109,34 +115,65 @@ def plan_of(data: Any, config: Given, **options: Any) -> Plan:
 # --- from memory to disk
 
 
+def _place(data: Any, folder: Path) -> Path:
+    """The file that a table in memory is spooled to: its name tells the format."""
+    return folder / f"table{'.parquet' if isinstance(data, pl.LazyFrame) else SPOOL_SUFFIX}"
+
+
 def _spool(data: Any, path: Path) -> Any:
     """Write the table to `path`; gives the table, as a polars frame where it could be read only once."""
     match data:
         case pl.LazyFrame():
             _writable(data).sink_parquet(path)
         case pl.DataFrame():
-            _writable(data).write_parquet(path)
+            _spool_arrow(_to_arrow(data), path)
         case pa.Table():
-            pq.write_table(data, path)
+            _spool_arrow(data, path)
         case pa.RecordBatchReader():
-            with pq.ParquetWriter(path, data.schema) as writer:
-                for batch in data:
-                    writer.write_batch(batch)
+            write_spool(path, data.schema, data)
         case _ if _is_pandas(data):
-            _from_pandas(data).write_parquet(path)
+            _spool_arrow(_from_pandas(data), path)
         case _ if hasattr(data, "__arrow_c_stream__"):
-            data = _from_stream(data)
-            _writable(data).write_parquet(path)
+            table = _from_stream(data)
+            _spool_arrow(table, path)
+            return _to_polars(table)
         case _:
             raise _no_table(data)
     return data
 
 
-def _from_stream(data: Any) -> pl.DataFrame:
+def _spool_arrow(table: pa.Table, path: Path) -> None:
+    write_spool(path, table.schema, table.to_batches())
+
+
+def _from_stream(data: Any) -> pa.Table:
     try:
-        return pl.DataFrame(data)
-    except pl.exceptions.SchemaError:  # a column, such as a pandas Series, streams too
+        return pa.RecordBatchReader.from_stream(data).read_all()
+    except (pa.ArrowException, TypeError, ValueError):  # a column, such as a pandas Series, streams too
         raise _no_table(data) from None
+
+
+def _to_polars(table: pa.Table) -> pl.DataFrame:
+    """An Arrow table as polars has it. Raises UsageError naming the columns of types that it lacks."""
+    lacking = [f"{field.name!r} ({field.type})" for field in table.schema if not _is_in_polars(field.type)]
+    if lacking:
+        raise UsageError(f"data: polars has no type for {', '.join(lacking)}; give a pyarrow Table instead")
+    try:
+        return pl.DataFrame(table)
+    except PolarsError:
+        raise UsageError("data: polars can't hold this table; give a pyarrow Table instead") from None
+
+
+def _is_in_polars(arrow_type: pa.DataType) -> bool:
+    """Whether polars has a type, if not as one that answers could go into; of some others it panics."""
+    types = pa.types
+    wrapped = (
+        isinstance(arrow_type, pa.BaseExtensionType) or types.is_dictionary(arrow_type) or types.is_map(arrow_type)
+    )
+    lists = types.is_list(arrow_type) or types.is_large_list(arrow_type) or types.is_fixed_size_list(arrow_type)
+    if wrapped or lists or types.is_struct(arrow_type):
+        return all(map(_is_in_polars, inner_types(arrow_type)))
+    return is_known(arrow_type) or types.is_binary_view(arrow_type) or types.is_decimal32(arrow_type)
 
 
 def _no_table(data: object) -> UsageError:
@@ -148,33 +185,58 @@ _Polars = TypeVar("_Polars", pl.DataFrame, pl.LazyFrame)
 
 
 def _writable(frame: _Polars) -> _Polars:
-    """The columns that Parquet can hold, integers of 128 bits as text; Python objects stay where they are."""
+    """The columns that Arrow can hold, integers of 128 bits as text; Python objects stay where they are."""
     schema = frame.collect_schema()
     if isinstance(frame, pl.LazyFrame) and pl.Object in schema.values():
         raise UsageError("data: a LazyFrame with Python objects in it can't be streamed to disk; collect it first")
     names = [name for name, dtype in schema.items() if dtype != pl.Object]
-    large = [name for name in names if schema[name] in _UNREADABLE]
-    return frame.select(names).with_columns(pl.col(large).cast(pl.String))
+    held = {name: _held(schema[name]) for name in names}
+    return frame.select(names).with_columns(pl.col(name).cast(to) for name, to in held.items() if to != schema[name])
+
+
+def _held(dtype: Any) -> Any:
+    """The type that holds the values of another in Arrow."""
+    if dtype in _UNREADABLE:
+        return pl.String()
+    if isinstance(dtype, pl.List):
+        return pl.List(_held(dtype.inner))
+    if isinstance(dtype, pl.Array):
+        return pl.Array(_held(dtype.inner), dtype.size)
+    if isinstance(dtype, pl.Struct):
+        return pl.Struct({field.name: _held(field.dtype) for field in dtype.fields})
+    return dtype
+
+
+def _to_arrow(frame: pl.DataFrame) -> pa.Table:
+    return _writable(frame).to_arrow(compat_level=pl.CompatLevel.oldest())
 
 
 def _is_pandas(data: object) -> bool:
     return type(data).__module__.partition(".")[0] == "pandas" and hasattr(data, "columns")
 
 
-def _from_pandas(data: Any) -> pl.DataFrame:
-    """A pandas DataFrame as polars has it; columns of values that have no type in common are text."""
+def _from_pandas(data: Any) -> pa.Table:
+    """A pandas DataFrame as Arrow has it; columns of values that have no type in common are text."""
     names = [str(name) for name in data.columns]
     if faults := name_faults(names, None):
         raise TableError(_TABLE, faults)
-    return _writable(pl.DataFrame([_from_pandas_series(name, data.iloc[:, n]) for n, name in enumerate(names)]))
+    return pa.table({name: _from_pandas_series(data.iloc[:, n]) for n, name in enumerate(names)})
 
 
-def _from_pandas_series(name: str, column: Any) -> pl.Series:
+def _from_pandas_series(column: Any) -> pa.ChunkedArray | pa.Array:
     try:
-        return cast(pl.Series, pl.from_pandas(column)).alias(name)
-    except (pa.ArrowException, TypeError):
-        texts = [None if lacks else str(value) for value, lacks in zip(column, column.isna(), strict=True)]
-        return pl.Series(name, texts, pl.String)
+        series = cast(pl.Series, pl.from_pandas(column))
+    except (pa.ArrowException, TypeError, ValueError, OverflowError):
+        return _as_texts([None if lacks else str(value) for value, lacks in zip(column, column.isna(), strict=True)])
+    return _to_arrow(series.to_frame("")).column(0)
+
+
+def _as_texts(texts: list[str | None]) -> pa.Array:
+    """Texts as they are; half a character, which is no text, as bytes that are refused where they would be sent."""
+    held = pa.array(
+        [None if text is None else text.encode("utf-8", "surrogatepass") for text in texts], pa.large_binary()
+    )
+    return pa.Array.from_buffers(pa.large_string(), len(held), held.buffers(), held.null_count)
 
 
 # --- from disk to memory
@@ -186,18 +248,37 @@ def _result(source: Any, output: Path, spool: Path) -> Any:
         case pl.LazyFrame():
             return _scanned(output, source.collect_schema(), spool)
         case pa.RecordBatchReader():
-            file = pq.ParquetFile(output)
-            batches = _batches(file)
+            stream = read_spool(output)
+            schema = _with_own_fields(stream.schema, source.schema)
+            batches = _batches(stream, schema)
             weakref.finalize(batches, shutil.rmtree, spool, ignore_errors=True)
-            return pa.RecordBatchReader.from_batches(file.schema_arrow, batches)
+            return pa.RecordBatchReader.from_batches(schema, batches)
         case pa.Table():
-            result: Any = _beside_arrow(source, pq.read_table(output, memory_map=False))
+            result: Any = _beside_arrow(source, _answers(output, source.column_names))
         case pl.DataFrame():
-            result = _beside(source, pl.read_parquet(output, memory_map=False))
+            result = _beside(source, _to_polars(_answers(output, source.columns)))
         case _:
-            result = _beside_pandas(source, pl.read_parquet(output, memory_map=False))
+            own = [str(name) for name in source.columns]
+            result = _beside_pandas(source, own, _to_polars(_answers(output, own)))
     shutil.rmtree(spool, ignore_errors=True)
     return result
+
+
+def _answers(output: Path, own: Sequence[str]) -> pa.Table:
+    """The columns of answers in a spool: those that were added, and those that answers went into."""
+    with read_spool(output) as stream:
+        names = stream.schema.names
+    filled = _filled(own, names)
+    chosen = [number for number, name in enumerate(names) if name in filled or name not in own]
+    with read_spool(output, chosen) as stream:
+        return stream.read_all()
+
+
+def _with_own_fields(output: pa.Schema, own: pa.Schema) -> pa.Schema:
+    """The output's schema; the fields of the table's own columns are the very ones that it came with."""
+    filled = _filled(own.names, output.names)
+    fields = [own.field(one.name) if one.name in own.names and one.name not in filled else one for one in output]
+    return pa.schema(fields, own.metadata)
 
 
 class _Spool:
@@ -225,9 +306,15 @@ def _scanned(output: Path, schema: pl.Schema, spool: Path) -> pl.LazyFrame:
     ).with_columns(other)
 
 
-def _batches(file: pq.ParquetFile) -> Iterator[pa.RecordBatch]:
-    with file:
-        yield from file.iter_batches()
+def _batches(stream: pa.RecordBatchReader, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+    """The batches in a schema that says the same; an extension that Arrow does not know comes back as its storage."""
+    with stream:
+        for batch in stream:
+            columns = [
+                array if array.type == field.type else array.cast(field.type)
+                for array, field in zip(batch.columns, schema, strict=True)
+            ]
+            yield pa.RecordBatch.from_arrays(columns, schema=schema)
 
 
 def _filled(own: Sequence[str], output: Sequence[str]) -> frozenset[str]:
@@ -235,32 +322,33 @@ def _filled(own: Sequence[str], output: Sequence[str]) -> frozenset[str]:
     return frozenset(name for name in own if name + "_status" in output and name + "_status" not in own)
 
 
-def _beside(frame: pl.DataFrame, output: pl.DataFrame) -> pl.DataFrame:
+def _beside(frame: pl.DataFrame, answers: pl.DataFrame) -> pl.DataFrame:
     """The frame's own columns, untouched, and the answers'; a column that answers went into is theirs."""
-    filled = _filled(frame.columns, output.columns)
-    return frame.with_columns(
-        output.get_column(name) for name in output.columns if name in filled or name not in frame.columns
-    )
+    return frame.with_columns(answers)
 
 
-def _beside_arrow(table: pa.Table, output: pa.Table) -> pa.Table:
-    filled = _filled(table.column_names, output.column_names)
-    for name in output.column_names:
-        if name in filled:
-            table = table.set_column(table.column_names.index(name), output.field(name), output[name])
-        elif name not in table.column_names:
-            table = table.append_column(output.field(name), output[name])
+def _beside_arrow(table: pa.Table, answers: pa.Table) -> pa.Table:
+    for name in answers.column_names:
+        if name in table.column_names:
+            table = table.set_column(table.column_names.index(name), answers.field(name), answers[name])
+        else:
+            table = table.append_column(answers.field(name), answers[name])
     return table
 
 
-def _beside_pandas(data: Any, output: pl.DataFrame) -> Any:
+def _beside_pandas(data: Any, own: list[str], answers: pl.DataFrame) -> Any:
+    """The answers beside a pandas table's own columns, with its index, its `attrs` and the name of its columns."""
     pandas: Any = sys.modules["pandas"]
-    own = [str(name) for name in data.columns]
-    filled = _filled(own, output.columns)
-    answers = {name: _pandas_cells(output[name]) for name in output.columns if name in filled or name not in own}
-    data = data.assign(**{name: cells for name, cells in answers.items() if name in filled})
-    added = {name: cells for name, cells in answers.items() if name not in filled}
-    return pandas.concat([data, pandas.DataFrame(added, index=data.index)], axis="columns")
+    cells = {name: _pandas_cells(answers[name]) for name in answers.columns}
+    filled = data.copy(deep=False)
+    for place, name in enumerate(own):
+        if name in cells:
+            filled.isetitem(place, cells[name])
+    added = pandas.DataFrame({name: some for name, some in cells.items() if name not in own}, index=data.index)
+    result = pandas.concat([filled, added], axis="columns")
+    result.attrs = deepcopy(data.attrs)
+    result.columns.name = data.columns.name
+    return result
 
 
 def _pandas_cells(column: pl.Series) -> Any:

@@ -65,7 +65,7 @@ class Files:
 
 def make_joiner(config: Config, table: Table, files: Files) -> Joiner:
     """What joins this config's answers to this table. Raises OutputError when a column can't hold its answers."""
-    typed = output_format(files.table, table).kind in ("parquet", "ndjson")
+    typed = output_format(files.table, table).kind in ("parquet", "ndjson", "spool")
     joiner = Joiner(config, schema=table.schema, typed=typed, too_long=too_long_text(config))
     Layout(table, joiner.columns())
     return joiner

@@ -18,6 +18,7 @@ import pyarrow as pa
 from polars.exceptions import PolarsError
 
 from enrich.dataset.arrow_values import (
+    decoded,
     first_bad_text,
     holds_text,
     in_plain_time,
@@ -92,7 +93,7 @@ class ArrowBatch(Batch):
         """A column, without a dictionary where polars has the type in it. Raises TableError for bad text."""
         array = self.arrow.column(self.arrow.schema.get_field_index(name))
         if pa.types.is_dictionary(array.type) and is_known(array.type.value_type):
-            array = array.dictionary_decode()
+            array = decoded(array)
         place = first_bad_text(array)
         if place is not None:
             message = f"column {name!r}, row {self.start + place + 1}: the text is not UTF-8"

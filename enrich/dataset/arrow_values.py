@@ -259,6 +259,17 @@ def as_bytes(array: pa.Array) -> pa.Array:
     return pa.Array.from_buffers(kinds[array.type], len(array), array.buffers(), array.null_count, array.offset)
 
 
+def decoded(array: pa.DictionaryArray) -> pa.Array:
+    """The values that an array of a dictionary stands for; views, of which Arrow can't take some, as large arrays."""
+    values = array.dictionary
+    if pa.types.is_string_view(values.type):
+        large = as_bytes(values).cast(pa.large_binary())  # unlike a cast to text it takes bytes that are none
+        values = pa.Array.from_buffers(pa.large_string(), len(large), large.buffers(), large.null_count, large.offset)
+    elif pa.types.is_binary_view(values.type):
+        values = values.cast(pa.large_binary())
+    return pa.DictionaryArray.from_arrays(array.indices, values).dictionary_decode()
+
+
 def _texts_in(array: pa.Array) -> Iterator[pa.Array]:
     """The arrays of text that an array is made of."""
     kind, types = array.type, pa.types

@@ -16,6 +16,7 @@ import polars as pl
 import pyarrow as pa
 
 from enrich.dataset.arrow import ArrowBatch, ArrowTable
+from enrich.dataset.arrow_values import decoded
 from enrich.dataset.cells import json_column, json_lines, safe_columns, text_cells
 from enrich.dataset.delimited import DelimitedTable, TextBatch
 from enrich.dataset.formats import KNOWN_SUFFIXES, TableFormat, named_format
@@ -323,7 +324,7 @@ def _filled(original: pa.Array, answers: pl.Series, kept: pl.Series) -> pa.Array
     import pyarrow.compute as pc
 
     if pa.types.is_dictionary(original.type):
-        return _filled(original.dictionary_decode(), answers, kept).dictionary_encode()
+        return _filled(decoded(original), answers, kept).dictionary_encode()
     if pa.types.is_string_view(original.type):  # which `if_else` does not take
         return _filled(original.cast(pa.large_string()), answers, kept)
     return pc.if_else(kept.to_arrow(), original, _arrow_array(answers, original.type))

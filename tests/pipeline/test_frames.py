@@ -150,6 +150,140 @@ def test_pandas_columns_of_mixed_values_stay_and_are_asked_as_text(desk: Desk) -
     assert list(out["enrich_status"] == "skipped") == [False, False, True]
 
 
+def test_pandas_attrs_and_the_name_of_its_columns_come_back(desk: Desk) -> None:
+    pd = pytest.importorskip("pandas")
+    given = pd.DataFrame({"name": ["A", "B"], "domain": "x.example"}, index=pd.Index([7, 7], name="row"))
+    given.attrs = {"source": ["crm"]}
+    given.columns.name = "fields"
+    out = call(desk, given)
+    assert out.attrs == {"source": ["crm"]}
+    assert out.attrs["source"] is not given.attrs["source"]
+    assert (out.columns.name, out.index.name, list(out.index)) == ("fields", "row", [7, 7])
+
+
+PYTHON_OBJECTS = {
+    "2**63": [2**63, 1, None],
+    "-2**70": [-(2**70), None, 1],
+    "large and text": [2**70, "a", None],
+    "large and a float": [1.5, 2**70, None],
+    "in a list": [[2**70], [1], None],
+    "in an object": [{"a": 2**70}, {"a": 1}, None],
+    "half a character": ["A\ud83d", "b", None],
+    "half a character and a list": ["\udcff", [1], None],
+    "half a character in a list": [["\ud83d"], ["b"], None],
+    "half a character as a key": [{"\ud83d": 1}, None, None],
+    "complex": [1 + 2j, None, 0],
+    "bytes and text": [b"\xff", "a", None],
+}
+
+
+@pytest.mark.parametrize("name", PYTHON_OBJECTS)
+def test_pandas_columns_of_any_objects_go_along(desk: Desk, name: str) -> None:
+    pd = pytest.importorskip("pandas")
+    values = PYTHON_OBJECTS[name]
+    given = pd.DataFrame({"name": ["A", "B", "C"], "domain": "x.example", "x": pd.Series(values, dtype=object)})
+    out = call(desk, given, limit=1)
+    assert out["x"].dtype == object
+    assert list(out["x"]) == values
+    assert set(map(type, out["x"])) == set(map(type, values))
+
+
+@pytest.mark.parametrize("name", PYTHON_OBJECTS)
+def test_pandas_objects_are_asked_about_as_text_or_refused_by_column_and_row(desk: Desk, name: str) -> None:
+    pd = pytest.importorskip("pandas")
+    given = pd.DataFrame({"name": pd.Series(PYTHON_OBJECTS[name], dtype=object), "domain": "x.example"})
+    if name in ("half a character", "half a character and a list"):
+        with pytest.raises(TableError, match=r"^the table: column 'name', row 1: the text is not UTF-8"):
+            call(desk, given)
+    elif name == "bytes and text":
+        with pytest.raises(TableError, match=r"^the table: column 'name' holds bytes"):
+            call(desk, given)
+    else:
+        assert list(call(desk, given, limit=1)["name"]) == PYTHON_OBJECTS[name]
+
+
+class Own(pa.ExtensionType):
+    """An extension type that Arrow was not told of."""
+
+    def __init__(self) -> None:
+        super().__init__(pa.int32(), "tests.own")
+
+    def __arrow_ext_serialize__(self) -> bytes:
+        return b""
+
+
+ARROW_TYPES = {
+    "timestamp[s]": pa.array([1, None, 2], pa.timestamp("s")),
+    "the last second": pa.array([2**63 - 1, None, -(2**63)], pa.timestamp("s", "+05:30")),
+    "time32[s]": pa.array([1, None, 2], pa.time32("s")),
+    "date64": pa.array([86_400_000, None, 0], pa.date64()),
+    "dictionary<int64>": pa.array([5, None, 6]).dictionary_encode(),
+    "dictionary<string_view>": pa.DictionaryArray.from_arrays([0, None, 0], pa.array(["a"], pa.string_view())),
+    "ordered": pa.DictionaryArray.from_arrays(pa.array([0, None, 1], pa.int8()), ["b", "a"], ordered=True),
+    "list<timestamp[s]>": pa.array([[1], None, []], pa.list_(pa.timestamp("s"))),
+    "not null": pa.array([[1], [2], []], pa.list_(pa.field("n", pa.int8(), nullable=False, metadata={"a": "b"}))),
+    "map": pa.array([[("k", 1)], None, []], pa.map_(pa.string(), pa.date64())),
+    "run ends": pa.RunEndEncodedArray.from_arrays(pa.array([2, 3], pa.int16()), pa.array(["a", None])),
+    "interval": pa.array([pa.MonthDayNano([1, 2, 3]), None, None]),
+    "union": pa.UnionArray.from_dense(
+        pa.array([0, 1, 0], pa.int8()), pa.array([0, 0, 1], pa.int32()), [pa.array([1, 2]), pa.array(["a"])]
+    ),
+    "nothing in it": pa.array([{}, None, {}], pa.struct([])),
+    "uuid": pa.ExtensionArray.from_storage(pa.uuid(), pa.array([bytes(16), None, bytes(16)], pa.binary(16))),
+    "unknown extension": pa.ExtensionArray.from_storage(Own(), pa.array([1, None, 2], pa.int32())),
+    "not UTF-8": pa.array([b"\xff", None, b"ok"]).view(pa.string()),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ARROW_TYPES)
+def test_a_reader_gives_the_schema_back_that_it_had(desk: Desk, name: str) -> None:
+    column = ARROW_TYPES[name]
+    nullable = name != "not null"
+    schema = pa.schema(
+        [pa.field("name", pa.string_view(), nullable=False), pa.field("x", column.type, nullable, {"unit": "m"})],
+        {"origin": "here"},
+    )
+    batch = pa.record_batch([pa.array(["A", "B", "C"], pa.string_view()), column], schema=schema)
+    desk.config.write_text(CONFIG.replace("  website: domain\n", ""))
+    reader = call(desk, pa.RecordBatchReader.from_batches(schema, [batch, batch.slice(1)]), limit=1)
+    out = reader.read_all()
+    assert reader.schema.metadata == schema.metadata
+    assert all(out.schema.field(n).equals(schema.field(n), check_metadata=True) for n in range(2))
+    assert out.num_rows == 5
+    before = pa.concat_arrays([column, column.slice(1)]) if name not in ("union", "run ends") else None
+    if before is not None:
+        assert out["x"].combine_chunks().equals(before) or pa.concat_arrays(out["x"].chunks).equals(before)
+    table = pa.Table.from_batches([batch])
+    assert call(desk, table, limit=1).select(["name", "x"]).schema.equals(schema, check_metadata=True)
+
+
+def test_what_streams_types_that_polars_lacks_is_refused_by_column(desk: Desk) -> None:
+    class Streams:
+        def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
+            table = pa.table({"name": ["A", "B", "C"], "x": ARROW_TYPES["interval"], "y": ARROW_TYPES["union"]})
+            return table.__arrow_c_stream__(requested_schema)
+
+    with pytest.raises(UsageError, match=r"^data: polars has no type for 'x' \(month_day_nano.*\), 'y' \(dense_union"):
+        call(desk, Streams())
+    assert desk.service.posts() == 0
+
+
+def test_whole_numbers_of_128_bits_may_stand_anywhere_in_polars(desk: Desk) -> None:
+    numbers = pl.Series([[2**100], None], dtype=pl.List(pl.Int128))
+    given = pl.DataFrame(
+        {
+            "name": ["A", "B"],
+            "domain": "x.example",
+            "list": numbers,
+            "array": numbers.list.to_array(1),
+            "struct": pl.Series([{"a": 2**100}, None], dtype=pl.Struct({"a": pl.UInt128})),
+        }
+    )
+    for out in (call(desk, given), call(desk, given.lazy()).collect()):
+        assert out.select(given.columns).equals(given)
+        assert out.select(given.columns).schema == given.schema
+
+
 TYPES = {
     "category": pl.Series(["x", "y", None], dtype=pl.Categorical),
     "enum": pl.Series(["x", None, "y"], dtype=pl.Enum(["x", "y"])),
