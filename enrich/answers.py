@@ -5,7 +5,7 @@ without asking again. Readings are tolerant (results.py), verdicts are not: a va
 no room in its column, is never forced into it.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from types import MappingProxyType
 from typing import Any, Final, Literal
@@ -352,6 +352,21 @@ def after_a_person(
     value = clean(ruled.value.decode(), _LONGEST_DECISION)
     reason = f"decided by a person: {value} {misfit(msgspec.json.decode(ruled.value))}"
     return Choice(choice.status if choice.answer is None else "invalid", reason, choice.answer, choice.held)
+
+
+def set_aside(
+    fields: Sequence[Field], names: Mapping[str, str], decided: Mapping[str, Ruled], mask: int
+) -> Iterator[tuple[Field, Ruled]]:
+    """The newest decision on an earlier question of each field that is wanted and has none on the question as it is.
+
+    `names` are those of all fields that were ever asked, `decided` the decisions on one input, both by field id.
+    """
+    for i, one in enumerate(fields):
+        if not mask >> i & 1 or one.id in decided:
+            continue
+        earlier = [ruled for field_id, ruled in decided.items() if names.get(field_id) == one.name]
+        if earlier:
+            yield one, max(earlier, key=lambda ruled: ruled.at)
 
 
 def is_stale(answer: Answer, at: int, refresh: Refresh, now: int) -> bool:

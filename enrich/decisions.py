@@ -8,7 +8,6 @@ import shutil
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from itertools import chain, count
 from pathlib import Path
 from typing import Final
 
@@ -21,7 +20,7 @@ from enrich.errors import Fault, TableError
 from enrich.files import replacing, writing
 from enrich.ledger import Ledger, Ruled, RunState
 from enrich.phrases import did_you_mean, either
-from enrich.review import Decision, decided
+from enrich.review import Decision, decided, free_name
 from enrich.review_sheet import Sheet
 from enrich.spec import Field, Json
 from enrich.text import clean, unprotect_cell
@@ -56,10 +55,7 @@ def keep_untaken(path: Path, config: Config, ledger: Ledger) -> Path | None:
     """
     if not path.is_file() or not _has_untaken(path, config, ledger):
         return None
-    name = path.name.removesuffix(".review.csv")
-    numbers = chain([""], (f"-{n}" for n in count(2)))
-    names = (path.with_name(f"{name}.decided{number}.review.csv") for number in numbers)
-    kept = next(one for one in names if not one.exists())
+    kept = free_name(path, "decided")
     with writing(kept), path.open("rb") as old, replacing(kept, like=path) as copy:
         shutil.copyfileobj(old, copy)
     return kept

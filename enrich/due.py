@@ -14,7 +14,7 @@ from functools import lru_cache
 from math import ceil
 from typing import Any, Final
 
-from enrich.answers import Answer, Reader
+from enrich.answers import Answer, Reader, set_aside
 from enrich.api.processors import PROCESSORS
 from enrich.config import Config
 from enrich.ledger import Held, Ledger, RunState, Worklist, damaged
@@ -56,6 +56,7 @@ class Summary:
     due_answers: Counter[tuple[Reason, str]] = field(default_factory=Counter)  # by reason and processor
     outlooks: Counter[Outlook] = field(default_factory=Counter)  # what may be due later, by what it hangs on
     under_way: UnderWay = UnderWay()
+    set_aside: Counter[str] = field(default_factory=Counter)  # people's decisions on questions as they were, by name
     ladder: tuple[Rung, ...] = ()
 
     @property
@@ -205,7 +206,11 @@ class Comparison:
             for wanted in chunk:
                 mask = wanted.mask
                 if wanted.key in decided:
-                    settled = self._reader.ruled(decided[wanted.key])
+                    made = decided[wanted.key]
+                    summary.set_aside.update(
+                        one.name for one, _ in set_aside(self._config.fields, self._rules.names, made, mask)
+                    )
+                    settled = self._reader.ruled(made)
                     mask &= ~sum(1 << i for i, one in enumerate(self._config.fields) if one.id in settled)
                 runs_held = held.get(wanted.key, ())
                 found = self._fitting(mask, runs_held, wanted.document, summary)

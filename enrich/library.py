@@ -51,6 +51,7 @@ class Plan:
     usd_most: Decimal
     seconds: float
     left_out: dict[str, int]  # rows of which nothing is asked, by why
+    decisions_set_aside: dict[str, int]  # of people, on questions that have changed since, by answer
     due: tuple[DueAnswers, ...]
     runs_in_flight: int
     usd_in_flight: Decimal
@@ -150,6 +151,7 @@ def as_plan(summary: Summary) -> Plan:
         runs=dict(summary.runs),
         answers_due=dict(reasons(summary)),
         too_long=summary.too_long,
+        decisions_set_aside=dict(summary.set_aside),
         usd_least=summary.usd_least(),
         usd_expected=summary.usd_expected(),
         usd_most=summary.usd_most(),

@@ -17,6 +17,7 @@ from enrich import showing
 from enrich.config import Config
 from enrich.decisions import keep_untaken
 from enrich.due import Comparison, Summary, ladder_of, price_micro
+from enrich.earlier import set_aside_text
 from enrich.errors import EnrichError, ExitCode, ungrouped
 from enrich.freeing import give_back
 from enrich.job import Interruption, Job, Options, list_wanted, prepare
@@ -43,6 +44,7 @@ class Report:
     review: Path
     report: Path
     manifest: Path
+    decisions_set_aside: dict[str, int]  # of people, on questions that have changed since, by answer
     decisions_kept: Path | None  # a copy of the review file that was replaced: it had decisions that were not taken yet
     outputs_written: bool  # by this command; else those of an earlier one still stood, and were left alone
     outputs_written_at: datetime
@@ -100,6 +102,8 @@ async def run(
     with ledger_refusals(job.ledger_path), ExitStack() as held:
         ledger, worklist = open_books(job, held)
         comparison, summary = await run_sync(compare, job, ledger, worklist, stop.check)
+        if summary.set_aside:
+            shown.note(set_aside_text(job, summary.set_aside))
         give_back()
         outcome = Outcome()
         if summary.due or ledger.open_submissions() or ledger.has_unreported_extras():
@@ -223,6 +227,7 @@ def write_outputs(job: Job, ledger: Ledger, summary: Summary, outcome: Outcome, 
         review=files.review,
         report=files.report,
         manifest=files.manifest,
+        decisions_set_aside=dict(summary.set_aside),
         decisions_kept=kept,
         outputs_written=outputs.written,
         outputs_written_at=outputs.written_at,

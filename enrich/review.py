@@ -16,6 +16,7 @@ import io
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain, count
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Literal, Self
@@ -31,7 +32,7 @@ from enrich.text import ELLIPSIS, PROTECTED_PATTERN, clean, neutralise_formula, 
 if TYPE_CHECKING:
     from enrich.spec import Json
 
-__all__ = ["Decision", "ReviewLine", "ReviewWriter", "Ruling", "decided", "read_decisions"]
+__all__ = ["Decision", "ReviewLine", "ReviewWriter", "Ruling", "decided", "free_name", "read_decisions"]
 
 Ruling = Literal["accept", "correct", "reject"]
 
@@ -57,6 +58,10 @@ class ReviewLine:
     sources: Sequence[str]  # addresses
     run_id: str
     processor: str
+    decision: str = ""  # what a person wrote already
+    correction: Json = None
+    note: str = ""
+    added: Sequence[str] = ()  # in the columns that people added
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,9 +82,12 @@ class ReviewWriter:
     `like` is the table, for those who may read that. Raises OutputError for what the disk refuses.
     """
 
-    def __init__(self, path: Path, *, input_fields: Sequence[str], like: Path | None = None) -> None:
+    def __init__(
+        self, path: Path, *, input_fields: Sequence[str], added: Sequence[str] = (), like: Path | None = None
+    ) -> None:
         self._path = path
         self._input_fields = tuple(input_fields)
+        self._added = tuple(added)
         self._place = replacing(path, like=like)
         self._held: list[ReviewLine] = []
         self.lines = 0
@@ -89,7 +97,7 @@ class ReviewWriter:
         named = (INPUT + field for field in self._input_fields)
         with writing(self._path):
             self._file.write(_MARK)
-        self._write([[name] for name in (*ANSWER, *named, *RUN, *PERSON)])
+        self._write([[name] for name in (*ANSWER, *named, *RUN, *PERSON, *map(_Typed, self._added))])
         return self
 
     def add(self, lines: Iterable[ReviewLine]) -> None:
@@ -104,7 +112,6 @@ class ReviewWriter:
         lines, self._held = self._held, []
         if not lines:
             return
-        nothing = [""] * len(lines)
         self._write(
             [
                 [line.status for line in lines],
@@ -118,7 +125,10 @@ class ReviewWriter:
                 *([_text(line.inputs.get(field)) for line in lines] for field in self._input_fields),
                 [line.run_id for line in lines],
                 [line.processor for line in lines],
-                *[nothing] * len(PERSON),
+                [line.decision for line in lines],
+                [_typed(line.correction) for line in lines],
+                [_Typed(line.note) for line in lines],
+                *([_Typed(line.added[at]) if line.added else "" for line in lines] for at in range(len(self._added))),
             ]
         )
 
@@ -168,6 +178,14 @@ def decided(sheet: Sheet) -> list[Decision]:
     return list(decisions.values())
 
 
+def free_name(path: Path, what: str) -> Path:
+    """A path beside a review file that nothing has: `t.review.csv` gives `t.WHAT.review.csv`, `t.WHAT-2.review.csv`."""
+    stem = path.name.removesuffix(".review.csv")
+    numbers = chain([""], (f"-{n}" for n in count(2)))
+    names = (path.with_name(f"{stem}.{what}{number}.review.csv") for number in numbers)
+    return next(one for one in names if not one.exists() and not one.is_symlink())
+
+
 def _fault(line: SheetLine) -> Fault | None:
     """What is wrong with a line that a person wrote on, before anything is known of its answer."""
     said, correction = line.cells["decision"].strip().lower(), line.cells["correction"].strip()
@@ -204,6 +222,17 @@ class _AsJson(str):
     __slots__ = ()
 
 
+class _Typed(str):
+    """A text that a person wrote: nothing is taken out of it."""
+
+    __slots__ = ()
+
+
+def _typed(value: Json) -> str:
+    """A correction as a person writes it."""
+    return _Typed(value) if isinstance(value, str) else _text(value)
+
+
 def _text(value: Json) -> str:
     if isinstance(value, str):
         return value
@@ -231,6 +260,8 @@ def _harmless(texts: Sequence[str]) -> pl.Series:
 
 
 def _cell(text: str) -> str:
+    if isinstance(text, _Typed):
+        return protect_cell(text)
     harmless = neutralise_formula if isinstance(text, _AsJson) else protect_cell
     if not (text.isascii() and text.isprintable()):
         text = "\n".join(clean(line) for line in text.splitlines())

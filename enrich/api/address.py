@@ -8,11 +8,11 @@ from collections.abc import Mapping
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
+from enrich.api.environment import BASE_URL_VARIABLE
 from enrich.api.errors import BaseUrlError, sanitised
 
-__all__ = ["BASE_URL_VARIABLE", "DEFAULT_BASE_URL", "base_url_from", "checked_base_url", "is_loopback"]
+__all__ = ["DEFAULT_BASE_URL", "base_url_from", "checked_base_url", "is_loopback"]
 
-BASE_URL_VARIABLE: Final = "PARALLEL_BASE_URL"
 DEFAULT_BASE_URL: Final = "https://api.parallel.ai"
 
 

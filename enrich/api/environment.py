@@ -9,12 +9,12 @@ import os
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from enrich.api.address import BASE_URL_VARIABLE
-from enrich.api.limits import REQUESTS_VARIABLE
 from enrich.api.secret import KEY_VARIABLE, NOT_SENDABLE, Secret, is_sendable
 
-__all__ = ["Environment"]
+__all__ = ["BASE_URL_VARIABLE", "REQUESTS_VARIABLE", "Environment"]
 
+BASE_URL_VARIABLE: Final = "PARALLEL_BASE_URL"
+REQUESTS_VARIABLE: Final = "ENRICH_REQUESTS_PER_MINUTE"
 _READ: Final = (BASE_URL_VARIABLE, REQUESTS_VARIABLE)
 
 

@@ -12,11 +12,11 @@ from typing import Final
 
 import anyio
 
+from enrich.api.environment import REQUESTS_VARIABLE
 from enrich.errors import UsageError
 
-__all__ = ["REQUESTS_VARIABLE", "RateLimiter", "limiter_from"]
+__all__ = ["RateLimiter", "limiter_from"]
 
-REQUESTS_VARIABLE: Final = "ENRICH_REQUESTS_PER_MINUTE"
 REQUESTS_PER_MINUTE: Final = 2000  # the service's limit for an account
 
 _BURST: Final = 100

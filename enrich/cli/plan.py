@@ -59,6 +59,7 @@ def plan(
 
     from enrich import pipeline
     from enrich.cli.advice import advice
+    from enrich.earlier import set_aside_text
     from enrich.job import Options
 
     console = console_of(context)
@@ -82,6 +83,8 @@ def plan(
     console.show("\n".join(_lines(job, summary)) + "\n")
     for text in said:
         console.warn(text)
+    if summary.set_aside:
+        console.warn(set_aside_text(job, summary.set_aside))
     for body in requests:
         console.show(f"\n{_ROAD}\n")
         console.show_json(msgspec.Raw(body))
@@ -148,6 +151,7 @@ def _as_json(job: "Job", summary: "Summary", said: list[str], requests: list[byt
         "due": [asdict(one) for one in found.due],
         "runs": found.runs,
         "too_long": found.too_long,
+        "decisions_set_aside": found.decisions_set_aside,
         "usd": {"least": float(found.usd_least), "expected": float(found.usd_expected), "most": float(found.usd_most)},
         "under_way": {
             "runs": found.runs_in_flight,

@@ -1,19 +1,35 @@
 """`enrich review`: decisions of people, from a review file into the ledger. Sends nothing."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from enrich.cli.options import ConfigArgument, LedgerOption, SandboxOption, console_of
+
+if TYPE_CHECKING:
+    from enrich.cli.console import Console
+    from enrich.job import Options
 
 
 def review(
     context: typer.Context,
     config: ConfigArgument,
     file: Annotated[
-        Path, typer.Argument(metavar="REVIEW", help="The review file, with its decision column filled in.")
-    ],
+        Path | None,
+        typer.Argument(
+            metavar="REVIEW", help="The review file, with its decision column filled in.", show_default=False
+        ),
+    ] = None,
+    *,
+    earlier: Annotated[
+        Path | None,
+        typer.Option(
+            "--earlier",
+            metavar="TABLE",
+            help="Write a review file beside TABLE, with the decisions on questions that have changed since.",
+        ),
+    ] = None,
     ledger: LedgerOption = None,
     sandbox: SandboxOption = False,
 ) -> None:
@@ -22,23 +38,62 @@ def review(
     In the file, write `accept`, `correct` or `reject` beside a doubtful answer, and for `correct` the right value.
     The next run writes them into the table; they outrank every later answer, and are never asked again.
 
+    A decision stands as long as its question does. After a description was changed, `--earlier` brings the decisions on
+    the question as it was into a file: take out what no longer holds, and give it to `enrich review`.
+
     \b
       enrich review configs/companies.yaml companies.review.csv
       enrich run configs/companies.yaml companies.csv
+      enrich review configs/companies.yaml --earlier companies.csv
     """
+    from enrich.errors import UsageError
+    from enrich.job import Options
+
+    console, options = console_of(context), Options(ledger=ledger, sandbox=sandbox)
+    if file is not None and earlier is None:
+        _take(config, file, options, console)
+    elif file is None and earlier is not None:
+        _bring_back(config, earlier, options, console)
+    else:
+        raise UsageError("enrich review: give a review file to take, or --earlier TABLE to write one")
+
+
+def _take(config: Path, file: Path, options: "Options", console: "Console") -> None:
+    """The decisions of a review file, into the ledger."""
     from contextlib import closing
 
     from enrich.config import load
     from enrich.decisions import read_rulings
     from enrich.figures import counted
-    from enrich.job import Options, ledger_path
+    from enrich.job import ledger_path
     from enrich.ledger import InstanceLock, Ledger
 
-    console = console_of(context)
     loaded = load(config)
-    path = ledger_path(loaded, Options(ledger=ledger, sandbox=sandbox))
+    path = ledger_path(loaded, options)
     with closing(Ledger.reader(path)) as held:
         rulings = read_rulings(file, loaded, held)
     with InstanceLock(path), closing(Ledger.open(path)) as opened, opened.transaction():
+        opened.record_fields({one.id: (one.name, one.schema) for one in loaded.fields})
         opened.record_decisions(rulings)
     console.show(f"{counted(len(rulings), 'decision')} taken from {file}; the next `enrich run` writes them\n")
+
+
+def _bring_back(config: Path, table: Path, options: "Options", console: "Console") -> None:
+    """The decisions on earlier questions, into a review file."""
+    from contextlib import closing
+
+    from enrich.earlier import review_command, write_earlier
+    from enrich.figures import counted
+    from enrich.job import prepare
+    from enrich.ledger import Ledger
+
+    job = prepare(config, table, options, writes=False)
+    with closing(Ledger.reader(job.ledger_path)) as held:
+        found = write_earlier(job, held)
+    if found.path is None:
+        console.show(f"no decision on an earlier question concerns {table}: there is nothing to bring back\n")
+        return
+    console.show(
+        f"{counted(found.decisions, 'decision')} on earlier questions written to {found.path}. Take out the lines that"
+        f" no longer hold, then: {review_command(job, found.path)}\n"
+    )

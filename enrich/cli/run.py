@@ -120,11 +120,18 @@ def print_report(
     """The receipt, or the manifest; with `quiet`, what to do next if all is not done: `command` goes on."""
     import msgspec
 
+    from enrich.figures import counted
     from enrich.report import next_steps
 
     if not report.outputs_written and not quiet:
         since = report.outputs_written_at.strftime("%Y-%m-%d %H:%M:%S UTC")
         console.note(f"the outputs still stand: nothing has changed since {since}; they were left as they are")
+    if quiet and report.decisions_set_aside:
+        number = sum(report.decisions_set_aside.values())
+        console.note(
+            f"{counted(number, 'decision')} of people stood aside, since the question was changed; `enrich plan` says"
+            " how to keep them"
+        )
     if report.decisions_kept is not None:
         console.note(
             f"{report.review} held decisions that `enrich review` had not taken: they are kept in"

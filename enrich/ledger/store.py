@@ -282,10 +282,7 @@ class Ledger:
         self, *, name: str, config: str, source: str, fields: Mapping[str, tuple[str, Mapping[str, Any]]]
     ) -> int:
         """A command begins; `fields` maps field ids to (name, schema). Gives the job's id."""
-        self._db.executemany(
-            "INSERT OR IGNORE INTO field (field_id, name, schema) VALUES (?, ?, ?)",
-            [(field_id, name, msgspec.json.encode(schema).decode()) for field_id, (name, schema) in fields.items()],
-        )
+        self.record_fields(fields)
         cursor = self._db.execute(
             "INSERT INTO job (name, config, source, started_at) VALUES (?, ?, ?, ?)",
             # A file name that isn't UTF-8 holds lone surrogates, which SQLite does not take.
@@ -297,6 +294,13 @@ class Ledger:
             "UPDATE extra_run SET job_id = ? WHERE job_id IN (SELECT job_id FROM job WHERE ended_at IS NULL)", (job_id,)
         )
         return job_id
+
+    def record_fields(self, fields: Mapping[str, tuple[str, Mapping[str, Any]]]) -> None:
+        """Fields that are asked or decided on: (name, schema) by their id. By the names earlier questions are known."""
+        self._db.executemany(
+            "INSERT OR IGNORE INTO field (field_id, name, schema) VALUES (?, ?, ?)",
+            [(field_id, name, msgspec.json.encode(schema).decode()) for field_id, (name, schema) in fields.items()],
+        )
 
     def end_job(self, job_id: int, ending: str) -> None:
         """A command ends, `ending` says how."""

@@ -114,6 +114,7 @@ def test_a_plan_in_json(enrich: Enrich, folder: Path) -> None:
         ],
         "runs": {"core": 1},
         "too_long": 0,
+        "decisions_set_aside": {},
         "usd": {"least": 0.025, "expected": 0.025, "most": 0.025},
         "under_way": {"runs": 0, "usd": 0.0, "unresolved_runs": 0, "unresolved_usd": 0.0},
         "budget_usd": None,
