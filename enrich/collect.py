@@ -37,6 +37,7 @@ POLL_S: Final = (2.0, 30.0)  # first and longest wait between polls, where event
 LOST_AFTER: Final = 5  # a run of which the service could not tell so often is given up for this command
 OUTPUT_S: Final = 120.0  # an output may come so much later than its run is said to be completed
 LOOK_S: Final = (600.0, 7200.0)  # told of no end for so long, it looks at the runs themselves; then more seldom
+FETCHED_BYTES: Final = 1024 * 1024  # of runs fetched one by one that are held before they are written down
 BY_ID: Final = 16  # so many runs are fetched one by one rather than by reading their group again
 _BROKEN_STREAMS: Final = 2  # after so many, poll for a while
 
@@ -206,6 +207,9 @@ def _read(waiting: Waiting, news: Followed | None) -> Protocol[None]:
     for run_id in sorted(unread if certain else unread & waiting.ended):
         try:
             run: ReadRun = yield FetchRun(run_id)
+        except StopRequested:
+            yield from _keep(waiting, fetched, None, fetched=True)
+            raise
         except ApiError as error:
             if not isinstance(error, NotFoundError) and not error.retryable:
                 raise
@@ -217,7 +221,7 @@ def _read(waiting: Waiting, news: Followed | None) -> Protocol[None]:
             waiting.ended.add(run_id)  # asked for again
             continue
         fetched.append(run)
-        if len(fetched) == BY_ID:
+        if len(fetched) == BY_ID or sum(len(one.raw) for one in fetched) >= FETCHED_BYTES:
             yield from _keep(waiting, fetched, None, fetched=True)
             fetched = []
     yield from _keep(waiting, fetched, None, fetched=True)

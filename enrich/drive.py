@@ -7,6 +7,7 @@ a request to stop, which ends every wait, and the counts that progress shows.
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, suppress
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final, TypeVar
 
@@ -14,9 +15,19 @@ import anyio
 import msgspec
 
 from enrich.api.client import Client
-from enrich.api.errors import ApiError, NotFoundError, StillActiveError, StreamBreakError
+from enrich.api.errors import ApiError, NotFoundError, StillActiveError, StreamBreakError, TooLargeAnswerError
 from enrich.api.streams import EventStream
-from enrich.api.wire import NULL, ErrorEvent, GroupStatus, GroupStatusEvent, RunEvent, RunResult, RunState
+from enrich.api.wire import (
+    NULL,
+    ErrorEvent,
+    GroupStatus,
+    GroupStatusEvent,
+    RunEvent,
+    RunResult,
+    RunState,
+    UnreadableError,
+    decode_shallow,
+)
 from enrich.clock import stamp
 from enrich.collect import ENDED
 from enrich.effects import (
@@ -55,6 +66,8 @@ from enrich.till import Stop, Till
 
 CHUNK_BYTES: Final = 4 * 1024 * 1024  # of results held in memory by one reader before they go to the ledger
 CHUNK_S: Final = 5.0  # and no longer than this, where the listing stays open and goes on telling of other things
+LARGE_BYTES: Final = 1024 * 1024  # of a result that is fetched by its id: larger ones come one after the other
+STOP_S: Final = 1.0  # what is being read when the command is asked to end has so long to come
 READERS: Final = 3  # groups read at once; bounds memory
 SENDERS: Final = 16  # submissions on their way at once, each with its body; bounds memory
 POST_DEADLINE_S: Final = 60.0
@@ -86,10 +99,12 @@ class Driver:
         self._words = ""  # why nothing moves, not told yet
         self._words_at = float("-inf")
         self._settled = anyio.Event()
+        self._reading_ends = float("inf")  # when what is being read is left, once the command is asked to end
         self._running = 0
         self._held_up = 0
         self._readers: dict[int, _RunsReader] = {}
         self._reading = anyio.Semaphore(READERS)
+        self._large = anyio.Semaphore(1)  # from the fetching of a large result until it is written down
         self._sending = anyio.Semaphore(SENDERS)  # from the making of a group to the answer to its POST
         self._made = Counter[str]()  # groups that hold a place among them, each until its first POST
 
@@ -109,7 +124,7 @@ class Driver:
     async def run(self, protocol: Protocol[T]) -> T:
         """Drive a generator to its end; gives what it returns and raises what it raises."""
         self._running += 1
-        opened: list[int] = []
+        hands = _Hands()
         try:
             result: Any = None
             error: Exception | None = None
@@ -120,17 +135,33 @@ class Driver:
                     return end.value  # type: ignore[no-any-return]
                 result, error = None, None
                 try:
-                    result = await self._perform(effect, opened)
+                    result = await self._perform(effect, hands)
                 except (ApiError, StopRequested, SpendingStopped) as raised:
                     error = raised
         finally:
             self._running -= 1
             self._wake()
             protocol.close()
-            for reader in opened:
+            self._put_down(hands)
+            for reader in hands.readers:
                 await self._close_reader(reader)
 
-    async def _perform(self, effect: Any, opened: list[int]) -> Any:
+    async def _perform(self, effect: Any, hands: "_Hands") -> Any:
+        if isinstance(effect, FetchRun):
+            self._put_down(hands)  # of what was fetched before nothing was to be written down
+            return await self._until_stop(lambda: self._fetch(effect.run_id, hands), grace_s=STOP_S)
+        try:
+            return await self._perform_other(effect, hands)
+        finally:
+            self._put_down(hands)
+
+    def _put_down(self, hands: "_Hands") -> None:
+        """Let the next large result come."""
+        if hands.large:
+            hands.large = False
+            self._large.release()
+
+    async def _perform_other(self, effect: Any, hands: "_Hands") -> Any:
         match effect:
             case Now():
                 return stamp()
@@ -148,15 +179,14 @@ class Driver:
             case AddRuns(group_id, body):
                 return await self._add_runs(group_id, body)
             case ListGroup(group_id):
-                return await self._list(group_id)
+                return await self._until_stop(lambda: self._list(group_id), grace_s=STOP_S)
             case FollowEvents():
                 return await self._until_stop(lambda: self._follow(effect))
             case PollGroup(group_id):
-                return _poll((await self.client.group(group_id)).status)
+                group = await self._until_stop(lambda: self.client.group(group_id), grace_s=STOP_S)
+                return _poll(group.status)
             case ReadRuns():
-                return await self._read(effect, opened)
-            case FetchRun(run_id):
-                return await self._fetch(run_id)
+                return await self._read(effect, hands.readers)
             case RecordExtraOutcome(completed=completed):
                 processor, usd_micro = await self.recorder.record(effect)
                 self.extras_paid += completed
@@ -168,9 +198,13 @@ class Driver:
 
     # ------------------------------------------------------------------ waiting
 
-    async def _until_stop(self, action: Callable[[], Awaitable[T]]) -> T:
-        """The action's result; raises StopRequested as soon as the command is asked to stop."""
-        if self.stop.is_set():
+    async def _until_stop(self, action: Callable[[], Awaitable[T]], *, grace_s: float = 0.0) -> T:
+        """The action's result; raises StopRequested as soon as the command is asked to stop.
+
+        With `grace_s` it has that many seconds more, together with all that is tried from then on: a service that
+        never comes to an end does not keep a command that is to end.
+        """
+        if self.stop.is_set() and self._patience_s(grace_s) <= 0:
             raise StopRequested
         results: list[T] = []
         errors: list[ApiError] = []
@@ -184,6 +218,7 @@ class Driver:
 
         async def watch() -> None:
             await self.stop.wait()
+            await anyio.sleep(self._patience_s(grace_s))
             tasks.cancel_scope.cancel()
 
         async with anyio.create_task_group() as tasks:
@@ -194,6 +229,14 @@ class Driver:
         if not results:
             raise StopRequested
         return results[0]
+
+    def _patience_s(self, grace_s: float) -> float:
+        """Seconds for which a reading goes on after the command was asked to stop, by the first that asks."""
+        if not grace_s:
+            return 0.0
+        now = anyio.current_time()
+        self._reading_ends = min(self._reading_ends, now + grace_s)
+        return self._reading_ends - now
 
     async def _turn(self, turn: AwaitTurn) -> int:
         while True:
@@ -317,13 +360,13 @@ class Driver:
 
     async def _read(self, effect: ReadRuns, opened: list[int]) -> RunsRead:
         if effect.reader is None:
-            await self._reading.acquire()
+            await self._until_stop(self._reading.acquire, grace_s=STOP_S)
             reader = _RunsReader(self.client, effect.group_id, effect.cursor)
             number = id(reader)
             self._readers[number] = reader
             opened.append(number)
             try:
-                await reader.open()
+                await self._until_stop(reader.open, grace_s=STOP_S)
             except BaseException:
                 opened.remove(number)
                 await self._close_reader(number)
@@ -331,7 +374,11 @@ class Driver:
         else:
             number = effect.reader
             reader = self._readers[number]
-        runs, at_end = await reader.chunk()
+        try:
+            at_end = await self._until_stop(reader.read, grace_s=STOP_S)
+        except StopRequested:
+            at_end = True
+        runs = reader.taken()
         if at_end:
             opened.remove(number)
             await self._close_reader(number)
@@ -340,33 +387,51 @@ class Driver:
     async def _close_reader(self, number: int) -> None:
         reader = self._readers.pop(number, None)
         if reader is not None:
-            self.bytes_read += reader.bytes_read
             self._reading.release()
             with anyio.CancelScope(shield=True):
                 await reader.close()
+            self.bytes_read += reader.bytes_read
 
-    async def _fetch(self, run_id: str) -> ReadRun:
+    async def _fetch(self, run_id: str, hands: "_Hands") -> ReadRun:
         run = await self.client.run(run_id)
         result = RunResult(run)
         if run.status == "completed" or _is_strange(run):
             # Its state says completed: where there is no result, what is known is kept, without an output.
             with suppress(StillActiveError, NotFoundError):
-                result = await self.client.run_result(run_id)
+                result = await self._result(run_id, hands)
         read = _as_read(result.run, result.output, msgspec.json.encode(result), fetched=True)
         self.bytes_read += len(read.raw)
         if read.task is None:
             return await self._with_input(read)
         return read
 
+    async def _result(self, run_id: str, hands: "_Hands") -> RunResult:
+        """A run's result. Of large ones one is in memory at a time, until it is written down."""
+        try:
+            return await self.client.run_result(run_id, max_bytes=LARGE_BYTES)
+        except TooLargeAnswerError:
+            pass
+        await self._large.acquire()
+        hands.large = True
+        return await self.client.run_result(run_id)
+
     async def _with_input(self, read: ReadRun) -> ReadRun:
         """A run that carries no metadata of ours is known by what it was asked."""
         try:
             raw = await self.client.run_input(read.run_id)
-            asked = msgspec.json.decode(raw, type=_Asked)
-        except (ApiError, msgspec.MsgspecError):
+            asked = decode_shallow(bytes(raw), _Asked)
+        except (ApiError, UnreadableError):
             return read
         document = msgspec.json.encode(asked.input, order="sorted")
         return msgspec.structs.replace(read, task=_task_key(asked.metadata), input_key=input_key(document))
+
+
+@dataclass(slots=True)
+class _Hands:
+    """What one generator holds of what is scarce: open readers, and whether it has the turn of large results."""
+
+    readers: list[int] = field(default_factory=list)
+    large: bool = False
 
 
 class _Asked(msgspec.Struct):
@@ -384,16 +449,22 @@ class _RunsReader:
         self._group_id = group_id
         self._stack = AsyncExitStack()
         self._stream: EventStream | None = None
+        self._runs: list[ReadRun] = []
 
     async def open(self) -> None:
         self._stream = await self._stack.enter_async_context(
             self._client.open_runs(self._group_id, after=self.cursor, include_output=True)
         )
 
-    async def chunk(self) -> tuple[list[ReadRun], bool]:
-        """The next runs, up to CHUNK_BYTES of them, and whether the listing is at its end, or brings no more."""
+    def taken(self) -> list[ReadRun]:
+        """The runs that were read since this was asked for."""
+        runs, self._runs = self._runs, []
+        return runs
+
+    async def read(self) -> bool:
+        """Read the next runs, up to CHUNK_BYTES of them: gives whether the listing is at its end, or brings no more."""
         assert self._stream is not None
-        runs: list[ReadRun] = []
+        runs = self._runs
         size = 0
         since = anyio.current_time()
         try:
@@ -404,17 +475,18 @@ class _RunsReader:
                         runs.append(_as_read(event.run, event.output, event.data))
                         size += len(event.data)
                 if size >= CHUNK_BYTES:
-                    return runs, False
+                    return False
                 if anyio.current_time() - since >= CHUNK_S:
                     if runs:
-                        return runs, False
+                        return False
                     break
         except StreamBreakError:
             pass  # what came is good, and what is missing is known
-        self.bytes_read += self._stream.bytes_read
-        return runs, True
+        return True
 
     async def close(self) -> None:
+        if self._stream is not None:
+            self.bytes_read = self._stream.bytes_read
         await self._stack.aclose()
 
 

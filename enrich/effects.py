@@ -13,11 +13,11 @@ against the real service (`drive`) and against a simulated one (tests/simulation
 | Settled | None | |
 | CreateGroup | group id | ApiError |
 | AddRuns | Added | ApiError |
-| ListGroup | Listing | ApiError |
+| ListGroup | Listing | ApiError, StopRequested |
 | FollowEvents | Followed | ApiError, StopRequested |
-| PollGroup | Followed | ApiError |
-| ReadRuns | RunsRead, one a chunk | ApiError |
-| FetchRun | FetchedRun | ApiError |
+| PollGroup | Followed | ApiError, StopRequested |
+| ReadRuns | RunsRead, one a chunk | ApiError, StopRequested |
+| FetchRun | FetchedRun | ApiError, StopRequested |
 | Transition (a subclass) | what the ledger's method gives | LedgerError |
 """
 

@@ -7,10 +7,11 @@ from typing import Final
 import anyio
 
 from enrich.api.client import Client
-from enrich.api.errors import NotFoundError, StreamBreakError
+from enrich.api.errors import NotFoundError, StreamBreakError, StreamEndless
 from enrich.api.wire import RunEvent, RunState
 from enrich.errors import EnrichError, ExitCode, UsageError
 
+MAX_BYTES: Final = 128 * 1024 * 1024  # of one listing, which is held in memory: a run takes some 300 bytes of it
 _WAITS_S: Final = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0)  # between the readings of a group whose count and list disagree
 
 
@@ -43,7 +44,7 @@ class IncompleteListingError(EnrichError):
 
 
 async def list_group(client: Client, group_id: str) -> GroupListing:
-    """Count, list to the end, count again. Raises ApiError."""
+    """Count, list to the end, count again. Raises ApiError; StreamEndless for a listing that has no end."""
     group = await client.group(group_id)
     runs: dict[str, RunState] = {}
     async with client.open_runs(group_id) as stream:
@@ -51,6 +52,11 @@ async def list_group(client: Client, group_id: str) -> GroupListing:
             for event in events:
                 if isinstance(event, RunEvent):
                     runs[event.run.run_id] = event.run
+            if stream.bytes_read > MAX_BYTES:
+                told = f"the listing has more than {MAX_BYTES >> 20} MB"
+                raise StreamEndless(
+                    told, last_event_id=stream.last_event_id, events=stream.events, bytes_read=stream.bytes_read
+                )
     after = (await client.group(group_id)).status.num_task_runs
     name = (group.metadata or {}).get("enrich_job")
     return GroupListing(group_id, name if isinstance(name, str) else "", group.status.num_task_runs, after, runs)

@@ -32,7 +32,8 @@ def shown(value: object) -> str:
         return "a list" if value else "an empty list"
     if isinstance(value, Mapping):
         return "a mapping" if value else "an empty mapping"
-    return json.dumps(value) if isinstance(value, (bool, int, float)) else str(value)
+    text = json.dumps(value) if isinstance(value, (bool, int, float)) else str(value)
+    return text if len(text) <= _MAX_SHOWN_CHARS else f"{text[: _MAX_SHOWN_CHARS - 1]}…"
 
 
 def printable(text: str) -> str:

@@ -18,7 +18,7 @@ import httpx
 import msgspec
 from msgspec import Raw
 
-from enrich.api.connection import Answer, Connection
+from enrich.api.connection import MAX_BODY_BYTES, Answer, Connection
 from enrich.api.errors import (
     ApiError,
     NotFoundError,
@@ -32,6 +32,7 @@ from enrich.api.errors import (
 from enrich.api.limits import RateLimiter
 from enrich.api.retry import Retry
 from enrich.api.secret import Secret
+from enrich.api.sse import MAX_EVENT_BYTES
 from enrich.api.streams import EventStream, harmless
 from enrich.api.wire import AddedRuns, Group, NewGroup, RunResult, RunState, UnreadableError, decode_body, decode_record
 
@@ -39,6 +40,8 @@ __all__ = ["Client"]
 
 _GROUPS = "v1/tasks/groups"
 _RUNS = "v1/tasks/runs"
+MAX_RESULT_BYTES = 64 * 1024 * 1024  # of one that is asked for by itself
+MAX_PLAIN_EVENT_BYTES = 4 * 1024 * 1024  # of an event that brings no result; with one it may have MAX_EVENT_BYTES
 _RESULT_GRACE_S = 30.0  # beyond the wait that the service was asked for
 
 T = TypeVar("T")
@@ -127,17 +130,25 @@ class Client:
         """The state of a run, its error's message made fit to be shown."""
         return harmless(await self._get(f"{_RUNS}/{_segment(run_id)}", RunState), self._secret)
 
-    async def run_result(self, run_id: str, timeout_s: float = 1.0) -> RunResult:
+    async def run_result(
+        self, run_id: str, timeout_s: float = 1.0, *, max_bytes: int = MAX_RESULT_BYTES
+    ) -> RunResult:
         """The result of a run, waiting up to `timeout_s` for it (whole seconds, by the service).
 
         An error's message, where a run that brought a result has one, is made fit to be shown.
 
-        Raises StillActiveError when it isn't finished by then, NotFoundError also for a run that failed.
+        Raises StillActiveError when it isn't finished by then, NotFoundError also for a run that failed, and
+        TooLargeAnswerError for a result of more than `max_bytes`.
         """
         path = f"{_RUNS}/{_segment(run_id)}/result"
         wait_s = max(1, round(timeout_s))
         result = await self._get(
-            path, RunResult, deadline_s=wait_s + _RESULT_GRACE_S, may_be_active=True, timeout=str(wait_s)
+            path,
+            RunResult,
+            deadline_s=wait_s + _RESULT_GRACE_S,
+            max_bytes=max_bytes,
+            may_be_active=True,
+            timeout=str(wait_s),
         )
         return msgspec.structs.replace(result, run=harmless(result.run, self._secret))
 
@@ -166,7 +177,8 @@ class Client:
             "status": status,
         }
         path = f"{_GROUPS}/{_segment(group_id)}/runs"
-        async with self._open(path, params, lines_are_progress=False) as stream:
+        max_event_bytes = MAX_EVENT_BYTES if include_output else MAX_PLAIN_EVENT_BYTES
+        async with self._open(path, params, lines_are_progress=False, max_event_bytes=max_event_bytes) as stream:
             yield stream
 
     @asynccontextmanager
@@ -179,7 +191,7 @@ class Client:
         """
         params = {"last_event_id": after, "timeout": None if timeout_s is None else f"{timeout_s:g}"}
         path = f"{_GROUPS}/{_segment(group_id)}/events"
-        async with self._open(path, params, lines_are_progress=True) as stream:
+        async with self._open(path, params, lines_are_progress=True, max_event_bytes=MAX_PLAIN_EVENT_BYTES) as stream:
             yield stream
 
     async def _post(self, path: str, body: bytes, kind: type[T], *, timeout_s: float, costs: bool, **params: str) -> T:
@@ -202,6 +214,7 @@ class Client:
         kind: type[T],
         *,
         deadline_s: float | None = None,
+        max_bytes: int = MAX_BODY_BYTES,
         may_be_active: bool = False,
         **params: str,
     ) -> T:
@@ -209,7 +222,7 @@ class Client:
 
         async def once() -> T:
             try:
-                answer = await self._connection.get(path, params=params, timeout_s=timeout_s)
+                answer = await self._connection.get(path, params=params, timeout_s=timeout_s, max_bytes=max_bytes)
             except UnavailableError as error:
                 if may_be_active and error.status == 408:
                     raise StillActiveError(str(error), status=408) from None
@@ -224,7 +237,7 @@ class Client:
 
     @asynccontextmanager
     async def _open(
-        self, path: str, params: Mapping[str, str | None], *, lines_are_progress: bool
+        self, path: str, params: Mapping[str, str | None], *, lines_are_progress: bool, max_event_bytes: int
     ) -> AsyncIterator[EventStream]:
         given = {name: value for name, value in params.items() if value is not None}
         async with AsyncExitStack() as stack:
@@ -240,6 +253,7 @@ class Client:
                 self._secret,
                 stall_s=self._stall_s,
                 lines_are_progress=lines_are_progress,
+                max_event_bytes=max_event_bytes,
                 clock=self._clock,
             )
 

@@ -6,7 +6,9 @@ streams share the other one, with kept connections. No redirects are followed an
 key is put on a request here and nowhere else, and no object of httpx leaves this module inside an error.
 
 Bodies are asked for uncompressed: streams are then handed on as they come, without the delay and the CPU of
-a decompressor. A body that comes compressed all the same is decoded.
+a decompressor. A body that comes as gzip all the same is unpacked, once; another encoding, or several, is not read.
+
+Every body has a bound, which is one of what it stands for: what is asked for is small, but for results.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Generator, Mapping, S
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Final, Self, cast
+from typing import Any, Final, Self
 from urllib.parse import urlsplit
 
 import anyio
@@ -28,17 +30,20 @@ from enrich.api.errors import (
     BaseUrlError,
     CertificateError,
     NotSentError,
+    TooLargeAnswerError,
     UnavailableError,
     UnknownOutcomeError,
     UnreadableAnswerError,
     error_of_answer,
     sanitised,
 )
+from enrich.api.inflating import EncodingError, inflater_of
 from enrich.api.secret import Secret
 
 __all__ = ["FOREIGN_ERRORS", "Answer", "Connection"]
 
-MAX_BODY_BYTES: Final = 64 * 1024 * 1024
+MAX_BODY_BYTES: Final = 1024 * 1024
+"""Of any answer but a result: the largest, to a POST of a thousand runs, has some 60 kB."""
 
 _STREAMS: Final = 64  # open at once, by the contract with the callers
 _OTHER_GETS: Final = 32
@@ -72,7 +77,11 @@ _NEVER_CONNECTED: Final = (
 )
 
 
-class _TooLargeBody(httpx.StreamError):
+class _UnreadableBody(httpx.StreamError):
+    """An answer in an encoding that is not read."""
+
+
+class _TooLargeBody(_UnreadableBody):
     """An answer that is larger than any that is asked for."""
 
 
@@ -218,13 +227,18 @@ class Connection:
         # Outside of the handler: an error of httpx holds the request, and the request the key.
         raise failure
 
-    async def get(self, path: str, *, params: Mapping[str, str], timeout_s: float) -> Answer:
-        """One try of a GET. Raises NotSentError, UnavailableError or a StatusError."""
+    async def get(
+        self, path: str, *, params: Mapping[str, str], timeout_s: float, max_bytes: int = MAX_BODY_BYTES
+    ) -> Answer:
+        """One try of a GET. Raises NotSentError, UnavailableError or a StatusError.
+
+        An answer of more than `max_bytes` is a TooLargeAnswerError.
+        """
         request = self._get_request(path, params, timeout_s=timeout_s, read_s=timeout_s)
         call = f"GET {path}"
         try:
             with anyio.fail_after(timeout_s):
-                return await self._exchange(self._gets, request, call, costs=False)
+                return await self._exchange(self._gets, request, call, costs=False, max_bytes=max_bytes)
         except FOREIGN_ERRORS as error:
             failure = self._unavailable(call, error)
         raise failure
@@ -240,8 +254,8 @@ class Connection:
         """
         response = await self._stream_head(path, params, timeout_s=timeout_s, idle_s=idle_s)
         try:
-            async with aclosing(cast(AsyncGenerator[bytes], response.aiter_bytes())) as chunks:
-                yield chunks
+            async with aclosing(_pieces(response)) as pieces:
+                yield pieces
         finally:
             await response.aclose()
 
@@ -257,28 +271,46 @@ class Connection:
             failure: ApiError = self._unavailable(call, error)
         else:
             if response.is_success:
-                kind = response.headers.get("content-type", "").lower()
-                if not kind.startswith(("text/html", "application/json")):
+                refused = self._no_stream(response)
+                if not refused:
                     self._note(response)
                     return response
-                shown = sanitised(kind, self._secret, limit=40)
-                failure = UnavailableError(f"{call}: expected an event stream, not {shown!r}")
+                failure = UnavailableError(f"{call}: {refused}")
                 await response.aclose()
             else:
                 failure = await self._refusal(response, call, costs=False)
         raise failure
 
+    def _no_stream(self, response: httpx.Response) -> str:
+        """Why a good answer can't be read as an event stream; empty where it can."""
+        kind = response.headers.get("content-type", "").lower()
+        if kind.startswith(("text/html", "application/json")):
+            return f"expected an event stream, not {sanitised(kind, self._secret, limit=40)!r}"
+        try:
+            inflater_of(response.headers.get_list("content-encoding", split_commas=True))
+        except EncodingError as error:
+            return self._words(error)
+        return ""
+
     def _get_request(self, path: str, params: Mapping[str, str], *, timeout_s: float, read_s: float) -> httpx.Request:
         timeout = httpx.Timeout(timeout_s, connect=_CONNECT_TIMEOUT_S, read=read_s)
         return self._gets.build_request("GET", f"{self._base_url}/{path}", params=params, timeout=timeout)
 
-    async def _exchange(self, pool: httpx.AsyncClient, request: httpx.Request, call: str, *, costs: bool) -> Answer:
+    async def _exchange(
+        self,
+        pool: httpx.AsyncClient,
+        request: httpx.Request,
+        call: str,
+        *,
+        costs: bool,
+        max_bytes: int = MAX_BODY_BYTES,
+    ) -> Answer:
         response = await pool.send(request, stream=True)
         if not response.is_success:
             raise await self._refusal(response, call, costs=costs)
         try:
             self._note(response)
-            return Answer(response.status_code, await _whole_body(response))
+            return Answer(response.status_code, await _whole_body(response, limit=max_bytes))
         finally:
             await response.aclose()
 
@@ -316,18 +348,25 @@ class Connection:
     def _unavailable(self, call: str, error: BaseException) -> NotSentError | UnavailableError:
         if isinstance(error, _NEVER_CONNECTED):
             return self._not_sent(call, error)
-        if isinstance(error, _TooLargeBody):  # it will be as large the next time
-            return UnreadableAnswerError(f"{call}: {error}")
+        if isinstance(error, _TooLargeBody):
+            return TooLargeAnswerError(f"{call}: {self._words(error)}")
+        if isinstance(error, _UnreadableBody):
+            return UnreadableAnswerError(f"{call}: {self._words(error)}")
         return UnavailableError(f"{call}: {self._account(error)}")
 
     def _account(self, error: BaseException) -> str:
+        if isinstance(error, _UnreadableBody):
+            return self._words(error)
         if isinstance(error, TimeoutError | httpx.TimeoutException):
             return f"no answer in time ({type(error).__name__})"
         return f"the connection broke ({self._words_of(error)})"
 
     def _words_of(self, error: BaseException) -> str:
-        words = sanitised(str(error), self._secret, limit=200)
+        words = self._words(error)
         return f"{type(error).__name__}: {words}" if words else type(error).__name__
+
+    def _words(self, error: BaseException) -> str:
+        return sanitised(str(error), self._secret, limit=200)
 
 
 def _tls_context(*, needed: bool) -> ssl.SSLContext:
@@ -336,17 +375,33 @@ def _tls_context(*, needed: bool) -> ssl.SSLContext:
     return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # trusts nobody, in a ms: loading certificates takes 30
 
 
-async def _whole_body(response: httpx.Response, *, limit: int = MAX_BODY_BYTES) -> bytes:
-    """The decoded body; _TooLargeBody for one that is larger than the limit."""
+async def _whole_body(response: httpx.Response, *, limit: int) -> bytes:
+    """The body; _UnreadableBody for one that is larger than the limit, or can't be unpacked."""
     parts: list[bytes] = []
     size = 0
-    async with aclosing(cast(AsyncGenerator[bytes], response.aiter_bytes())) as chunks:
-        async for chunk in chunks:
-            parts.append(chunk)
-            size += len(chunk)
+    async with aclosing(_pieces(response)) as pieces:
+        async for piece in pieces:
+            parts.append(piece)
+            size += len(piece)
             if size > limit:
                 raise _TooLargeBody(f"an answer of more than {limit >> 20} MB, which is not read")
     return b"".join(parts)
+
+
+async def _pieces(response: httpx.Response) -> AsyncGenerator[bytes]:
+    """The body as it comes, unpacked; httpx would unpack any number of layers, and each of them at once."""
+    stream = response.stream
+    assert isinstance(stream, httpx.AsyncByteStream)
+    try:
+        inflater = inflater_of(response.headers.get_list("content-encoding", split_commas=True))
+        async for chunk in stream:
+            if inflater is None:
+                yield chunk
+            else:
+                for piece in inflater.feed(chunk):
+                    yield piece
+    except EncodingError as error:
+        raise _UnreadableBody(str(error)) from None
 
 
 def _caused_by(error: BaseException, kind: type[BaseException]) -> bool:

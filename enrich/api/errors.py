@@ -8,9 +8,11 @@
     ├── UnavailableError        a free request without a usable answer: it can be sent again
     │   ├── StillActiveError    … 408: the run isn't finished
     │   ├── UnreadableAnswerError … a 2xx that isn't what was asked for
+    │   │   └── TooLargeAnswerError … or is larger than what is read
     │   └── StreamBreakError    an event stream broke off: go on after its `last_event_id`
     │       ├── StreamCut       … by a lost connection, or bytes that are no event
-    │       └── StreamStalled   … by silence
+    │       ├── StreamStalled   … by silence
+    │       └── StreamEndless   … by us: it goes on and on, and tells nothing new
     └── StatusError             refused: nothing was created
         ├── InvalidError        400, 413, 422
         ├── UnauthorizedError   401
@@ -36,7 +38,7 @@ from email.utils import parsedate_to_datetime
 from typing import ClassVar, Final, TypeAlias, cast
 
 from enrich.api.secret import Secret
-from enrich.api.wire import UnreadableError, decode_body
+from enrich.api.wire import UnreadableError, decode_shallow
 from enrich.text import clean
 
 __all__ = [
@@ -55,7 +57,9 @@ __all__ = [
     "StillActiveError",
     "StreamBreakError",
     "StreamCut",
+    "StreamEndless",
     "StreamStalled",
+    "TooLargeAnswerError",
     "UnauthorizedError",
     "UnavailableError",
     "UnknownOutcomeError",
@@ -131,6 +135,10 @@ class UnreadableAnswerError(UnavailableError):
     """The service answered, and the answer makes no sense. Asking again may help where a proxy broke it."""
 
 
+class TooLargeAnswerError(UnreadableAnswerError):
+    """The answer is larger than what is read of one: it will be as large the next time."""
+
+
 class StreamBreakError(UnavailableError):
     """An event stream ended in a way that shows something is missing."""
 
@@ -148,6 +156,10 @@ class StreamCut(StreamBreakError):  # noqa: N818 (says what happened to the stre
 
 class StreamStalled(StreamBreakError):  # noqa: N818 (says what happened to the stream)
     """Nothing, or nothing that completes an event, came for too long. Events given out before are good."""
+
+
+class StreamEndless(StreamBreakError):  # noqa: N818 (says what happened to the stream)
+    """It was left: what it went on to tell was nothing new. What it told before proves nothing."""
 
 
 class StatusError(ApiError):
@@ -283,7 +295,7 @@ def sanitised(text: str, secret: Secret | None, *, limit: int = _MAX_MESSAGE) ->
 def _account_of(body: bytes, secret: Secret | None) -> tuple[str, Json, str | None]:
     """Message, detail and reference of an error body: the service's, FastAPI's, or plain text."""
     try:
-        document = decode_body(body, object)
+        document = decode_shallow(body, object)
     except UnreadableError:
         text = body[:_MAX_BODY].decode("utf-8", "replace")
         return (

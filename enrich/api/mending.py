@@ -13,9 +13,9 @@ import math
 import re
 from typing import Final
 
-__all__ = ["mended"]
+__all__ = ["is_deep", "mended"]
 
-_DEEPEST: Final = 100
+_DEEPEST: Final = 100  # levels: no answer has more than ten, and whoever walks over one may go down by recursion
 _LONGEST_INTEGER: Final = 300  # digits; a double ends at 308
 _SURROGATE: Final = re.compile(r"[\ud800-\udfff]")
 _STRING_OR_BRACKET: Final = re.compile(r'"(?:[^"\\]|\\.)*+"?|[\[\]{}]', re.DOTALL)
@@ -30,6 +30,18 @@ def mended(data: bytes) -> bytes | None:
         return None
     compact = json.dumps(document, ensure_ascii=False, separators=(",", ":"))
     return _SURROGATE.sub("\ufffd", compact).encode()
+
+
+def is_deep(data: bytes) -> bool:
+    """Whether a text is nested more than a hundred deep, if it is JSON."""
+    if data.count(b"[") + data.count(b"{") <= _DEEPEST:
+        return False
+    depth = 0
+    for match in _STRING_OR_BRACKET.finditer(data.decode("utf-8", "replace")):
+        depth += (match[0] in "[{") - (match[0] in "]}")
+        if depth > _DEEPEST:
+            return True
+    return False
 
 
 def _float(text: str) -> float | str:

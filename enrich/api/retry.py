@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 
-from enrich.api.errors import MAX_RETRY_AFTER_S, ApiError, RateLimitedError, StillActiveError
+from enrich.api.errors import MAX_RETRY_AFTER_S, ApiError, RateLimitedError, StillActiveError, TooLargeAnswerError
 
 __all__ = ["Retry"]
 
@@ -27,7 +27,7 @@ class Retry:
 
     def wait_s(self, error: ApiError, attempt: int, *, waited_s: float = 0.0, rng: random.Random) -> float | None:
         """Seconds until the next try after `attempt` of them failed (1 for the first), None to give up."""
-        if not error.retryable or isinstance(error, StillActiveError):
+        if not error.retryable or isinstance(error, StillActiveError | TooLargeAnswerError):
             return None
         if attempt >= self.tries and not isinstance(error, RateLimitedError):
             return None

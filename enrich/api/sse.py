@@ -20,7 +20,8 @@ import msgspec
 
 __all__ = ["MAX_EVENT_BYTES", "EventTooLargeError", "SseDecoder", "SseEvent"]
 
-MAX_EVENT_BYTES: Final = 64 * 1024 * 1024
+
+MAX_EVENT_BYTES: Final = 16 * 1024 * 1024
 
 _BOM: Final = b"\xef\xbb\xbf"
 _USUAL: Final = re.compile(rb"(?:event: ([^\n]*)\n)?(?:id: ([^\n\0]*)\n)?data: ")
@@ -165,7 +166,7 @@ class SseDecoder:
             self._line.append(rest)
             self._line_bytes += len(rest)
         if self._line_bytes + self._data_bytes > self._max_bytes:
-            raise EventTooLargeError(f"an event of more than {self._max_bytes} bytes")
+            raise EventTooLargeError(f"an event of more than {self._max_bytes} bytes, which is not read")
 
 
 def _name_of(field: bytes | None) -> str:

@@ -7,19 +7,23 @@ what is still missing, and goes on after `last_event_id`.
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Callable
-from typing import Any, Self
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Any, Final, Self
 
 import httpx
 import msgspec
 
 from enrich.api.connection import FOREIGN_ERRORS
-from enrich.api.errors import StreamBreakError, StreamCut, StreamStalled, sanitised
+from enrich.api.errors import StreamBreakError, StreamCut, StreamEndless, StreamStalled, sanitised
 from enrich.api.secret import Secret
-from enrich.api.sse import EventTooLargeError, SseDecoder
+from enrich.api.sse import MAX_EVENT_BYTES, EventTooLargeError, SseDecoder
 from enrich.api.wire import ErrorBody, ErrorEvent, Event, RunEvent, RunState, UnreadableError, decode_event
 
 __all__ = ["EventStream", "harmless"]
+
+MAX_IDLE_BYTES: Final = 64 * 1024 * 1024  # without an event: four times the largest one
+MAX_LISTED: Final = 500_000  # runs of one group; a submission adds a thousand
+MAX_REPEATS: Final = 10_000  # events in a row of a listing, beyond one for each run told of, that tell nothing new
 
 
 class EventStream:
@@ -27,9 +31,10 @@ class EventStream:
 
     Raises StreamCut when the connection breaks or sends what can't be decoded, StreamStalled when nothing
     comes for the idle time of the connection, or nothing that is progress for `stall_s` seconds of waiting:
-    a completed event, or any line if `lines_are_progress` (a live stream may have nothing to tell but
-    heartbeats; a snapshot has no reason to pause). Silence after a slow trickle is thus noticed within
-    the sum of both. Events completed before a break are given out first.
+    a completed event, or any line if `lines_are_progress` (a live stream may have nothing to tell but heartbeats;
+    a listing has no reason to pause). Silence after a slow trickle is thus noticed within the sum of both.
+    Raises StreamEndless when megabytes come that are no event, and for a listing that tells again and again
+    of the same runs, or of more than any group has. Events completed before a break are given out first.
     """
 
     def __init__(
@@ -39,6 +44,7 @@ class EventStream:
         *,
         stall_s: float,
         lines_are_progress: bool,
+        max_event_bytes: int = MAX_EVENT_BYTES,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.bytes_read = 0  # of the body
@@ -49,9 +55,12 @@ class EventStream:
         self._stall_s = stall_s
         self._lines_are_progress = lines_are_progress
         self._clock = clock
-        self._decoder = SseDecoder()
+        self._decoder = SseDecoder(max_event_bytes=max_event_bytes)
+        self._listed = None if lines_are_progress else _Listed()
+        self._idle_bytes = 0  # since the last event
         self._waited_s = 0.0  # since the last progress; the time that the reader takes doesn't count
         self._broken: str | None = None
+        self._broken_as: type[StreamBreakError] = StreamCut
 
     def __aiter__(self) -> Self:
         return self
@@ -61,12 +70,17 @@ class EventStream:
             events = self._decoded(await self._next_chunk())
             if events:
                 self._waited_s = 0.0
+                self._idle_bytes = 0
                 self.events += len(events)
                 self.last_event_id = events[-1].event_id or self.last_event_id
+                if self._listed is not None and (why := self._listed.endless(events)):
+                    self._broken, self._broken_as = why, StreamEndless
                 return events
+            if self._idle_bytes > MAX_IDLE_BYTES and self._broken is None:
+                raise self._break(StreamEndless, f"no event in {MAX_IDLE_BYTES >> 20} MB")
             if self._waited_s > self._stall_s and self._broken is None:
                 raise self._break(StreamStalled, f"no event completed in {self._waited_s:.0f} s")
-        raise self._break(StreamCut, self._broken)
+        raise self._break(self._broken_as, self._broken)
 
     async def _next_chunk(self) -> bytes:
         since = self._clock()
@@ -79,6 +93,7 @@ class EventStream:
         else:
             self._waited_s += self._clock() - since
             self.bytes_read += len(chunk)
+            self._idle_bytes += len(chunk)
             return chunk
         raise failure
 
@@ -108,6 +123,24 @@ class EventStream:
 
     def _break(self, kind: type[StreamBreakError], message: str) -> StreamBreakError:
         return kind(message, last_event_id=self.last_event_id, events=self.events, bytes_read=self.bytes_read)
+
+
+class _Listed:
+    """What a listing has told of, to notice when it goes on without telling of anything new."""
+
+    def __init__(self) -> None:
+        self._runs: set[int] = set()  # hashes of their ids, which may be long
+        self._repeats = 0
+
+    def endless(self, events: Sequence[Event]) -> str:
+        """Why no more is to be read, after these events; empty as long as there is something new."""
+        before = len(self._runs)
+        self._runs.update(hash(event.run.run_id) for event in events if isinstance(event, RunEvent))
+        new = len(self._runs) - before
+        self._repeats = 0 if new else self._repeats + len(events)
+        if self._repeats > MAX_REPEATS + len(self._runs):
+            return f"the listing goes on, and tells nothing new for {self._repeats} events"
+        return f"the listing has more than {MAX_LISTED} runs" if len(self._runs) > MAX_LISTED else ""
 
 
 def harmless(run: RunState, secret: Secret | None) -> RunState:

@@ -14,7 +14,7 @@ from typing import Any, Final, TypeAlias, TypeVar, get_args, get_origin
 import msgspec
 from msgspec import Raw, Struct
 
-from enrich.api.mending import mended
+from enrich.api.mending import is_deep, mended
 
 __all__ = [
     "AddedRuns",
@@ -33,9 +33,13 @@ __all__ = [
     "decode_body",
     "decode_event",
     "decode_record",
+    "decode_shallow",
 ]
 
 NULL: Final = Raw(b"null")
+
+MAX_VALUES: Final = 1_000_000  # of one event
+_LARGE: Final = 1024 * 1024  # bytes: what is smaller has fewer
 
 MetadataValue: TypeAlias = str | int | float | bool | None
 
@@ -160,6 +164,13 @@ def decode_body(body: bytes, kind: type[T]) -> T:
         raise UnreadableError(str(error)) from None
 
 
+def decode_shallow(body: bytes, kind: type[T]) -> T:
+    """JSON of any shape, where `kind` leaves that open: at most a hundred levels of it. Raises UnreadableError."""
+    if is_deep(body):
+        raise UnreadableError("it is nested more than a hundred levels deep")
+    return decode_body(body, kind)
+
+
 def decode_record(body: bytes, kind: type[T]) -> T:
     """The body of an answer that tells what is known of a run or group, mended if need be. Raises UnreadableError."""
     body = _as_utf8(body)
@@ -181,6 +192,8 @@ def decode_event(data: bytes, *, last_id: str = "") -> Event | None:
     `last_id` stands in where the JSON names no `event_id`. Raises UnreadableError: a dropped event would
     look like a run that never came.
     """
+    if len(data) > _LARGE and _values_in(data) > MAX_VALUES:
+        raise UnreadableError(f"an event of more than {MAX_VALUES} values")
     data = _as_utf8(data)
     event: Event | None
     try:
@@ -268,6 +281,11 @@ def _as_utf8(data: bytes) -> bytes:
     except UnicodeDecodeError:
         return data.decode("utf-8", "replace").encode()
     return data
+
+
+def _values_in(data: bytes) -> int:
+    """How many values a JSON text has, at most: each takes some 100 bytes of memory, and may have been one of text."""
+    return data.count(b",") + data.count(b"[") + data.count(b"{") + 1
 
 
 def _is_of_unknown_kind(data: bytes) -> bool:

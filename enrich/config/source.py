@@ -89,7 +89,7 @@ def _checked_json(text: str) -> str:
     if not text.strip():
         raise UnreadableError("the file is empty")
     try:
-        json.loads(text)
+        json.loads(text, parse_int=str)  # of any length: what is no number here is a text
     except json.JSONDecodeError as error:
         hint = "look for a missing or surplus comma, quote or bracket before it; comments are for YAML"
         raise UnreadableError(f"not valid JSON from column {error.colno} on", error.lineno, hint) from None

@@ -282,7 +282,7 @@ def _budget(value: object) -> Decimal:
         return value
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
     if not number or not math.isfinite(float(str(value))) or float(str(value)) <= 0:
-        number_text = re.fullmatch(r"\s*(?:USD|\$)?\s*([0-9]+(?:[.,][0-9]{1,2})?)\s*(?:USD|\$)?\s*", str(value))
+        number_text = re.fullmatch(r"\s*(?:USD|\$)?\s*([0-9]{1,12}(?:[.,][0-9]{1,2})?)\s*(?:USD|\$)?\s*", str(value))
         hint = f"write {number_text[1].replace(',', '.')}" if isinstance(value, str) and number_text else ""
         if str(value).casefold() in (*_NOTHING, "unlimited", "infinite", "inf", ".inf"):
             hint = "leave the key out for no bound"

@@ -17,10 +17,10 @@ from enrich.api.client import Client
 from enrich.api.errors import (
     InvalidError,
     NotSentError,
+    TooLargeAnswerError,
     UnauthorizedError,
     UnavailableError,
     UnknownOutcomeError,
-    UnreadableAnswerError,
 )
 from enrich.api.retry import NEVER, Retry
 from enrich.api.secret import Secret
@@ -280,7 +280,9 @@ class Endless(httpx.AsyncByteStream):
 async def test_an_answer_too_large_to_be_read_is_not_asked_for_without_end() -> None:
     transport = httpx.MockTransport(lambda request: httpx.Response(200, stream=Endless()))
     async with client_of("http://127.0.0.1:1", transport=transport) as client:
-        with pytest.raises(UnreadableAnswerError, match="more than 64 MB"):
+        with pytest.raises(TooLargeAnswerError, match="more than 1 MB"):
             await client.run("trun_1")
+        with pytest.raises(TooLargeAnswerError, match="more than 64 MB"):
+            await client.run_result("trun_1")
         with pytest.raises(UnknownOutcomeError):
             await client.add_runs("g", b"{}", timeout_s=5)
