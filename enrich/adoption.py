@@ -21,6 +21,7 @@ from enrich.answers import Reader
 from enrich.api.client import Client
 from enrich.api.errors import ApiError, StreamBreakError
 from enrich.api.wire import NULL, RunEvent
+from enrich.claims import refuse_foreign
 from enrich.clock import Stamp, stamp
 from enrich.collect import ENDED
 from enrich.drive import Driver
@@ -88,6 +89,7 @@ async def adopt(
     job = await run_sync(prepare, config, table, options)
     with ledger_refusals(job.ledger_path), ExitStack() as held, ungrouped():
         ledger, worklist = open_books(job, held, may_lack_groups=True)
+        await run_sync(refuse_foreign, job, ledger)
         await run_sync(ledger.check_whole)
         _, summary = await run_sync(compare, job, ledger, worklist)
         async with (

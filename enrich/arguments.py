@@ -128,6 +128,8 @@ _OPTIONS: Final[Mapping[str, tuple[str, Callable[[Any], Any]]]] = {
     "facts": ("a path", Path),
     "retry_failed": _FLAG,
     "rewrite": _FLAG,
+    "replace": _FLAG,
+    "pay_again": _FLAG,
     "environ": ("a mapping such as os.environ", _one_of(Mapping)),
 }
 

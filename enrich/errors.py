@@ -4,6 +4,8 @@
     ├── ConfigError          config file: all faults at once                   exit 2
     ├── TableError           input table: all faults found, with their lines   exit 2
     ├── OutputError          output path or disk, before or while writing      exit 2
+    │   └── ClaimError       what stands there is not this job's               exit 2
+    ├── HeldError            outputs held back after asking                    exit 8
     ├── LedgerError          ledger damaged, of another version, or mixed      exit 2
     ├── LedgerBusyError      another instance holds the ledger                 exit 75
     ├── UsageError           an option of the command                          exit 2
@@ -30,6 +32,7 @@ class ExitCode(IntEnum):
     STOPPED = 4  # stopped at budget, credit, deadline or an unreachable service: the same command goes on
     REFUSED = 5  # refused by the service: key or permission
     DOUBLE_CHARGE = 6  # a double charge was found: reported with run ids and dollars
+    HELD = 8  # the outputs were held back, and those before them stand: all that was paid for is in the ledger
     BUSY = 75  # another instance holds the ledger
     INTERRUPTED = 130  # interrupted (SIGINT): the same command goes on
     TERMINATED = 143  # terminated (SIGTERM): the same command goes on
@@ -90,6 +93,12 @@ class OutputError(EnrichError):
     """The output can't be written: path, permission or disk. An older output still stands."""
 
     exit_code = ExitCode.USAGE
+
+
+class HeldError(EnrichError):
+    """The outputs were held back, and those that stood there still do. All that was paid for is in the ledger."""
+
+    exit_code = ExitCode.HELD
 
 
 class LedgerError(EnrichError):

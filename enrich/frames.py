@@ -24,6 +24,7 @@ import pyarrow as pa
 from polars.exceptions import PolarsError
 
 from enrich.arguments import as_options, as_path, in_python, seal, spelled
+from enrich.dataset import default_output
 from enrich.dataset.arrow import is_known
 from enrich.dataset.arrow_values import inner_types
 from enrich.dataset.formats import SPOOL_SUFFIX
@@ -84,7 +85,7 @@ def enrich(
             report = run(
                 config,
                 table,
-                output=folder / f"table.enriched{table.suffix}",
+                output=default_output(folder / table.name, sandbox=options.get("sandbox") is True),
                 progress=_progress() if progress else QuietProgress(),
                 **options,
             )

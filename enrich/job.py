@@ -40,6 +40,8 @@ class Options:
     facts: Path | None = None
     retry_failed: bool = False
     rewrite: bool = False  # the outputs, also where they still stand
+    replace: bool = False  # what stands in the outputs' places, also where it is not this job's, or says more
+    pay_again: bool = False  # for what the outputs name and the ledger lacks
     environ: Mapping[str, str] = field(default_factory=Environment.here)
 
     def __post_init__(self) -> None:
@@ -123,7 +125,7 @@ def prepare(given: Path | Config, table_path: Path, options: Options, *, writes:
         raise ConfigError(str(config.path), faults)
     if options.where is not None:
         table.condition(options.where)
-    files = Files.beside(options.output or default_output(table_path))
+    files = Files.beside(options.output or default_output(table_path, sandbox=options.sandbox))
     if writes:
         check_output_path(files.table, table, companions=files.companions)
     facts = options.facts or (facts_beside(table_path) if options.sandbox else None)

@@ -82,8 +82,8 @@ async def run_async(
     """Enrich a table and write it to `output` (by default beside the input).
 
     `config` is the path of a file, or a mapping with its keys. `options` are those of `enrich run`: limit, sample,
-    where, processor, budget, settle_s, deadline_s, ledger, sandbox, facts, retry_failed, rewrite. Raises EnrichError;
-    what was paid for is in the ledger whatever happens.
+    where, processor, budget, settle_s, deadline_s, ledger, sandbox, facts, retry_failed, rewrite, replace, pay_again.
+    Raises EnrichError; what was paid for is in the ledger whatever happens.
     """
     seal(options)
     with in_python():

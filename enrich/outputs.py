@@ -22,8 +22,9 @@ from enrich.dataset import Layout, Table, TableWriter
 from enrich.dataset.encoding import output_format
 from enrich.dataset.formats import split_suffix
 from enrich.due import too_long_text
-from enrich.errors import OutputError
+from enrich.errors import HeldError, OutputError
 from enrich.files import write_whole
+from enrich.guard import Guard
 from enrich.join import Joined, Joiner, Tally, doubt_key
 from enrich.ledger import Distinct, Ledger
 from enrich.redaction import WithoutKey
@@ -34,6 +35,10 @@ from enrich.selection import Row, Rows
 from enrich.spec import Json
 
 JOINED_ROWS: Final = 1024  # held at once with all that was said of them, some 4 KB a row, in three shapes
+
+
+class LossError(HeldError):
+    """The table that stands says more than the new one would, and was left as it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,13 +77,21 @@ def make_joiner(config: Config, table: Table, files: Files) -> Joiner:
 
 
 def write_table(
-    config: Config, table: Table, rows: Rows, ledger: Ledger, files: Files, *, key: Secret | None = None
+    config: Config,
+    table: Table,
+    rows: Rows,
+    ledger: Ledger,
+    files: Files,
+    *,
+    may_lose: bool = True,
+    key: Secret | None = None,
 ) -> tuple[Tally, ReportCollector, int]:
     """Join and write the table and its review queue, each whole or not at all.
 
     None of them holds the key.
 
-    Gives what they add up to, what the report shows, and the number of doubtful answers. Raises OutputError.
+    Gives what they add up to, what the report shows, and the number of doubtful answers. Raises OutputError, and
+    LossError, unless it `may_lose` them, where the table that stands has answers that this one would only ask for.
     """
     joiner = make_joiner(config, table, files)
     report = ReportCollector([one.name for one in config.fields])
@@ -89,6 +102,7 @@ def write_table(
         ReviewWriter(files.review, input_fields=sorted(config.inputs), like=table.path) as review,
         TableWriter(files.table, table, joiner.columns(), neutralise=neutralise) as writer,
         Distinct() as reviewed,
+        Guard(config, files.table, is_on=not may_lose) as guard,
         ThreadPoolExecutor(1, "enrich-table") as hand,
     ):
         written: Future[None] = hand.submit(lambda: None)
@@ -101,7 +115,10 @@ def write_table(
             written = hand.submit(writer.write, batch, joined.frame)
             review.add(_review_lines(config, batch.start, joined, reviewed))
             _show(report, config, batch.start, joined)
+            guard.note(joined)
         written.result()
+        if loss := guard.loss(joiner.tally, table.height):
+            raise LossError(f"{files.table}: {loss.to_text()}")
         doubtful = review.lines
     joiner.tally.cost = costs.total()
     return joiner.tally, report, doubtful

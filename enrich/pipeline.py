@@ -14,11 +14,13 @@ from anyio import current_time
 from anyio.to_thread import run_sync
 
 from enrich import showing
+from enrich.claims import check_claims, foreign_files
 from enrich.config import Config
 from enrich.decisions import keep_untaken
-from enrich.due import Comparison, Summary, ladder_of, price_micro
+from enrich.due import Comparison, Summary, dollars, ladder_of, price_micro
 from enrich.earlier import set_aside_text
-from enrich.errors import EnrichError, ExitCode, ungrouped
+from enrich.errors import EnrichError, ExitCode, HeldError, ungrouped
+from enrich.figures import counted, usd_text
 from enrich.freeing import give_back
 from enrich.job import Interruption, Job, Options, list_wanted, prepare
 from enrich.join import Tally
@@ -101,6 +103,7 @@ async def run(
     job = await run_sync(prepare, config, table, options)
     with ledger_refusals(job.ledger_path), ExitStack() as held:
         ledger, worklist = open_books(job, held)
+        await run_sync(check_claims, job, ledger)
         comparison, summary = await run_sync(compare, job, ledger, worklist, stop.check)
         if summary.set_aside:
             shown.note(set_aside_text(job, summary.set_aside))
@@ -198,8 +201,39 @@ def end_job(ledger: Ledger, outcome: Outcome, report: Report) -> None:
 
 
 def write_outputs(job: Job, ledger: Ledger, summary: Summary, outcome: Outcome, stop: Interruption) -> Report:
-    """The outputs and the books, from what the ledger holds now; outputs that still stand are left alone."""
+    """The outputs and the books, from what the ledger holds now; outputs that still stand are left alone.
 
+    Raises HeldError, with all that is to be said of it, where what stands there is not to be replaced.
+    """
+    try:
+        return _write_outputs(job, ledger, summary, outcome, stop)
+    except HeldError as held_back:
+        _end_held(ledger, outcome)
+        raise _explained(held_back, outcome, stop) from None
+
+
+def _end_held(ledger: Ledger, outcome: Outcome) -> None:
+    """Write down that a command ended without outputs; a double charge that it found is left to the next to report."""
+    extras = (extra for extra in ledger.extra_runs() if extra.job_id == outcome.job_id)
+    if outcome.job_id is not None and not any(extra.is_charge for extra in extras):
+        with ledger.transaction(keeps_answers=True):
+            ledger.end_job(outcome.job_id, "held: the outputs that stood there say more, or are another job's")
+
+
+def _explained(held_back: HeldError, outcome: Outcome, stop: Interruption) -> HeldError:
+    """The same with what was paid, why the asking ended, and what to do."""
+    paid = f"{counted(outcome.completed, 'run')} paid, {usd_text(dollars(outcome.usd_micro))}: all in the ledger"
+    why = "interrupted" if stop.code is not None else outcome.stopped
+    explained = HeldError(
+        f"{held_back}\nThe outputs were left as they are ({paid}{f'; stopped: {why}' if why else ''}). The same command"
+        " goes on and pays nothing twice; another output (-o) takes what is there now, and --replace puts it there all"
+        " the same"
+    )
+    explained.exit_code = stop.code or held_back.exit_code
+    return explained
+
+
+def _write_outputs(job: Job, ledger: Ledger, summary: Summary, outcome: Outcome, stop: Interruption) -> Report:
     def books(tally: Tally) -> Manifest:
         receipt = make_receipt(job, ledger, summary, outcome, tally)
         receipt.check()
@@ -212,8 +246,12 @@ def write_outputs(job: Job, ledger: Ledger, summary: Summary, outcome: Outcome, 
     if standing is not None:
         outputs, manifest = standing.outputs, books(standing.tally)
     else:
+        if foreign := foreign_files(job, ledger):  # what came there since, or what only the service could tell
+            raise HeldError("\n".join(foreign))
         kept = keep_untaken(files.review, job.config, ledger)
-        tally, page, doubtful = write_table(job.config, job.table, job.rows, ledger, files, key=key)
+        tally, page, doubtful = write_table(
+            job.config, job.table, job.rows, ledger, files, may_lose=job.options.replace, key=key
+        )
         marks = marks_of(files.table, files.review)
         manifest = books(tally)
         write_report(files.report, page, manifest, like=job.table.path, key=key)

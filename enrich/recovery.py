@@ -193,12 +193,14 @@ def _open(path: Path) -> Ledger:
     return ledger
 
 
-def _relist(path: Path, ledger: Ledger, done: Iterable[str], lost: Iterable[str]) -> None:
+def _relist(path: Path, ledger: Ledger, done: Sequence[str], lost: Iterable[str]) -> None:
     """A group that was read to the end and has no run of ours need not be looked for again.
 
     One that is ours by its name, and whose runs can't be tied, stays on the list: no command pays again unawares.
     """
     held = ledger.group_ids()
+    with ledger.transaction(keeps_answers=True):
+        ledger.record_looked(set(done).difference(held))
     listed = groups_file(path)
     gone = {*done, *held}
     left = [group_id for group_id in (*read_groups(listed), *lost) if group_id not in gone]

@@ -164,7 +164,8 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     """A folder in which the README's Python was run, and what it printed."""
     folder = tmp_path_factory.mktemp("readme")
     for name in ("configs", "sample_data"):
-        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns(".enrich", "*.enriched.*"))
+        ignored = shutil.ignore_patterns(".enrich", "*.enriched.*", "*.sandbox.*")
+        shutil.copytree(ROOT / name, folder / name, ignore=ignored)
     (program,) = re.findall(r"```python\n(.*?)```", text_of("README.md"), flags=re.DOTALL)
     printed: list[str] = []
     with pytest.MonkeyPatch.context() as patched:
@@ -182,18 +183,18 @@ def test_the_rows_that_go_in_are_the_samples() -> None:
 def test_the_rows_that_come_out_are_those_of_the_sandbox(done: tuple[Path, str]) -> None:
     table = rows_of(sample("out"))
     assert [row["crm_id"] for row in table] == [row["crm_id"] for row in rows_of(sample("in"))]
-    assert shown(done[0] / "sample_data" / "companies.enriched.csv", table) == table
+    assert shown(done[0] / "sample_data" / "companies.sandbox.csv", table) == table
 
 
 def test_the_reason_in_the_readme_is_the_one_given(done: tuple[Path, str]) -> None:
     last = rows_of(sample("out"))[-1]["crm_id"]
     like = [{"crm_id": last, "founded_year_reasoning": " ".join(sample("why").strip("*").split())}]
-    assert shown(done[0] / "sample_data" / "companies.enriched.csv", like) == like
+    assert shown(done[0] / "sample_data" / "companies.sandbox.csv", like) == like
 
 
 def test_the_receipt_in_the_readme_is_the_one_printed(done: tuple[Path, str]) -> None:
     assert sample("receipt").removeprefix("```text\n").removesuffix("\n```") in done[1]
-    assert "companies.enriched.csv 0" in done[1].replace("ExitCode.DONE", "0")
+    assert "companies.sandbox.csv 0" in done[1].replace("ExitCode.DONE", "0")
 
 
 def test_the_readme_begins_with_what_goes_in_and_comes_out() -> None:

@@ -23,7 +23,8 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], list[
     """The names that the page's programs leave, run one after the other, and what they print."""
     folder = tmp_path_factory.mktemp("python")
     for name in ("configs", "sample_data"):
-        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns(".enrich", "*.enriched.*"))
+        ignored = shutil.ignore_patterns(".enrich", "*.enriched.*", "*.sandbox.*")
+        shutil.copytree(ROOT / name, folder / name, ignore=ignored)
     printed: list[str] = []
     names: dict[str, Any] = {"print": lambda *values: printed.append(" ".join(map(str, values)))}
     with pytest.MonkeyPatch.context() as patched:

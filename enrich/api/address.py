@@ -11,7 +11,7 @@ from urllib.parse import SplitResult, urlsplit
 from enrich.api.environment import BASE_URL_VARIABLE
 from enrich.api.errors import BaseUrlError, sanitised
 
-__all__ = ["DEFAULT_BASE_URL", "base_url_from", "checked_base_url", "is_loopback"]
+__all__ = ["DEFAULT_BASE_URL", "base_url_from", "checked_base_url", "is_loopback", "is_loopback_url"]
 
 DEFAULT_BASE_URL: Final = "https://api.parallel.ai"
 
@@ -63,6 +63,11 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def is_loopback_url(base_url: str) -> bool:
+    """Whether an address leads to this machine, where a sandbox may be serving."""
+    return is_loopback(urlsplit(base_url).hostname or "")
 
 
 def _joined(parts: SplitResult) -> str:

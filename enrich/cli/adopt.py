@@ -12,6 +12,7 @@ from enrich.cli.options import (
     JsonOption,
     LedgerOption,
     OutputOption,
+    ReplaceOption,
     SandboxOption,
     TableArgument,
     console_of,
@@ -32,6 +33,7 @@ def adopt(
     ledger: LedgerOption = None,
     sandbox: SandboxOption = False,
     facts: FactsOption = None,
+    replace: ReplaceOption = False,
     json: JsonOption = False,
 ) -> None:
     """Join the results of another program's group to a table.
@@ -49,7 +51,7 @@ def adopt(
     from enrich.progress import open_progress
 
     console = console_of(context)
-    options = Options(output=output, ledger=ledger, sandbox=sandbox, facts=facts)
+    options = Options(output=output, ledger=ledger, sandbox=sandbox, facts=facts, replace=replace)
     progress = open_progress(console.stderr)
     found, report = anyio.run(partial(adopt, group_id, config, table, options, progress=progress))
     for line in _lines(found):

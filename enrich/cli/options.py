@@ -20,6 +20,7 @@ __all__ = [
     "LogFormatOption",
     "OutputOption",
     "ProcessorOption",
+    "ReplaceOption",
     "RetryFailedOption",
     "SampleOption",
     "SandboxOption",
@@ -115,6 +116,10 @@ FactsOption: TypeAlias = Annotated[
 OutputOption: TypeAlias = Annotated[
     Path | None,
     typer.Option("-o", "--output", metavar="OUT", help="The table that comes out; its suffix is its format."),
+]
+ReplaceOption: TypeAlias = Annotated[
+    bool,
+    typer.Option("--replace", help="Replace what stands in the outputs' places, whosever it is, also if it says more."),
 ]
 LedgerOption: TypeAlias = Annotated[
     Path | None,

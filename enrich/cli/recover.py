@@ -69,7 +69,7 @@ def recover(
     request = Request(
         ledger=path,
         environ=os.environ,
-        groups=[*(group or ()), *(group_id for run in runs for group_id in run.groups)],
+        groups=[*(group or ()), *(group_id for run in runs for group_id in run.all_groups)],
         replace=replace,
         sandbox=sandbox,
         facts=facts,

@@ -17,6 +17,7 @@ from enrich.cli.options import (
     LogFormatOption,
     OutputOption,
     ProcessorOption,
+    ReplaceOption,
     RetryFailedOption,
     SampleOption,
     SandboxOption,
@@ -53,6 +54,10 @@ def run(
     rewrite: Annotated[
         bool, typer.Option("--rewrite", help="Write the outputs anew, also if nothing they are made of has changed.")
     ] = False,
+    replace: ReplaceOption = False,
+    pay_again: Annotated[
+        bool, typer.Option("--pay-again", help="Ask and pay also for what the outputs name and the ledger lacks.")
+    ] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Spend what is due without a question.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the manifest as JSON in place of the receipt.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only, and what --json asks for.")] = False,
@@ -88,6 +93,8 @@ def run(
         facts=facts,
         retry_failed=retry_failed,
         rewrite=rewrite,
+        replace=replace,
+        pay_again=pay_again,
     )
     report = anyio.run(partial(_run, config, table, options, console=console, yes=yes, quiet=quiet))
     print_report(report, console, as_json=json, quiet=quiet)

@@ -61,7 +61,10 @@ def named_format(path: Path) -> TableFormat | None:
     return TableFormat(kind, compression, delimiter="\t" if kind == "tsv" else ",")
 
 
-def default_output(path: Path) -> Path:
-    """Where the enriched table goes when nothing is said: `c.csv.gz` → `c.enriched.csv.gz`, beside it."""
+def default_output(path: Path, *, sandbox: bool = False) -> Path:
+    """Where the enriched table goes when nothing is said: `c.csv.gz` → `c.enriched.csv.gz`, beside it.
+
+    With the sandbox's answers it is `c.sandbox.csv.gz`: what is called enriched is always real.
+    """
     stem, suffix = split_suffix(path)
-    return path.with_name(f"{stem}.enriched{suffix}")
+    return path.with_name(f"{stem}.{'sandbox' if sandbox else 'enriched'}{suffix}")

@@ -60,7 +60,8 @@ def _file_problem(ledger: Path) -> str:
 
 
 def _starts(*marks: bytes) -> Callable[[bytes], bool]:
-    return lambda start: not start.strip(b"\0") or start.startswith(marks)
+    """What begins with one of these, or with zeros in its place: SQLite writes it last."""
+    return lambda start: not start[: len(marks[0])].strip(b"\0") or start.startswith(marks)
 
 
 _BESIDE: Final[Mapping[str, tuple[str, Callable[[bytes], bool]]]] = {

@@ -37,6 +37,7 @@ from enrich.ledger.records import (
 )
 from enrich.ledger.refusals import damaged, ledger_refusals
 
+_LOOKED: Final = "group "  # before the id of a group that was read and holds nothing of ours
 _IN_CHUNK: Final = 500  # bound variables of one SELECT … IN (…)
 _CLOCKS_DIFFER_S: Final = 300  # at most, between the service and this machine
 _CACHE_KB: Final = 8_000  # more saves nothing: what is written is written in order, what is read is read anywhere
@@ -642,6 +643,33 @@ class Ledger:
         """The groups of all submissions, oldest first."""
         rows = self._db.execute("SELECT group_id FROM submission GROUP BY group_id ORDER BY min(submission_id)")
         return [group_id for (group_id,) in rows]
+
+    def record_looked(self, group_ids: Iterable[str]) -> None:
+        """Groups were read to their end, and hold no run of ours: nothing of them is lacking here."""
+        self._db.executemany(
+            "INSERT OR IGNORE INTO meta (key, value) VALUES (?, 'read')", [(_LOOKED + one,) for one in group_ids]
+        )
+
+    def lacking_groups(self, group_ids: Iterable[str]) -> list[str]:
+        """Of these groups those of which this ledger knows nothing."""
+        looked = self._db.execute("SELECT key FROM meta WHERE substr(key, 1, ?) = ?", (len(_LOOKED), _LOOKED))
+        known = {*self.group_ids(), *(key.removeprefix(_LOOKED) for (key,) in looked)}
+        return [one for one in dict.fromkeys(group_ids) if one not in known]
+
+    def lacking_runs(self, run_ids: Iterable[str]) -> list[str]:
+        """Of these runs those that this ledger lacks. They may be as many as a table has rows."""
+        self._db.execute("CREATE TEMP TABLE named (run_id TEXT PRIMARY KEY) WITHOUT ROWID")
+        try:
+            self._db.execute("BEGIN")
+            self._db.executemany("INSERT OR IGNORE INTO named VALUES (?)", ((one,) for one in run_ids))
+            self._db.execute("COMMIT")
+            rows = self._db.execute(
+                "SELECT run_id FROM named WHERE run_id NOT IN (SELECT run_id FROM run WHERE run_id IS NOT NULL)"
+                " AND run_id NOT IN (SELECT run_id FROM extra_run)"
+            ).fetchall()
+        finally:
+            self._db.execute("DROP TABLE named")
+        return [run_id for (run_id,) in rows]
 
     def last_submission(self) -> int:
         """The number of the newest submission, 0 while there is none; those to come have higher ones."""

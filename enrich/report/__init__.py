@@ -3,8 +3,8 @@
 Everything here is computed from counts and texts that others hand in; only `write_manifest` touches the disk.
 """
 
-from enrich.report.manifest import Manifest, Outputs, PastRun, Selection, read_manifest, write_manifest
-from enrich.report.page import ReportCollector, Sample
+from enrich.report.manifest import Manifest, Outputs, PastRun, Selection, is_manifest, read_manifest, write_manifest
+from enrich.report.page import ReportCollector, Sample, is_report
 from enrich.report.receipt import (
     ANSWER_STATUSES,
     ROW_STATUSES,
@@ -28,6 +28,8 @@ __all__ = [
     "Selection",
     "by_question",
     "charged_text",
+    "is_manifest",
+    "is_report",
     "next_steps",
     "read_manifest",
     "write_manifest",

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 __all__ = ["SCHEMA", "Manifest", "Outputs", "PastRun", "Selection", "read_manifest", "write_manifest"]
 
 SCHEMA: Final = "enrich.run/1"
+_ANY_SCHEMA: Final = "enrich.run/"
+_UNANSWERED: Final = frozenset({"pending", "skipped", "failed"})  # answer statuses of what nobody has answered
 
 
 class Selection(msgspec.Struct, frozen=True):
@@ -60,6 +62,7 @@ class Manifest:
     config_sha256: str
     table: str
     ledger: str = ""
+    ledger_groups: tuple[str, ...] = ()  # all that the ledger has paid through: what is left when it is lost
     sandbox: bool
     selection: Selection = EVERY_ROW
     started_at: datetime  # aware
@@ -95,7 +98,7 @@ class Manifest:
             "stopped": _text(self.stopped) or None,
             "config": {"path": _text(self.config), "sha256": self.config_sha256},
             "table": {"path": _text(self.table)},
-            "ledger": {"path": _text(self.ledger)},
+            "ledger": {"path": _text(self.ledger), "groups": list(self.ledger_groups)},
             "selection": msgspec.to_builtins(self.selection),
             "files": {
                 "output": _text(self.output) or None,
@@ -128,6 +131,11 @@ class _Place(msgspec.Struct, frozen=True):
     sha256: str = ""
 
 
+class _Ledger(msgspec.Struct, frozen=True):
+    path: str = ""
+    groups: tuple[str, ...] | None = None  # None: of version 0.2.0, which did not tell
+
+
 class _Files(msgspec.Struct, frozen=True):
     output: str | None = None
 
@@ -143,15 +151,27 @@ class PastRun(msgspec.Struct, frozen=True):
     """What a later command needs to know of a run, read from its manifest."""
 
     schema: str
+    name: str = ""
     config: _Place = _Place()
     table: _Place = _Place()
-    ledger: _Place = _Place()
+    ledger: _Ledger = _Ledger()
     files: _Files = _Files()
     sandbox: bool = False
     selection: Selection = Selection()
+    fields: dict[str, str] = {}
     groups: tuple[str, ...] = ()
     outputs: Outputs | None = None
     receipt: _Sums = _Sums()
+
+    @property
+    def has_answers(self) -> bool:
+        """Whether its outputs hold anything that the service said."""
+        return any(number for status, number in self.receipt.answers.items() if status not in _UNANSWERED)
+
+    @property
+    def all_groups(self) -> tuple[str, ...]:
+        """Every group that it names, each once."""
+        return tuple(dict.fromkeys((*self.groups, *(self.ledger.groups or ()))))
 
 
 def read_manifest(path: Path) -> PastRun:
@@ -169,6 +189,20 @@ def read_manifest(path: Path) -> PastRun:
     if run.schema != SCHEMA:
         raise UsageError(f"{path}: expected a manifest of form {SCHEMA!r}, got {run.schema!r}")
     return run
+
+
+class _Head(msgspec.Struct, frozen=True):
+    schema: str
+
+
+def is_manifest(path: Path) -> bool:
+    """Whether a file is a manifest of ours, of whatever version; of a newer one nothing else may be known."""
+    try:
+        with open_regular(path) as file:
+            head = msgspec.json.decode(file.read(), type=_Head)
+    except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
+        return False
+    return head.schema.startswith(_ANY_SCHEMA)
 
 
 def _outputs_json(outputs: Outputs) -> dict[str, Json]:

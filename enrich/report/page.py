@@ -87,6 +87,9 @@ class _Column:
     )  # samples still wanted: of good answers, of doubtful ones
 
 
+_TITLE_END: Final = " · enrichment report"  # by which a page is known as ours
+
+
 class ReportCollector:
     """Counts the answers of a run by column; keeps at most `samples` of each, half of them doubtful."""
 
@@ -127,8 +130,14 @@ class ReportCollector:
         digest = base64.b64encode(hashlib.sha256(css.encode()).digest()).decode()
         policy = f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
         return document(
-            f"{manifest.name} · enrichment report", _page(manifest, self._columns), css=css, policy=policy
+            f"{manifest.name}{_TITLE_END}", _page(manifest, self._columns), css=css, policy=policy
         )
+
+
+def is_report(start: bytes) -> bool:
+    """Whether a file that starts with these bytes is a report of ours, of this version or 0.2.0."""
+    head = start.decode("utf-8", "replace").partition("</title>")[0]
+    return head.startswith("<!doctype html>\n") and "Content-Security-Policy" in head and head.endswith(_TITLE_END)
 
 
 def _count_reason(column: _Column, status: str, reason: str, count: int) -> None:

@@ -80,4 +80,4 @@ def test_a_command_of_its_own_process_loads_nothing_that_it_does_not_use(folder:
         [sys.executable, "-c", program], capture_output=True, text=True, env=child_environment(), check=True
     )
     assert ended.stdout.splitlines()[-1] == "[] 0"
-    assert pl.read_parquet(folder / "places.enriched.parquet").select(table.columns).equals(table)
+    assert pl.read_parquet(folder / "places.sandbox.parquet").select(table.columns).equals(table)

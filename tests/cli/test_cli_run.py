@@ -39,7 +39,7 @@ def sure(folder: Path) -> None:
     [
         pytest.param(["nope.yaml", "places.csv"], "nope.yaml: there is no such file\n", id="no-config"),
         pytest.param(["places.yaml", "nope.csv"], "nope.csv: there is no such file\n", id="no-table"),
-        pytest.param(["places.yaml", "places.csv"], NO_KEY, id="no-key"),
+        pytest.param(["places.yaml", "places.csv", "-o", "free.csv"], NO_KEY, id="no-key"),
         pytest.param(
             ["places.yaml", "places.csv", "--limit", "0"],
             "Error: --limit: expected a number of rows, 1 or more, got 0\n",
@@ -263,7 +263,7 @@ def test_the_sandbox_needs_no_key_and_has_a_ledger_of_its_own(enrich: Enrich, fo
     ended = enrich("run", "places.yaml", "places.csv", "--sandbox", "--limit", "1")
     assert ended.code == 0
     assert sorted(path.name for path in (folder / ".enrich").glob("*.db")) == ["sandbox.db"]
-    assert json.loads((folder / "places.run.json").read_text())["sandbox"] is True
+    assert json.loads((folder / "places.sandbox.run.json").read_text())["sandbox"] is True
 
 
 @pytest.mark.parametrize(

@@ -58,11 +58,11 @@ def test_names_of_files_and_columns_are_only_shown(folder: Path, command: Comman
     assert ended.code == 0
     check(ended)
     stem = table.removesuffix(".csv")
-    assert judged_page((folder / f"{stem}.report.html").read_text()) == []
-    manifest = (folder / f"{stem}.run.json").read_text()
+    assert judged_page((folder / f"{stem}.sandbox.report.html").read_text()) == []
+    manifest = (folder / f"{stem}.sandbox.run.json").read_text()
     assert not obeyed(manifest)
     assert json.loads(manifest)["table"]["path"] == table.encode(errors="replace").decode()
-    rows = read_csv(folder / f"{stem}.enriched.csv")
+    rows = read_csv(folder / f"{stem}.sandbox.csv")
     assert rows[0]["name"] == rows[0]["a" + EVIL] == EVIL
 
 

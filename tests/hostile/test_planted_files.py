@@ -261,11 +261,17 @@ def test_a_file_of_somebody_elses_beside_the_ledger_is_left_as_it_is(
     real.write_bytes(content)
     if linked:
         beside.symlink_to(real)
-    with pytest.raises(LedgerError, match=f"{beside.name} beside it is (not|a link).*--ledger"):
+    with pytest.raises(LedgerError, match=f"{beside.name} beside it is (not|a link).*ledger="):
         run(shared, ledger=shared / "poetry")
     assert real.read_bytes() == content
     assert not (shared / "poetry.sandbox").exists()
     assert sorted(path.name for path in shared.glob("table.*")) == ["table.csv"]
+
+
+def test_a_journal_that_is_just_being_written_is_sqlites(tmp_path: Path) -> None:
+    (tmp_path / "x.db").touch()
+    (tmp_path / "x.db-journal").write_bytes(bytes(28) + b"a page")
+    assert place_problem(tmp_path / "x.db") == ""
 
 
 @pytest.mark.parametrize("content", [b"", b"pid 77 on some-host", b"\0\0\0\0"], ids=["empty", "named", "zeros"])

@@ -15,7 +15,7 @@ import enrich
 from enrich.cli import main
 from enrich.clock import stamp
 from enrich.dataset.where import looks_at_the_clock
-from enrich.errors import ExitCode
+from enrich.errors import ExitCode, OutputError
 from enrich.ledger import Ledger, Outcome
 from tests.pipeline.conftest import CONFIG, Desk
 from tests.pipeline.test_decisions import decide, lines
@@ -331,8 +331,6 @@ def rewritten(change: Callable[[dict[str, Any]], object]) -> Callable[[Path], No
     "change",
     [
         pytest.param(Path.unlink, id="removed"),
-        pytest.param(lambda path: path.write_text("{"), id="no JSON"),
-        pytest.param(lambda path: path.write_text("[]"), id="no manifest"),
         pytest.param(rewritten(lambda run: run.update(schema="enrich.run/2")), id="another form"),
         pytest.param(rewritten(lambda run: run.pop("outputs")), id="from before it told of outputs"),
         pytest.param(rewritten(lambda run: run["outputs"].update(doubtful=0)), id="another number of doubts"),
@@ -343,6 +341,17 @@ def rewritten(change: Callable[[dict[str, Any]], object]) -> Callable[[Path], No
 def test_without_its_manifest_nothing_stands(desk: Desk, done: enrich.Report, change: Callable[[Path], object]) -> None:
     change(done.manifest)
     again = desk.run()
+    assert again.outputs_written
+    assert again.receipt.rows == done.receipt.rows
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"schema": "theirs/1"}'], ids=["no JSON", "no manifest", "another's"])
+def test_what_is_no_manifest_is_replaced_when_it_is_said_so(desk: Desk, done: enrich.Report, content: str) -> None:
+    done.manifest.write_text(content)
+    with pytest.raises(OutputError, match=r"table\.run\.json: is no manifest of enrich.*replace=True"):
+        desk.run()
+    assert done.manifest.read_text() == content
+    again = desk.run(replace=True)
     assert again.outputs_written
     assert again.receipt.rows == done.receipt.rows
 

@@ -17,7 +17,7 @@ from tests.processes.commands import Command, Commands, Disk
 from tests.processes.power import read_calls
 
 LEDGER, OUTPUTS = ".enrich/ledger.db", "table."
-OLD = "what an earlier command wrote\n"
+OLD = "enrich_status,enrich_detail,enrich_run_id,enrich_processor,enrich_at\ncomplete,,,,\n"  # by an earlier command
 
 
 def start(commands: Commands, scene: Scene, disk: Disk | None = None, *more: str) -> Command:

@@ -51,7 +51,8 @@ def test_a_second_signal_ends_at_once_and_the_next_command_goes_on(commands, tmp
     # An answer that does not come is what the good order of the first signal still waits for.
     with serving("response-lost=silent,1x", latency_s=(0.5, 1.0)) as service:
         scene = Scene(tmp_path, service)
-        scene.output.write_text("old")
+        old = "enrich_status,enrich_detail,enrich_run_id,enrich_processor,enrich_at\n"
+        scene.output.write_text(old)
         first = start(commands, scene)
         wait_for_posts(scene)
         first.kill(signal.SIGINT)
@@ -59,7 +60,7 @@ def test_a_second_signal_ends_at_once_and_the_next_command_goes_on(commands, tmp
         assert first.is_running
         first.kill(signal.SIGTERM)
         assert first.wait() == 143
-        assert scene.output.read_text() == "old"
+        assert scene.output.read_text() == old
         assert start(commands, scene).wait() == 0
         check(scene, receipts=False)
 

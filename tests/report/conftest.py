@@ -63,6 +63,7 @@ def manifest(receipt: Receipt) -> Manifest:
         config_sha256="9f" * 32,
         table="companies.csv",
         ledger="configs/.enrich/ledger.db",
+        ledger_groups=("tgrp_0", "tgrp_1"),
         selection=Selection(where="country = 'DE'"),
         output="companies.enriched.csv",
         review="companies.enriched.review.csv",

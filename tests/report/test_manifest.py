@@ -27,7 +27,7 @@ def test_the_stored_manifest(manifest: Manifest, tmp_path: Path) -> None:
         "stopped": "the budget of $45.65 is reached",
         "config": {"path": "configs/companies.yaml", "sha256": "9f" * 32},
         "table": {"path": "companies.csv"},
-        "ledger": {"path": "configs/.enrich/ledger.db"},
+        "ledger": {"path": "configs/.enrich/ledger.db", "groups": ["tgrp_0", "tgrp_1"]},
         "selection": {"where": "country = 'DE'", "limit": None, "sample": None},
         "files": {
             "output": "companies.enriched.csv",
