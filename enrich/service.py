@@ -68,5 +68,6 @@ def _place(
     from enrich.sandbox import SandboxSettings, running
 
     state = ledger.with_name(ledger.stem + "-service.ndjson")
-    with running(SandboxSettings(facts=facts, state=state)) as base_url:
-        yield base_url, Secret(token_hex(16))  # any will do
+    key = token_hex(16)  # nobody else on this machine knows it
+    with running(SandboxSettings(facts=facts, state=state, api_key=key)) as base_url:
+        yield base_url, Secret(key)

@@ -1,12 +1,15 @@
 """`enrich sandbox`: the service's API on this machine, until it is told to stop."""
 
+import os
 import re
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
 from enrich.cli.options import console_of
+
+KEY_VARIABLE: Final = "ENRICH_SANDBOX_KEY"
 
 _LATENCY = re.compile(r"(\d+(?:\.\d+)?):(\d+(?:\.\d+)?)")
 
@@ -56,11 +59,15 @@ def sandbox(
         console.show("".join(f"{kind.usage}\n    {kind.sentence}\n" for kind in describe_faults()))
         return
     assert isinstance(latency, tuple)
-    settings = SandboxSettings(facts=facts, latency_s=latency, seed=seed, faults=tuple(fault or ()), state=state)
+    key = os.environ.get(KEY_VARIABLE, "").strip() or None
+    settings = SandboxSettings(
+        facts=facts, latency_s=latency, seed=seed, faults=tuple(fault or ()), state=state, api_key=key
+    )
 
     def ready(base_url: str) -> None:
         console.show(base_url + "\n")
-        console.note(f"To use it: export PARALLEL_BASE_URL={base_url} PARALLEL_API_KEY=any-word")
-        console.note(f"Its bill: curl {base_url}/sandbox/bill    Ctrl-C ends it")
+        word = "any-word" if key is None else f"${KEY_VARIABLE}"
+        console.note(f"To use it: export PARALLEL_BASE_URL={base_url} PARALLEL_API_KEY={word}")
+        console.note(f"Its bill: curl -H x-api-key:{word} {base_url}/sandbox/bill    Ctrl-C ends it")
 
     serve(settings, port=port, on_ready=ready)

@@ -21,6 +21,7 @@ from enrich.sandbox.bill import bill
 from enrich.sandbox.connection import Connection, NoAnswer
 from enrich.sandbox.creating import create_runs, refuse_by_fault, wants_elements
 from enrich.sandbox.framing import stream_bytes
+from enrich.sandbox.guard import Guard
 from enrich.sandbox.problems import ServiceError
 from enrich.sandbox.rendering import group_json, run_input, run_json, run_result, runs_as_they_are
 from enrich.sandbox.requests import (
@@ -47,6 +48,7 @@ Call = Callable[[Service, Request], Awaitable[Response]]
 
 SANDBOX_HEADER = "x-enrich-sandbox"
 PREFIXES = ("/v1", "/v1beta")
+MAX_BODY_BYTES = 128 * 1024 * 1024  # a thousand inputs of 25,000 characters have 100 MB at most
 
 
 def create_app(settings: SandboxSettings, *, clock: Callable[[], float] = time.time) -> Starlette:
@@ -76,7 +78,10 @@ def create_app(settings: SandboxSettings, *, clock: Callable[[], float] = time.t
 
     app = Starlette(
         routes=routes,
-        middleware=[Middleware(_SaysSandbox)],
+        middleware=[
+            Middleware(_SaysSandbox),
+            Middleware(Guard, is_key=service.is_key, max_body_bytes=MAX_BODY_BYTES),
+        ],
         exception_handlers={HTTPException: _not_a_call, Exception: _crashed},
         lifespan=lifespan,
     )
@@ -100,12 +105,11 @@ class _SaysSandbox:
 
 
 def _guarded(service: Service, call: Call, name: str) -> Callable[[Request], Awaitable[Response]]:
-    """A call of the service: counted, the key checked, refusals as answers."""
+    """A call of the service: counted, refusals as answers."""
 
     async def endpoint(request: Request) -> Response:
         service.requests[name] += 1
         try:
-            service.admit(request.headers.get("x-api-key"))
             refuse_by_fault(service.faults, name)
             return await call(service, request)
         except ServiceError as error:

@@ -227,5 +227,5 @@ def test_the_sandbox_prints_its_address_and_serves_until_it_is_told_to_end(folde
     assert process.returncode == 0
     assert err == (
         f"To use it: export PARALLEL_BASE_URL={address} PARALLEL_API_KEY=any-word\n"
-        f"Its bill: curl {address}/sandbox/bill    Ctrl-C ends it\n"
+        f"Its bill: curl -H x-api-key:any-word {address}/sandbox/bill    Ctrl-C ends it\n"
     )

@@ -55,7 +55,8 @@ class Service:
         self.environ = {"PARALLEL_BASE_URL": base_url, "PARALLEL_API_KEY": KEY}
 
     def get(self, path: str) -> Any:
-        with urllib.request.urlopen(self.base_url + path) as answer:
+        request = urllib.request.Request(self.base_url + path, headers={"x-api-key": KEY})
+        with urllib.request.urlopen(request) as answer:
             return json.loads(answer.read())
 
     def bill(self) -> dict[str, Any]:

@@ -215,7 +215,8 @@ def test_a_reset_is_a_real_one(serve_with: Start) -> None:
     url = httpx.URL(sandbox.base_url)
     body = json.dumps({"inputs": companies(1), "default_task_spec": SPEC}).encode()
     head = (
-        f"POST /v1/tasks/groups/{group}/runs HTTP/1.1\r\nHost: x\r\nx-api-key: k\r\ncontent-length: {len(body)}\r\n\r\n"
+        f"POST /v1/tasks/groups/{group}/runs HTTP/1.1\r\nHost: 127.0.0.1\r\nx-api-key: k\r\n"
+        f"content-length: {len(body)}\r\n\r\n"
     )
     with socket.create_connection((url.host, url.port or 0), timeout=5) as sock:
         sock.sendall(head.encode() + body)
@@ -412,7 +413,7 @@ def test_tiny_chunks_split_characters_and_lines(serve_with: Start) -> None:
     group = sandbox.group_of(company(1))
     url = httpx.URL(sandbox.base_url)
     path = f"/v1/tasks/groups/{group}/runs?include_output=1"
-    head = f"GET {path} HTTP/1.1\r\nHost: x\r\nx-api-key: k\r\nconnection: close\r\n\r\n"
+    head = f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nx-api-key: k\r\nconnection: close\r\n\r\n"
     received = b""
     with socket.create_connection((url.host, url.port or 0), timeout=5) as sock:
         sock.sendall(head.encode())

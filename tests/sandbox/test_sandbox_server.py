@@ -129,7 +129,7 @@ def test_serve_returns_on_a_signal_and_says_nothing_itself(number: signal.Signal
     ) as process:
         assert process.stdout is not None
         base_url = process.stdout.readline().strip()
-        with httpx.Client(base_url=base_url, trust_env=False, verify=False) as http:
+        with httpx.Client(base_url=base_url, headers={"x-api-key": "k"}, trust_env=False, verify=False) as http:
             assert http.get("/sandbox/requests").json() == {}
             process.send_signal(number)
             out, err = process.communicate(timeout=5)
