@@ -4,10 +4,9 @@ A decision names its answer by run and field. It is kept by input and field, so 
 input, outranks every verdict and every later run, and the question is not asked again. Costs nothing.
 """
 
-import shutil
 import time
-from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -16,12 +15,11 @@ import msgspec
 from enrich.answers import Answer, Reader
 from enrich.config import Config
 from enrich.due import Results
-from enrich.errors import Fault, TableError
-from enrich.files import replacing, writing
+from enrich.errors import Fault
 from enrich.ledger import Ledger, Ruled, RunState
 from enrich.phrases import did_you_mean, either
-from enrich.review import Decision, decided, free_name
-from enrich.review_sheet import Sheet
+from enrich.review import Decision, decided
+from enrich.review_sheet import Sheet, SheetLine
 from enrich.spec import Field, Json
 from enrich.text import clean, unprotect_cell
 
@@ -35,43 +33,46 @@ def read_rulings(path: Path, config: Config, ledger: Ledger) -> list[Ruled]:
     Raises TableError with every fault and its line; then nothing is to be recorded.
     """
     sheet = Sheet(path)
-    decisions = decided(sheet)
-    judge = _Judge(config, ledger, decisions)
-    rulings: list[Ruled] = []
-    for decision in decisions:
-        found = list(judge.faults(decision))
-        sheet.faults.extend(found)
-        if not found:
-            rulings.append(judge.ruling(decision))
+    rulings = Rulings.read(sheet, config, ledger)
     if sheet.faults:
         raise sheet.error()
-    return rulings
+    return rulings.sound
 
 
-def keep_untaken(path: Path, config: Config, ledger: Ledger) -> Path | None:
-    """Copy a review file beside itself if it holds what a person wrote and the ledger does not have; gives the copy.
+@dataclass(frozen=True, slots=True)
+class Rulings:
+    """The decisions in a sheet that are sound; the faults of the others joined those of the sheet.
 
-    For whoever is about to replace the file. One that can't be read as a review file is kept too. Raises OutputError.
+    `is_whole` says whether every line of the sheet could be told.
     """
-    if not path.is_file() or not _has_untaken(path, config, ledger):
-        return None
-    kept = free_name(path, "decided")
-    with writing(kept), path.open("rb") as old, replacing(kept, like=path) as copy:
-        shutil.copyfileobj(old, copy)
-    return kept
 
+    sound: list[Ruled]
+    is_whole: bool
+    ledger: Ledger
 
-def _has_untaken(path: Path, config: Config, ledger: Ledger) -> bool:
-    try:
-        rulings = read_rulings(path, config, ledger)
-    except TableError:
-        return True
-    taken = ledger.decisions([one.input_key for one in rulings])
-    return any(
-        held is None or replace(held, at=one.at) != one
-        for one in rulings
-        for held in [taken.get(one.input_key, {}).get(one.field_id)]
-    )
+    @classmethod
+    def read(
+        cls, sheet: Sheet, config: Config, ledger: Ledger, on_line: Callable[[SheetLine], None] = lambda line: None
+    ) -> "Rulings":
+        """Read a sheet; `on_line` is given every line. Raises TableError for what can't be read at all."""
+        decisions, is_whole = decided(sheet, on_line)
+        judge = _Judge(config, ledger, decisions)
+        sound: list[Ruled] = []
+        for decision in decisions:
+            found = list(judge.faults(decision))
+            sheet.faults.extend(found)
+            if not found:
+                sound.append(judge.ruling(decision))
+        return cls(sound, is_whole, ledger)
+
+    def has_untaken(self) -> bool:
+        """Whether any of them is not what the ledger has."""
+        taken = self.ledger.decisions([one.input_key for one in self.sound])
+        return any(
+            held is None or replace(held, at=one.at) != one
+            for one in self.sound
+            for held in [taken.get(one.input_key, {}).get(one.field_id)]
+        )
 
 
 class _Judge:

@@ -14,11 +14,9 @@ from typing import Final
 import msgspec
 
 from enrich.answers import set_aside
-from enrich.dataset import default_output
 from enrich.figures import counted
 from enrich.job import Job
 from enrich.ledger import Distinct, Ledger, Ruled
-from enrich.outputs import Files
 from enrich.review import ReviewLine, ReviewWriter, free_name
 from enrich.selection import Row
 from enrich.spec import Field, Json
@@ -59,8 +57,7 @@ def write_earlier(job: Job, ledger: Ledger) -> Earlier:
 
     They are filled in, ready to be taken. Never in the place of another file. Raises OutputError.
     """
-    review = Files.beside(default_output(job.table.path)).review
-    path = free_name(review, "earlier")
+    path = free_name(job.files.review, "earlier")
     names = ledger.field_names()
     found = _lines(job, ledger, names)
     first = next(found, None)

@@ -33,6 +33,7 @@ from enrich.results import citations_of
 from enrich.review import ReviewLine, ReviewWriter
 from enrich.selection import Row, Rows
 from enrich.spec import Json
+from enrich.written import Beside, Written
 
 JOINED_ROWS: Final = 1024  # held at once with all that was said of them, some 4 KB a row, in three shapes
 
@@ -85,10 +86,11 @@ def write_table(
     *,
     may_lose: bool = True,
     key: Secret | None = None,
+    written: Written | None = None,
 ) -> tuple[Tally, ReportCollector, int]:
     """Join and write the table and its review queue, each whole or not at all.
 
-    None of them holds the key.
+    None of them holds the key. What people wrote in the review file that is replaced goes along, or into a copy.
 
     Gives what they add up to, what the report shows, and the number of doubtful answers. Raises OutputError, and
     LossError, unless it `may_lose` them, where the table that stands has answers that this one would only ask for.
@@ -96,30 +98,34 @@ def write_table(
     joiner = make_joiner(config, table, files)
     report = ReportCollector([one.name for one in config.fields])
     sayable, costs = WithoutKey(ledger, key), Costs(ledger, config.outputs)
+    beside = written or Written()
     neutralise = config.csv.formulas == "neutralise"
     with (
         seldom_sought(),
-        ReviewWriter(files.review, input_fields=sorted(config.inputs), like=table.path) as review,
+        ReviewWriter(
+            files.review, input_fields=sorted(config.inputs), added=beside.added, like=table.path
+        ) as review,
         TableWriter(files.table, table, joiner.columns(), neutralise=neutralise) as writer,
         Distinct() as reviewed,
         Guard(config, files.table, is_on=not may_lose) as guard,
         ThreadPoolExecutor(1, "enrich-table") as hand,
     ):
-        written: Future[None] = hand.submit(lambda: None)
+        done: Future[None] = hand.submit(lambda: None)
         for batch, questions in rows.batches(JOINED_ROWS):
             keys = sorted({row.key for row in questions if row.key is not None})
             held = sayable.held(keys)
             costs.add(held)
             joined = joiner.join(questions, held, sayable.result, sayable.decisions(keys))
-            written.result()  # one batch is written while the next is joined, and no more are held
-            written = hand.submit(writer.write, batch, joined.frame)
-            review.add(_review_lines(config, batch.start, joined, reviewed))
+            done.result()  # one batch is written while the next is joined, and no more are held
+            done = hand.submit(writer.write, batch, joined.frame)
+            review.add(_review_lines(config, batch.start, joined, reviewed, beside))
             _show(report, config, batch.start, joined)
             guard.note(joined)
-        written.result()
+        done.result()
         if loss := guard.loss(joiner.tally, table.height):
             raise LossError(f"{files.table}: {loss.to_text()}")
         doubtful = review.lines
+        beside.keep_rest()
     joiner.tally.cost = costs.total()
     return joiner.tally, report, doubtful
 
@@ -138,16 +144,20 @@ def _inputs(document: bytes) -> Mapping[str, Json]:
     return inputs
 
 
-def _review_lines(config: Config, start: int, joined: Joined, reviewed: Distinct) -> Iterator[ReviewLine]:
+def _review_lines(
+    config: Config, start: int, joined: Joined, reviewed: Distinct, written: Written
+) -> Iterator[ReviewLine]:
     """The doubtful answers that no row of an earlier batch had."""
     keys = {doubt.place: doubt_key(joined.rows[doubt.place]) for doubt in joined.doubts}
     seen = reviewed.seen_before(dict.fromkeys(keys.values(), ""))
     for place, number in joined.doubts:
         if keys[place] not in seen:
-            yield _review_line(config.fields[number].name, start + place + 1, joined, place, joined.cells[number])
+            name, key = config.fields[number].name, joined.rows[place].key
+            beside = Beside() if key is None else written.beside(key, name)
+            yield _review_line(name, start + place + 1, joined, place, joined.cells[number], beside=beside)
 
 
-def _review_line(name: str, row: int, joined: Joined, place: int, cells: Cells) -> ReviewLine:
+def _review_line(name: str, row: int, joined: Joined, place: int, cells: Cells, *, beside: Beside) -> ReviewLine:
     run = cells.runs[place]
     assert run is not None
     return ReviewLine(
@@ -162,6 +172,8 @@ def _review_line(name: str, row: int, joined: Joined, place: int, cells: Cells) 
         sources=[citation.url for citation in citations_of(cells.citations[place]) if citation.url is not None],
         run_id=run.run_id or "",
         processor=run.processor,
+        note=beside.note,
+        added=beside.added,
     )
 
 

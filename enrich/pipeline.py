@@ -16,7 +16,6 @@ from anyio.to_thread import run_sync
 from enrich import showing
 from enrich.claims import check_claims, foreign_files
 from enrich.config import Config
-from enrich.decisions import keep_untaken
 from enrich.due import Comparison, Summary, dollars, ladder_of, price_micro
 from enrich.earlier import set_aside_text
 from enrich.errors import EnrichError, ExitCode, HeldError, ungrouped
@@ -33,6 +32,7 @@ from enrich.service import check_key
 from enrich.spend import Outcome, ask
 from enrich.standing import find_standing, just_written, marks_of, origin_of
 from enrich.summing import make_manifest, make_receipt
+from enrich.written import Written
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +48,7 @@ class Report:
     manifest: Path
     decisions_set_aside: dict[str, int]  # of people, on questions that have changed since, by answer
     decisions_kept: Path | None  # a copy of the review file that was replaced: it had decisions that were not taken yet
+    notes_kept: Path | None  # a copy of it, with notes and added cells beside answers that no longer stand there
     outputs_written: bool  # by this command; else those of an earlier one still stood, and were left alone
     outputs_written_at: datetime
     doubtful: int
@@ -242,15 +243,16 @@ def _write_outputs(job: Job, ledger: Ledger, summary: Summary, outcome: Outcome,
     files, origin, key = job.files, origin_of(job, ledger), job.options.key
     may_stand = outcome.job_id is None and not job.options.rewrite
     standing = find_standing(origin, files) if may_stand else None
-    kept = None
+    written = Written()
     if standing is not None:
         outputs, manifest = standing.outputs, books(standing.tally)
     else:
         if foreign := foreign_files(job, ledger):  # what came there since, or what only the service could tell
             raise HeldError("\n".join(foreign))
-        kept = keep_untaken(files.review, job.config, ledger)
+        written = Written.read(files.review, job.config, ledger)
+        may_lose = job.options.replace
         tally, page, doubtful = write_table(
-            job.config, job.table, job.rows, ledger, files, may_lose=job.options.replace, key=key
+            job.config, job.table, job.rows, ledger, files, may_lose=may_lose, key=key, written=written
         )
         marks = marks_of(files.table, files.review)
         manifest = books(tally)
@@ -266,7 +268,8 @@ def _write_outputs(job: Job, ledger: Ledger, summary: Summary, outcome: Outcome,
         report=files.report,
         manifest=files.manifest,
         decisions_set_aside=dict(summary.set_aside),
-        decisions_kept=kept,
+        decisions_kept=written.decisions_kept,
+        notes_kept=written.notes_kept,
         outputs_written=outputs.written,
         outputs_written_at=outputs.written_at,
         doubtful=outputs.doubtful,

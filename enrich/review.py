@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, count
 from pathlib import Path
@@ -151,31 +151,38 @@ class ReviewWriter:
 def read_decisions(path: Path) -> list[Decision]:
     """The decided lines of a review file. Raises TableError with every fault."""
     sheet = Sheet(path)
-    decisions = decided(sheet)
+    decisions, _ = decided(sheet)
     if sheet.faults:
         raise sheet.error()
     return decisions
 
 
-def decided(sheet: Sheet) -> list[Decision]:
-    """The decided lines of a sheet; what is wrong with a line joins the faults of the sheet.
+def decided(
+    sheet: Sheet, on_line: Callable[[SheetLine], None] = lambda line: None
+) -> tuple[list[Decision], bool]:
+    """The decided lines of a sheet, and whether all of its lines could be told.
 
-    Lines without a decision are passed over. Raises TableError for what can't be read at all.
+    What is wrong with a decision joins the faults of the sheet. Lines without one are passed over; `on_line` is given
+    every line. Raises TableError for what can't be read at all.
     """
     decisions: dict[tuple[str, str], Decision] = {}
+    undecided = 0  # faults of decisions
     for line in sheet:
+        on_line(line)
         if not line.cells["decision"].strip() and not line.cells["correction"].strip():
             continue
         fault = _fault(line)
         if fault is not None:
+            undecided += 1
             sheet.faults.append(fault)
             continue
         decision = _decision(line)
         other = decisions.setdefault((decision.run_id, decision.field), decision)
         if (other.ruling, other.correction) != (decision.ruling, decision.correction):
+            undecided += 1
             where = f"sheet row {other.line.row}"
             sheet.faults.append(line.fault("decision", f"another decision than in {where}", "leave one of them"))
-    return list(decisions.values())
+    return list(decisions.values()), len(sheet.faults) == undecided
 
 
 def free_name(path: Path, what: str) -> Path:

@@ -144,6 +144,11 @@ def print_report(
             f"{report.review} held decisions that `enrich review` had not taken: they are kept in"
             f" {report.decisions_kept}; give it to `enrich review`"
         )
+    if report.notes_kept is not None:
+        console.note(
+            f"{report.review} held notes beside answers that no longer stand in it; they are kept in"
+            f" {report.notes_kept}"
+        )
     steps = next_steps(report.receipt, review_file=str(report.review), stopped=report.stopped, command=command)
     if as_json:
         console.show_json(msgspec.Raw(report.manifest.read_bytes()))

@@ -295,3 +295,94 @@ def test_the_evidence_is_that_of_the_answer_that_was_accepted_not_of_a_later_one
     assert (row["city"], row["city_confidence"], row["city_reasoning"]) == tuple(
         one[name] for name in ("value", "confidence", "reasoning")
     )
+
+
+def write_lines(path: Path, rows: list[dict[str, str]]) -> None:
+    with path.open("w", newline="", encoding="utf-8-sig") as file:
+        writer = csv.DictWriter(file, list(dict.fromkeys(name for row in rows for name in row)), restval="")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def noted(desk: Desk) -> tuple[Path, list[dict[str, str]]]:
+    """A queue with a note on its first line, and two added columns, of which some lines have cells."""
+    review, doubts = queue(desk)
+    doubts[0]["note"] = "asked Ann\nwaiting; =1"
+    for at, row in enumerate(doubts):
+        row |= {"=owner": f"Zoë \u200d {at}" if at % 3 == 0 else "", "state": "open" if at < 5 else ""}
+    write_lines(review, doubts)
+    return review, lines(review)
+
+
+def written_by(rows: list[dict[str, str]]) -> dict[tuple[str, str], tuple[str, str, str]]:
+    owner = "'=owner" if "'=owner" in rows[0] else "=owner"
+    return {(row["input_company"], row["field"]): (row["note"], row[owner], row["state"]) for row in rows}
+
+
+def test_notes_and_added_columns_survive_any_number_of_runs(desk: Desk) -> None:
+    review, doubts = noted(desk)
+    expected = written_by(doubts)
+    expected[doubts[0]["input_company"], doubts[0]["field"]] = ("asked Ann\nwaiting; '=1", "Zoë \u200d 0", "open")
+    for _ in range(3):
+        report = desk.run(rewrite=True)
+        assert (report.notes_kept, report.decisions_kept) == (None, None)
+        assert written_by(lines(review)) == expected
+    assert [*desk.folder.glob("*.noted*")] == []
+
+
+def test_they_stay_beside_their_answer_when_rows_move_and_runs_are_asked_again(desk: Desk) -> None:
+    _, doubts = noted(desk)
+    expected = {key: cells for key, cells in written_by(doubts).items() if any(cells)}
+    header, *rows = desk.table.read_text().splitlines(keepends=True)
+    desk.table.write_text("".join([header, *reversed(rows)]))
+    desk.config.write_text(desk.config.read_text().replace("processor: lite", "processor: [lite, core]"))
+    report = desk.run(output=desk.folder / "table.enriched.csv")
+    found = written_by(lines(report.review))
+    assert {row["run_id"] for row in lines(report.review)} - {row["run_id"] for row in doubts}
+    kept = {key: cells[1:] for key, cells in expected.items() if key in found}
+    assert kept
+    assert {key: found[key][1:] for key in kept} == kept
+
+
+def test_what_has_no_line_any_more_is_kept_in_a_copy_and_said(
+    desk: Desk, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    review, doubts = noted(desk)
+    written = review.read_bytes()
+    lost = next(row for row in doubts if row["'=owner" if "'=owner" in row else "=owner"])
+    table = desk.table.read_text().splitlines(keepends=True)
+    desk.table.write_text("".join(row for row in table if f",{lost['input_company']}," not in row))
+    for name, value in desk.service.environ.items():
+        monkeypatch.setenv(name, value)
+    assert main(["run", str(desk.config), str(desk.table), "--quiet"]) == 0
+    kept = review.with_name("table.noted.review.csv")
+    assert f"they are kept in {kept}" in capsys.readouterr().err
+    assert kept.read_bytes() == written
+    left = {key: cells for key, cells in written_by(doubts).items() if any(cells) and key[0] != lost["input_company"]}
+    assert left
+    assert {key: written_by(lines(review))[key][1:] for key in left} == {key: cells[1:] for key, cells in left.items()}
+    assert desk.run(rewrite=True).notes_kept is None  # said once
+
+
+def test_a_note_that_went_into_the_ledger_with_its_decision_needs_no_copy(desk: Desk) -> None:
+    review, doubts = queue(desk)
+    one = next(row for row in doubts if row["field"] == "year")
+    decide(review, **{f"r{one['row']}_year": ("correct", "1901")})
+    rows = lines(review)
+    next(row for row in rows if not row["decision"])["note"] = "who knows"
+    write_lines(review, rows)
+    assert command(desk, review) == 0
+    report = desk.run()
+    assert (report.notes_kept, report.decisions_kept) == (None, None)
+    assert [row["note"] for row in lines(review) if row["note"]] == ["who knows"]
+
+
+def test_a_decision_that_was_not_taken_leaves_its_notes_in_both_files(desk: Desk) -> None:
+    review, doubts = queue(desk)
+    decide(review, **{f"r{doubts[0]['row']}_{doubts[0]['field']}": ("accept", "")})
+    written = review.read_bytes()
+    report = desk.run()
+    assert report.decisions_kept is not None
+    assert report.decisions_kept.read_bytes() == written
+    assert [row["note"] for row in lines(review) if row["note"]] == ["looked it up"]
+    assert report.notes_kept is None
