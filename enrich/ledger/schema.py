@@ -4,8 +4,9 @@ docs/ledger.md describes the tables for readers with other tools.
 """
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import closing
+from functools import cache
 from typing import Final
 
 APPLICATION_ID: Final = 0x656E7269  # "enri": tells `file` and us that a database is a ledger
@@ -141,18 +142,44 @@ def create(connection: sqlite3.Connection) -> None:
     )
 
 
-def shape(connection: sqlite3.Connection) -> set[tuple[str, str]]:
-    """Every table with every column it has."""
-    tables = connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'").fetchall()
-    return {
-        (table, column)
-        for (table,) in tables
-        for (column,) in connection.execute("SELECT name FROM pragma_table_info(?)", (table,))
-    }
+def strange_parts(connection: sqlite3.Connection) -> list[str]:
+    """What a database has and no ledger ever had: it acts by itself, or stands for something else, when it is used."""
+    rows = connection.execute("SELECT type, name, coalesce(sql, '') FROM sqlite_schema ORDER BY name").fetchall()
+    return [
+        f"{kind} {name}"
+        for kind, name, sql in rows
+        if kind not in ("table", "index") or (kind == "table" and not is_plain_table(sql))
+    ]
 
 
-def expected_shape() -> set[tuple[str, str]]:
-    """The tables and columns of the newest version."""
+def is_plain_table(sql: str) -> bool:
+    """Whether a table holds what was written to it, and nothing that is computed when it is read."""
+    text = _bare(sql).upper()
+    return text.startswith("CREATETABLE") and "AS(" not in text
+
+
+def description(connection: sqlite3.Connection) -> dict[tuple[str, str], str]:
+    """Every table and index as SQL, without the blanks, in which versions differ."""
+    rows = connection.execute("SELECT type, name, sql FROM sqlite_schema WHERE sql IS NOT NULL").fetchall()
+    return {(kind, name): _bare(sql) for kind, name, sql in rows}
+
+
+def expected_description() -> Mapping[tuple[str, str], str]:
+    """The tables and indexes of the newest version."""
+    return _described(_TABLES)
+
+
+@cache
+def _described(tables: str) -> Mapping[tuple[str, str], str]:
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
-        create(connection)
-        return shape(connection)
+        connection.executescript(tables)
+        return description(connection)
+
+
+def tables() -> list[str]:
+    """The names of the tables of the newest version."""
+    return sorted(name for kind, name in expected_description() if kind == "table")
+
+
+def _bare(sql: str) -> str:
+    return "".join(sql.split())

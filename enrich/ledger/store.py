@@ -42,6 +42,7 @@ _IN_CHUNK: Final = 500  # bound variables of one SELECT … IN (…)
 _CLOCKS_DIFFER_S: Final = 300  # at most, between the service and this machine
 _CACHE_KB: Final = 8_000  # more saves nothing: what is written is written in order, what is read is read anywhere
 _WAL_PAGES: Final = 8_000  # checkpoint every 32 MB of log: two fsyncs more for thousands of results
+_UNTRUSTED: Final = "PRAGMA trusted_schema = OFF"  # functions with effects are not called from within the tables
 _STATES: Final = tuple(RunState)  # by their number, from 0 on
 _INSERT_RUNS: Final = """
 WITH RECURSIVE place (n) AS (SELECT 0 WHERE :tasks > 0 UNION ALL SELECT n + 1 FROM place WHERE n + 1 < :tasks)
@@ -141,7 +142,11 @@ class Ledger:
         try:
             with ledger_refusals(path):
                 connection.execute(f"PRAGMA cache_size = -{_CACHE_KB}")
-                ledger._version()
+                connection.execute(_UNTRUSTED)
+                version = ledger._version()
+                ledger._refuse_strange()
+                if version == schema.VERSION:
+                    ledger._check_description()
                 ledger._aside = asked.Aside(connection)
         except BaseException:
             ledger.close()
@@ -171,9 +176,11 @@ class Ledger:
     def _prepare(self) -> None:
         db = self._db
         db.execute("PRAGMA busy_timeout = 5000")
+        db.execute(_UNTRUSTED)
         new = db.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0] == 0
         if not new:
             self._version()  # before anything is changed in what may be no ledger
+            self._refuse_strange()
         db.execute("PRAGMA journal_mode = WAL")
         db.execute("PRAGMA synchronous = FULL")
         db.execute(f"PRAGMA cache_size = -{_CACHE_KB}")
@@ -182,11 +189,11 @@ class Ledger:
             schema.create(db)
         self._is_sound = new
         self._migrate()
-        if schema.shape(db) != schema.expected_shape():
-            raise damaged(self.path, "its tables are not those of a ledger")
+        self._check_description()
         # Results are most of the file, and each block of them says itself whether it is what was written.
-        for table in sorted({table for table, _ in schema.expected_shape()} - {"block"}):
-            self._check_pages(f"PRAGMA quick_check('{table}')")
+        for table in schema.tables():
+            if table != "block":
+                self._check_pages(f"PRAGMA quick_check('{table}')")
 
     def _version(self) -> int:
         """The version of the tables. Raises LedgerError for no ledger, and for one newer than this program."""
@@ -200,6 +207,21 @@ class Ledger:
                 f"{schema.VERSION}); update enrich. Nothing was sent"
             )
         return int(version)
+
+    def _refuse_strange(self) -> None:
+        """Raise LedgerError for triggers, views and the like: the file may be another user's, or a download."""
+        strange = schema.strange_parts(self._db)
+        if strange:
+            raise LedgerError(
+                f"{self.path}: this ledger holds what enrich never puts into one ({', '.join(strange[:3])}), by which"
+                " reading or writing it would do something else; nothing was sent, and nothing was changed in it. Take"
+                " it out with SQLite's own tools if you know it, or rebuild the ledger from the service's own records"
+                " with `enrich recover --replace`, for free"
+            )
+
+    def _check_description(self) -> None:
+        if schema.description(self._db) != schema.expected_description():
+            raise damaged(self.path, "its tables are not those of a ledger")
 
     def _migrate(self) -> None:
         """Bring the tables up to this program's version, each step and its record in one transaction."""

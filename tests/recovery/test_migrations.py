@@ -64,7 +64,7 @@ def test_a_released_ledger_is_brought_up_to_date(old: Callable[[Path], Path], te
 
     with closing(sqlite3.connect(path)) as database:
         assert database.execute("PRAGMA user_version").fetchone() == (schema.VERSION,)
-        assert schema.shape(database) == schema.expected_shape()
+        assert schema.description(database) == schema.expected_description()
 
 
 def described(database: sqlite3.Connection) -> dict[tuple[str, str], str]:
