@@ -225,6 +225,8 @@ def _from_pandas(data: Any) -> pa.Table:
 
 
 def _from_pandas_series(column: Any) -> pa.ChunkedArray | pa.Array:
+    if column.dtype == object and column.isna().all():
+        return pa.nulls(len(column))
     try:
         series = cast(pl.Series, pl.from_pandas(column))
     except (pa.ArrowException, TypeError, ValueError, OverflowError):
@@ -293,10 +295,11 @@ class _Spool:
 
 
 def _scanned(output: Path, schema: pl.Schema, spool: Path) -> pl.LazyFrame:
-    """The enriched table as a query; its own columns have the types that they had."""
+    """The enriched table as a query; its own columns have the types that they had where no answers went into them."""
     lazy = pl.scan_parquet(output)
     found = lazy.collect_schema()
-    other = [pl.col(name).cast(dtype) for name, dtype in schema.items() if found[name] != dtype]
+    own = schema.keys() - _filled(schema.names(), found.names())
+    other = [pl.col(name).cast(schema[name]) for name in own if found[name] != schema[name]]
     return lazy.map_batches(
         _Spool(spool),
         predicate_pushdown=True,
@@ -356,6 +359,8 @@ def _pandas_cells(column: pl.Series) -> Any:
     pandas: Any = sys.modules["pandas"]
     if (dtype := _PANDAS_TYPES.get(type(column.dtype))) is not None:
         return pandas.array(column.to_list(), dtype=dtype)
+    if isinstance(column.dtype, pl.Datetime):
+        return pandas.Series(column.to_list(), dtype="datetime64[us, UTC]").array
     if column.is_empty():  # which pandas takes for numbers: it is given the type of a cell
         return pandas.Series(["" if column.dtype == pl.String else []]).array[:0]
     return column.to_list()

@@ -26,6 +26,7 @@ from enrich.spec import Field, Room, column_type, room_in
 from enrich.text import clean
 
 CITATIONS: Final = pl.List(pl.Struct({"url": pl.String, "title": pl.String, "excerpts": pl.List(pl.String)}))
+MOMENT: Final = pl.Datetime("us", "UTC")
 DETAIL_CHARS: Final = 500
 SHOWN: Final = frozenset({"accepted", "review", "kept", "human"})  # statuses whose value stands in the cell
 DOUBTFUL: Final = frozenset({"review", "withheld", "invalid"})
@@ -85,7 +86,8 @@ class Tally:
 class Joiner:
     """Makes the answer columns of one config, batch by batch.
 
-    `schema` are the table's columns. `typed` asks for lists and structs where the schema has them (Parquet); else they
+    `schema` are the table's columns. `dated` asks for `enrich_at` as a moment (Parquet), which is text in all else;
+    `typed` for lists and structs where the schema has them; else they
     are JSON text (CSV).
     """
 
@@ -95,6 +97,7 @@ class Joiner:
         *,
         schema: Mapping[str, pl.DataType],
         typed: bool,
+        dated: bool = False,
         too_long: Callable[[bytes, int], str | None] = lambda document, mask: None,
     ) -> None:
         self._fields = config.fields
@@ -102,6 +105,7 @@ class Joiner:
         self._ids = frozenset(one.id for one in config.fields)
         self._basis = config.basis
         self._typed = typed
+        self._dated = dated
         self._too_long = too_long
         gates = {one.name: config.gate_for(one.name) for one in config.fields}
         self._reader = Reader(config.fields, gates, _rooms(config.fields, schema))
@@ -115,7 +119,8 @@ class Joiner:
             for name in answer_columns(one.name, self._basis):
                 dtype = self._dtype(one, name.removeprefix(one.name))
                 columns.append(AnswerColumn(name, dtype, replaces=name in self._original))
-        columns.extend(AnswerColumn(name, pl.String()) for name in ROW_COLUMNS)
+        columns.extend(AnswerColumn(name, pl.String()) for name in ROW_COLUMNS[:-1])
+        columns.append(AnswerColumn(ROW_COLUMNS[-1], MOMENT if self._dated else pl.String()))
         return columns
 
     def join(
@@ -297,8 +302,14 @@ class Joiner:
                 detail[place] = tell(said, why)
         self.tally.rows.update(status)
         provenance = list(map(_provenance, zip(*(one.runs for one in cells), strict=True)))
-        columns: list[list[Any]] = [status, detail, *([one[part] for one in provenance] for part in range(3))]
-        return [pl.Series(name, column, pl.String) for name, column in zip(ROW_COLUMNS, columns, strict=True)]
+        columns: list[list[Any]] = [status, detail, *([one[part] for one in provenance] for part in range(2))]
+        texts = [pl.Series(name, column, pl.String) for name, column in zip(ROW_COLUMNS, columns, strict=False)]
+        return [*texts, self._moments(ROW_COLUMNS[-1], [at for *_, at in provenance])]
+
+    def _moments(self, name: str, seconds: list[int | None]) -> pl.Series:
+        if self._dated:
+            return (pl.Series(name, seconds, pl.Int64) * 1_000_000).cast(MOMENT)
+        return pl.Series(name, list(map(_moment, seconds)), pl.String)
 
 
 def doubt_key(row: Row) -> bytes:
@@ -313,17 +324,17 @@ def row_status(statuses: Sequence[Status]) -> str:
     return next((word for among, word in _ROW_STATUS if found & among), "complete")
 
 
-def _provenance(runs: Sequence[Held | None]) -> tuple[str | None, str | None, str | None]:
+def _provenance(runs: Sequence[Held | None]) -> tuple[str | None, str | None, int | None]:
     """Run ids, processors and the time of a row's answers, the newest first; `runs` are theirs, by field."""
     first = runs[0]
     if first is not None and runs.count(first) == len(runs):
-        return first.run_id, first.processor, _moment(first.at)
+        return first.run_id, first.processor, first.at
     different = {run.run_id or "": run for run in runs if run is not None}
     if not different:
         return None, None, None
     newest = sorted(different.values(), key=lambda run: (run.at or 0, run.submission_id), reverse=True)
     run_ids = ", ".join(run.run_id for run in newest if run.run_id) or None
-    return run_ids, ", ".join(dict.fromkeys(run.processor for run in newest)), _moment(newest[0].at)
+    return run_ids, ", ".join(dict.fromkeys(run.processor for run in newest)), newest[0].at
 
 
 def _detail(names: Sequence[str], statuses: Sequence[Status], reasons: Sequence[str]) -> str:

@@ -71,8 +71,10 @@ class Files:
 
 def make_joiner(config: Config, table: Table, files: Files) -> Joiner:
     """What joins this config's answers to this table. Raises OutputError when a column can't hold its answers."""
-    typed = output_format(files.table, table).kind in ("parquet", "ndjson", "spool")
-    joiner = Joiner(config, schema=table.schema, typed=typed, too_long=too_long_text(config))
+    kind = output_format(files.table, table).kind
+    is_arrow = kind in ("parquet", "spool")
+    typed = is_arrow or kind == "ndjson"
+    joiner = Joiner(config, schema=table.schema, typed=typed, dated=is_arrow, too_long=too_long_text(config))
     Layout(table, joiner.columns())
     return joiner
 

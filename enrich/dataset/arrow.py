@@ -8,6 +8,7 @@ is text. Inputs and text outputs have the cells from Arrow where polars would lo
 
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,7 @@ from enrich.dataset.arrow_values import (
     within_polars,
 )
 from enrich.dataset.cells import finite, is_json_type, text_cells
-from enrich.dataset.tables import BATCH_ROWS, Batch, Table, name_faults, table_error
+from enrich.dataset.tables import BATCH_ROWS, Batch, FileState, Table, changed, name_faults, rereading, table_error
 from enrich.errors import Fault, TableError
 
 
@@ -106,10 +107,12 @@ class ArrowTable(Table):
     """A table that is read as Arrow. `arrow_schema` is its own schema with all metadata."""
 
     arrow_schema: pa.Schema
+    state: FileState  # in which it was found sound
 
     def describe(self, schema: pa.Schema) -> None:
         """Take the table's columns from its schema. Raises TableError."""
         self.arrow_schema = schema
+        self._empty: dict[str, bool] = {}
         self.columns = tuple(schema.names)
         faults = name_faults(list(self.columns), None)
         if not self.columns:
@@ -117,7 +120,7 @@ class ArrowTable(Table):
         if faults:
             raise table_error(self.path, faults)
         self.shown_as_text = frozenset(field.name for field in schema if not is_known(_decoded_type(field.type)))
-        self.schema = ArrowBatch(0, no_rows(schema), self.path).frame.schema
+        self.schema = pl.Schema({field.name: _viewed(field.type) for field in schema})
 
     def takes_answers(self, name: str) -> bool:
         """Whether a value that the table does not have yet can stand in a column.
@@ -129,6 +132,17 @@ class ArrowTable(Table):
         is_ordered = pa.types.is_dictionary(arrow_type) and arrow_type.ordered
         return not is_ordered and name not in self.shown_as_text and _is_nullable(arrow_type)
 
+    def lacks_type(self, name: str) -> bool:
+        kind = self.arrow_schema.field(name).type
+        if pa.types.is_null(kind):
+            return True
+        if not pa.types.is_float64(kind):
+            return False
+        if name not in self._empty:  # as pandas has a column without cells: NaN in each
+            cells = (batch.column(name) for batch in self.batches_of([name]))
+            self._empty[name] = all((one.is_null() | one.is_nan().fill_null(value=True)).all() for one in cells)
+        return self._empty[name]
+
     def check_texts(self, columns: Iterable[str]) -> None:
         """Read columns to their end, and raise TableError for the first text in them that is not UTF-8."""
         names = [name for name in columns if holds_text(self.arrow_schema.field(name).type)]
@@ -136,9 +150,47 @@ class ArrowTable(Table):
             for name in names:
                 batch.check_text(name)
 
+    @contextmanager
+    def named(self, columns: Sequence[str] | None) -> Iterator[None]:
+        """Name the columns that Arrow can't read, when it can't: each is read by itself. Raises TableError."""
+        try:
+            yield
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+            if columns is not None and len(columns) == 1:
+                raise
+            faults = [self._unreadable(name) for name in columns or self.columns if not self._is_readable(name)]
+            if not faults:
+                raise
+            raise table_error(self.path, faults) from None
+
+    def _is_readable(self, name: str) -> bool:
+        try:
+            for _ in self.parts([name], BATCH_ROWS):
+                pass
+        except (pa.ArrowException, OSError):
+            return False
+        return True
+
+    def _unreadable(self, name: str) -> Fault:
+        kind = self.arrow_schema.field(name).type
+        message = (
+            f"column {name!r} ({kind}) can't be read: it is damaged, has a text that is not UTF-8, or is of a type"
+        )
+        return Fault(f"{message} that Arrow can't read", hint="leave it out, or write it as plain text or bytes")
+
     @abstractmethod
+    def parts(self, columns: Sequence[str] | None, rows: int) -> Iterator[pa.RecordBatch]:
+        """The file's own batches, of at most `rows`, of some of its columns or of all; raises what Arrow raises."""
+
     def batches_of(self, columns: Sequence[str] | None, rows: int = BATCH_ROWS) -> Iterator[ArrowBatch]:
         """`batches` of some of the columns, of all of them where None is given."""
+        start = 0
+        with rereading(self.path, self.state), self.named(columns):
+            for part in self.parts(columns, rows):
+                yield ArrowBatch(start, part, self.path)
+                start += part.num_rows
+        if start != self.height:
+            raise changed(self.path)
 
     def batches(self, rows: int = BATCH_ROWS) -> Iterator[Batch]:
         return self.batches_of(None, rows)
@@ -205,6 +257,8 @@ def _texts(name: str, values: list[Any]) -> pl.Series:
     return pl.Series(name, cells, pl.String)
 
 
-def no_rows(schema: pa.Schema) -> pa.RecordBatch:
-    """A batch without rows, made without pandas: pyarrow loads it (34 MB) for an array of a list."""
-    return pa.RecordBatch.from_arrays([pa.nulls(0, field.type) for field in schema], schema=schema)
+def _viewed(arrow_type: pa.DataType) -> pl.DataType:
+    """The type that a column has in the view."""
+    decoded_type = _decoded_type(arrow_type)
+    # Of nulls, not of a list: for an array of that pyarrow would load pandas, 34 MB.
+    return pl.Series(pa.nulls(0, decoded_type)).dtype if is_known(decoded_type) else pl.String()

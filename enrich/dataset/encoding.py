@@ -286,7 +286,9 @@ def _arrow_schema(layout: Layout) -> pa.Schema:
             fields.append(table.arrow_schema.field(name))
         elif layout.columns[name].replaces:
             own = table.arrow_schema.field(name)
-            fields.append(own.with_type(_roomy(own.type)))
+            is_retyped = name in layout.retyped
+            kind = _arrow_type(layout.dtype(name)) if is_retyped else _roomy(own.type)
+            fields.append(own.with_type(kind).with_nullable(own.nullable or is_retyped))
         else:
             fields.append(pa.field(name, _arrow_type(layout.dtype(name))))
     return pa.schema(fields, table.arrow_schema.metadata)

@@ -20,7 +20,8 @@ class AnswerColumn:
     """A column of answers.
 
     It is added after the original ones; or it goes into the original one of its name (`replaces`), which keeps its
-    place and its type: where there is no answer (null), the original cell stays as it is.
+    place and its type: where there is no answer (null), the original cell stays as it is. A column that is empty in
+    every row and has no type of its own (null; NaN in each cell, as pandas has it) takes the answers' type.
     """
 
     name: str
@@ -41,8 +42,10 @@ class Layout:
         self.headers = (*table.headers, *self.added)
         if not set(self.replaced) <= set(table.columns) or len(set(self.names)) < len(self.names):
             raise ValueError(f"columns {list(self.columns)} do not fit a table of {table.columns}")
-        for column in columns:
-            if column.replaces and not _fits(column, table):
+        misfits = [column for column in columns if column.replaces and not _fits(column, table)]
+        self.retyped = frozenset(column.name for column in misfits if table.lacks_type(column.name))
+        for column in misfits:
+            if column.name not in self.retyped:
                 raise OutputError(
                     f"{table.path}: column {column.name!r} is {_own_type(column.name, table)}, which can't hold "
                     f"answers that are {column.dtype}; give it a type that can, or name the answer otherwise"
@@ -51,7 +54,9 @@ class Layout:
     def dtype(self, name: str) -> pl.DataType:
         """The type of a column of the output."""
         column = self.columns.get(name)
-        return self.table.schema[name] if column is None or column.replaces else column.dtype
+        if column is None or (column.replaces and name not in self.retyped):
+            return self.table.schema[name]
+        return column.dtype
 
     def typed(self, answers: pl.DataFrame) -> pl.DataFrame:
         """The answers with the types of their columns. Raises OutputError for one that does not fit."""
@@ -60,8 +65,8 @@ class Layout:
         return pl.DataFrame([self._typed(answers[name]) for name in self.columns])
 
     def kept(self, name: str, answers: pl.DataFrame) -> pl.Series | None:
-        """Whether the original cell stays, row by row; None for a column that is added."""
-        return answers[name].is_null() if self.columns[name].replaces else None
+        """Whether the original cell stays, row by row; None for a column of answers alone."""
+        return answers[name].is_null() if self.columns[name].replaces and name not in self.retyped else None
 
     def joined(self, name: str, batch: Batch, answers: pl.DataFrame) -> pl.Series:
         """A column of the output, as polars has it."""

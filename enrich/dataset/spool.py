@@ -9,10 +9,10 @@ from typing import Any, Final
 
 import pyarrow as pa
 
-from enrich.dataset.arrow import ArrowBatch, ArrowTable
+from enrich.dataset.arrow import ArrowTable
 from enrich.dataset.formats import TableFormat
 from enrich.dataset.streams import reading
-from enrich.dataset.tables import BATCH_ROWS, FileState, changed, rereading
+from enrich.dataset.tables import FileState
 
 __all__ = ["SpoolTable", "open_spool", "read_spool", "spool_writer", "write_spool"]
 
@@ -27,22 +27,17 @@ class SpoolTable(ArrowTable):
         self.path = path
         self.format = table_format
         with reading(path):
-            self._state = FileState.of(path)
+            self.state = FileState.of(path)
             with read_spool(path) as stream:
                 self.describe(stream.schema)
+            with self.named(None), read_spool(path) as stream:
                 self.height = sum(batch.num_rows for batch in stream)
 
-    def batches_of(self, columns: Sequence[str] | None, rows: int = BATCH_ROWS) -> Iterator[ArrowBatch]:
-        start = 0
+    def parts(self, columns: Sequence[str] | None, rows: int) -> Iterator[pa.RecordBatch]:
         numbers = None if columns is None else [self.columns.index(name) for name in columns]
-        with rereading(self.path, self._state), read_spool(self.path, numbers) as stream:
+        with read_spool(self.path, numbers) as stream:
             for batch in stream:
-                for at in range(0, batch.num_rows, rows):
-                    part = batch.slice(at, rows)
-                    yield ArrowBatch(start, part, self.path)
-                    start += part.num_rows
-        if start != self.height:
-            raise changed(self.path)
+                yield from (batch.slice(at, rows) for at in range(0, batch.num_rows, rows))
 
 
 def open_spool(path: Path, named: TableFormat) -> SpoolTable:

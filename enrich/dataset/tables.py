@@ -88,6 +88,10 @@ class Table(ABC):
         Raises TableError when the file is no longer the one that was opened.
         """
 
+    def lacks_type(self, name: str) -> bool:
+        """Whether a column is empty in every row, and of a type that says nothing: answers may have their own there."""
+        return False
+
     def condition(self, where: str) -> Condition:
         """A SQL condition on this table's columns. Raises ConfigError when it is none; reads no rows."""
         return Condition(where, self.schema)

@@ -108,7 +108,11 @@ def check_spool(folder: Path, kind: Kind, raws: list[Raw]) -> None:
     before = table_of(kind, raws)
     path = folder / "t.enrich-spool"
     write_spool(path, before.schema, before.to_batches())
-    source = open_table(path)
+    try:
+        source = open_table(path)
+    except TableError as error:  # of runs of which there is none
+        _told(error, "column 'x' (")
+        return
     out = enriched(source, ".enrich-spool")
     assert out is not None
     after = pa.ipc.open_stream(out.read_bytes()).read_all()

@@ -190,6 +190,59 @@ def test_text_of_any_kind_takes_answers(tmp_path: Path, arrow: pa.DataType) -> N
     assert pa.types.is_dictionary(read.type) == pa.types.is_dictionary(arrow)
 
 
+NANS = pa.array([float("nan")] * 2)
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".csv", ".ndjson", ".enrich-spool"])
+@pytest.mark.parametrize(
+    ("column", "answers", "dtype", "arrow"),
+    [
+        (pa.nulls(2), ["a", None], pl.String(), pa.string()),
+        (pa.nulls(2), [1, None], pl.Int64(), pa.int64()),
+        (pa.nulls(2), [["a"], None], pl.List(pl.String), pa.list_(pa.field("element", pa.string()))),
+        (NANS, ["a", None], pl.String(), pa.string()),
+        (NANS, [True, None], pl.Boolean(), pa.bool_()),
+        (pa.nulls(2, pa.float64()), ["a", None], pl.String(), pa.string()),
+        (NANS, [1, None], pl.Int64(), pa.float64()),
+        (NANS, [1.5, None], pl.Float64(), pa.float64()),
+    ],
+)
+def test_a_column_without_a_type_takes_that_of_its_answers(
+    tmp_path: Path, suffix: str, column: pa.Array, answers: list[object], dtype: pl.DataType, arrow: pa.DataType
+) -> None:
+    field = pa.field("x", column.type, metadata={"unit": "m"})
+    pq.write_table(
+        pa.table([column, pa.array([1, 2])], pa.schema([field, pa.field("y", pa.int64())])), tmp_path / "t.parquet"
+    )
+    typed = suffix in (".parquet", ".enrich-spool")
+    text = dtype if typed or not dtype.is_nested() else pl.String()
+    cells = answers if text == dtype else ['["a"]', None]
+
+    out = write(
+        tmp_path / f"out{suffix}",
+        open_table(tmp_path / "t.parquet"),
+        pl.DataFrame({"x": pl.Series(cells, dtype=text)}),
+        AnswerColumn("x", text, replaces=True),
+        rows=1,
+    )
+
+    table = open_table(out)
+    assert table.columns == ("x", "y")
+    values = [value for batch in table.batches() for value in batch.values("x")]
+    if typed:
+        assert table.arrow_schema.field("x").type == arrow  # type: ignore[attr-defined]
+        assert table.arrow_schema.field("x").metadata == {b"unit": b"m"}  # type: ignore[attr-defined]
+        assert values[0] == answers[0]
+    assert values[1] is None or str(values[1]).lower() == "nan"
+
+
+@pytest.mark.parametrize("column", [pa.array([1.5, float("nan")]), pa.nulls(2, pa.date32()), pa.array([0.0, None])])
+def test_a_column_with_a_type_or_a_cell_keeps_it(tmp_path: Path, column: pa.Array) -> None:
+    pq.write_table(pa.table({"x": column}), tmp_path / "t.parquet")
+    with pytest.raises(OutputError, match=r"column 'x' is .*, which can't hold answers that are String"):
+        Layout(open_table(tmp_path / "t.parquet"), [AnswerColumn("x", pl.String(), replaces=True)])
+
+
 LIST = pl.List(pl.String())
 STRUCT = pl.Struct({"a": pl.Int64()})
 

@@ -161,6 +161,58 @@ def test_pandas_attrs_and_the_name_of_its_columns_come_back(desk: Desk) -> None:
     assert (out.columns.name, out.index.name, list(out.index)) == ("fields", "row", [7, 7])
 
 
+def test_the_time_of_an_answer_is_a_moment(desk: Desk, frame: pl.DataFrame) -> None:
+    pd = pytest.importorskip("pandas")
+    plain = frame.drop("size", "anything")
+    moment = pl.Datetime("us", "UTC")
+    out = call(desk, plain, limit=2)
+    assert out.schema["enrich_at"] == moment
+    assert [at is None for at in out["enrich_at"]] == [False, False, True, True, True, True]
+    now = datetime.datetime.now(datetime.UTC)
+    assert all(now - datetime.timedelta(minutes=5) < at <= now for at in out["enrich_at"].drop_nulls())
+    assert call(desk, plain.lazy(), limit=2).collect().schema["enrich_at"] == moment
+    assert call(desk, plain.to_arrow(), limit=2).schema.field("enrich_at").type == pa.timestamp("us", "UTC")
+    for rows in (plain.to_dict(as_series=False), {"name": [], "domain": []}):
+        answered = call(desk, pd.DataFrame(rows, dtype=object), limit=2)
+        assert str(answered["enrich_at"].dtype) == "datetime64[us, UTC]"
+    plain.write_csv(desk.table)
+    parquet = desk.run(output=desk.folder / "o.parquet", limit=2).output
+    assert pl.read_parquet(parquet)["enrich_at"].to_list() == out["enrich_at"].to_list()
+    text = [row["enrich_at"] for row in desk.result(desk.run(limit=2))]
+    assert text == [at.strftime("%Y-%m-%dT%H:%M:%SZ") if at else "" for at in out["enrich_at"]]
+
+
+def test_fill_takes_columns_that_are_empty_in_every_row(desk: Desk) -> None:
+    pd = pytest.importorskip("pandas")
+    desk.config.write_text(CONFIG + "existing: fill\n")
+    own = {"name": ["A", "B"], "domain": "x.example"}
+    frames = [
+        pl.DataFrame({**own, "city": [None, None], "year": [None, None]}),
+        pl.DataFrame({**own, "city": [None, None], "year": [None, None]}).lazy(),
+        pa.table({**own, "domain": ["x.example"] * 2, "city": pa.nulls(2), "year": pa.nulls(2)}),
+        *(
+            pd.DataFrame(
+                {**own, "city": pd.Series([empty] * 2, dtype=dtype), "year": pd.Series([empty] * 2, dtype=dtype)}
+            )
+            for empty, dtype in (
+                (float("nan"), "float64"),
+                (None, "object"),
+                (pd.NA, "object"),
+                (float("nan"), "object"),
+            )
+        ),
+    ]
+    for given in frames:
+        out = call(desk, given)
+        out = out.collect() if isinstance(out, pl.LazyFrame) else out
+        assert list(out["city_status"])
+        assert all(city is None or isinstance(city, str) for city in pl.DataFrame(out)["city"])
+        assert pl.DataFrame(out).schema["year"] in (pl.Int64, pl.Float64)
+        names = out.column_names if isinstance(out, pa.Table) else list(out.columns)
+        assert names[:4] == ["name", "domain", "city", "year"]
+    assert desk.service.bill()["runs"] == 2
+
+
 PYTHON_OBJECTS = {
     "2**63": [2**63, 1, None],
     "-2**70": [-(2**70), None, 1],
