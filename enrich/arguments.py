@@ -26,7 +26,7 @@ def as_options(options: Mapping[str, Any], output: object = None) -> Options:
             hint = did_you_mean(name, _OPTIONS) or f"known are {', '.join(_OPTIONS)}"
             raise UsageError(f"{name}: there is no such argument here; {hint}")
     given = {name: _checked(name, value, *_OPTIONS[name]) for name, value in options.items() if value is not None}
-    return Options(output=None if output is None else as_path("output", output), **given)
+    return Options(output=None if output is None else as_path("output", output), call=True, **given)
 
 
 def seal(options: dict[str, Any]) -> None:

@@ -42,6 +42,7 @@ class Options:
     rewrite: bool = False  # the outputs, also where they still stand
     replace: bool = False  # what stands in the outputs' places, also where it is not this job's, or says more
     pay_again: bool = False  # for what the outputs name and the ledger lacks
+    call: bool = False  # from Python, where the same call goes on and not the same command
     environ: Mapping[str, str] = field(default_factory=Environment.here)
 
     def __post_init__(self) -> None:

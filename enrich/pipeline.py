@@ -4,7 +4,7 @@ The only file that knows them all. Everything before asking is free; everything 
 ledger without paying.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -24,6 +24,7 @@ from enrich.freeing import give_back
 from enrich.job import Interruption, Job, Options, list_wanted, prepare
 from enrich.join import Tally
 from enrich.ledger import InstanceLock, Ledger, LedgerTotals, Worklist, check_groups, ledger_refusals
+from enrich.onward import onward
 from enrich.outputs import write_report, write_table
 from enrich.planning import Rules
 from enrich.progress import Progress, QuietProgress
@@ -51,7 +52,8 @@ class Report:
     notes_kept: Path | None  # a copy of it, with notes and added cells beside answers that no longer stand there
     outputs_written: bool  # by this command; else those of an earlier one still stood, and were left alone
     outputs_written_at: datetime
-    doubtful: int
+    doubtful: int  # lines of the review file
+    steps: tuple[str, ...]  # what can be done now, with complete commands
     ledger: LedgerTotals
     outcome: Outcome
     sandbox: bool  # the answers come from a sandbox: nothing was paid, and they may be invented
@@ -235,17 +237,17 @@ def _explained(held_back: HeldError, outcome: Outcome, stop: Interruption) -> He
 
 
 def _write_outputs(job: Job, ledger: Ledger, summary: Summary, outcome: Outcome, stop: Interruption) -> Report:
-    def books(tally: Tally) -> Manifest:
+    def books(tally: Tally, doubtful: int) -> Manifest:
         receipt = make_receipt(job, ledger, summary, outcome, tally)
         receipt.check()
-        return make_manifest(job, ledger, receipt, outcome, stop)
+        return make_manifest(job, ledger, receipt, outcome, stop, doubtful=doubtful)
 
     files, origin, key = job.files, origin_of(job, ledger), job.options.key
     may_stand = outcome.job_id is None and not job.options.rewrite
     standing = find_standing(origin, files) if may_stand else None
     written = Written()
     if standing is not None:
-        outputs, manifest = standing.outputs, books(standing.tally)
+        outputs, manifest = standing.outputs, books(standing.tally, standing.outputs.doubtful)
     else:
         if foreign := foreign_files(job, ledger):  # what came there since, or what only the service could tell
             raise HeldError("\n".join(foreign))
@@ -255,7 +257,7 @@ def _write_outputs(job: Job, ledger: Ledger, summary: Summary, outcome: Outcome,
             job.config, job.table, job.rows, ledger, files, may_lose=may_lose, key=key, written=written
         )
         marks = marks_of(files.table, files.review)
-        manifest = books(tally)
+        manifest = books(tally, doubtful)
         write_report(files.report, page, manifest, like=job.table.path, key=key)
         outputs = just_written(origin, (*marks, *marks_of(files.report)), manifest, doubtful)
     write_manifest(files.manifest, replace(manifest, outputs=outputs), like=job.table.path, key=key)
@@ -273,7 +275,17 @@ def _write_outputs(job: Job, ledger: Ledger, summary: Summary, outcome: Outcome,
         outputs_written=outputs.written,
         outputs_written_at=outputs.written_at,
         doubtful=outputs.doubtful,
+        steps=tuple(_steps(job, manifest, written.decisions_kept)),
         ledger=ledger.totals(),
         outcome=outcome,
         sandbox=manifest.sandbox,
     )
+
+
+def _steps(job: Job, manifest: Manifest, kept: Path | None) -> Iterator[str]:
+    """What can be done now: why it ended early, decisions that were kept aside, and what the manifest says."""
+    if manifest.stopped:
+        yield f"stopped: {manifest.stopped}"
+    if kept is not None:
+        yield f"{onward(job, kept).review} takes the decisions that were kept in {kept}"
+    yield from manifest.next

@@ -30,8 +30,7 @@ def report_line(report: Report) -> str:
 def report_text(report: Report) -> str:
     """The receipt as the command prints it, with the files that were written."""
     title = _SANDBOX if report.sandbox else ""
-    steps = [f"stopped: {report.stopped}"] if report.stopped else []
-    return report.receipt.to_text(title=title, files=_files(report), steps=steps)
+    return report.receipt.to_text(title=title, files=_files(report), steps=report.steps)
 
 
 def report_html(report: Report) -> str:

@@ -10,7 +10,8 @@ from enrich.errors import ExitCode
 from enrich.job import Interruption, Job
 from enrich.join import Tally
 from enrich.ledger import Ledger
-from enrich.report import DoubleCharge, Manifest, Receipt, Selection, by_question
+from enrich.onward import onward
+from enrich.report import DoubleCharge, Manifest, Receipt, Selection, by_question, next_steps
 from enrich.spend import Outcome
 
 
@@ -38,8 +39,10 @@ def make_receipt(job: Job, ledger: Ledger, summary: Summary, outcome: Outcome, t
     )
 
 
-def make_manifest(job: Job, ledger: Ledger, receipt: Receipt, outcome: Outcome, stop: Interruption) -> Manifest:
-    """What ran, on what, when, and how it ended."""
+def make_manifest(
+    job: Job, ledger: Ledger, receipt: Receipt, outcome: Outcome, stop: Interruption, *, doubtful: int
+) -> Manifest:
+    """What ran, on what, when, how it ended, and what can follow; `doubtful` lines are in the review file."""
     files, options = job.files, job.options
     stopped = "interrupted" if stop.code is not None else outcome.stopped
     return Manifest(
@@ -63,6 +66,8 @@ def make_manifest(job: Job, ledger: Ledger, receipt: Receipt, outcome: Outcome, 
         fields={one.name: one.id for one in job.config.fields},
         budget_usd=job.budget,
         groups=outcome.groups,
+        doubtful=doubtful,
+        next=next_steps(receipt, onward(job), review_file=str(files.review), lines=doubtful, stopped=bool(stopped)),
         receipt=receipt,
     )
 

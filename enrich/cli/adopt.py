@@ -56,7 +56,7 @@ def adopt(
     found, report = anyio.run(partial(adopt, group_id, config, table, options, progress=progress))
     for line in _lines(found):
         console.note(line)
-    print_report(report, console, as_json=json, quiet=False, command=f"`enrich run {config} {table}`")
+    print_report(report, console, as_json=json, quiet=False)
     raise typer.Exit(report.exit_code)
 
 

@@ -121,14 +121,11 @@ async def _run(config: Path, table: Path, options: "Options", *, console: Consol
         )
 
 
-def print_report(
-    report: "Report", console: Console, *, as_json: bool, quiet: bool, command: str = "the same command"
-) -> None:
-    """The receipt, or the manifest; with `quiet`, what to do next if all is not done: `command` goes on."""
+def print_report(report: "Report", console: Console, *, as_json: bool, quiet: bool) -> None:
+    """The receipt, or the manifest; with `quiet`, what to do next if all is not done."""
     import msgspec
 
     from enrich.figures import counted
-    from enrich.report import next_steps
 
     if not report.outputs_written and not quiet:
         since = report.outputs_written_at.strftime("%Y-%m-%d %H:%M:%S UTC")
@@ -149,7 +146,6 @@ def print_report(
             f"{report.review} held notes beside answers that no longer stand in it; they are kept in"
             f" {report.notes_kept}"
         )
-    steps = next_steps(report.receipt, review_file=str(report.review), stopped=report.stopped, command=command)
     if as_json:
         console.show_json(msgspec.Raw(report.manifest.read_bytes()))
     elif not quiet:
@@ -160,7 +156,7 @@ def print_report(
             str(report.manifest): "what happened, for scripts",
         }
         title = SANDBOX_TITLE if report.sandbox else ""
-        console.show(report.receipt.to_text(console.width, title=title, files=files, steps=steps))
+        console.show(report.receipt.to_text(console.width, title=title, files=files, steps=report.steps))
     if quiet and report.exit_code:
-        for step in steps:
+        for step in report.steps:
             console.note(step)

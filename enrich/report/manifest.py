@@ -48,7 +48,7 @@ class Outputs(msgspec.Struct, frozen=True):
 
     written: bool  # by this run; else those of an earlier one still stood, and were left alone
     written_at: datetime
-    doubtful: int  # answers in the review file
+    doubtful: int  # lines of the review file: a doubtful answer of an input each
     fingerprint: str | None  # None where the next run must write them anew, whatever stands there
 
 
@@ -77,6 +77,8 @@ class Manifest:
     budget_usd: Decimal | None = None
     groups: tuple[str, ...] = ()  # task groups that this run made or read
     outputs: Outputs | None = None
+    doubtful: int = 0  # lines of the review file
+    next: tuple[str, ...] = ()  # what a person can do now
     receipt: Receipt
 
     @property
@@ -110,6 +112,7 @@ class Manifest:
             "fields": dict(self.fields),
             "budget_usd": None if self.budget_usd is None else float(self.budget_usd),
             "groups": list(self.groups),
+            "next": [_text(step) for step in self.next],
             "receipt": self.receipt.to_json(),
         }
 

@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 
 from enrich.figures import count_text, counted, share_text, span_text, usd_each_text, usd_text
 from enrich.report.html import Child, Element, document, el, link, web_address
-from enrich.report.receipt import ANSWER_STATUSES, ROW_STATUSES, Receipt, charged_text
+from enrich.report.receipt import ANSWER_STATUSES, DOUBTFUL, ROW_STATUSES, Receipt, charged_text
 from enrich.text import clean
 
 if TYPE_CHECKING:
@@ -172,6 +172,7 @@ def _page(manifest: Manifest, columns: Mapping[str, _Column]) -> Child:
         el(
             "main",
             _glance(manifest),
+            _next(manifest),
             _rows(manifest.receipt),
             _books(manifest.receipt),
             _answers(columns),
@@ -232,12 +233,13 @@ def _charged(receipt: Receipt) -> str:
 def _glance(manifest: Manifest) -> Element:
     receipt = manifest.receipt
     accepted = receipt.accepted
-    waiting = receipt.answers.get("review", 0) + receipt.answers.get("invalid", 0)
+    waiting = sum(receipt.answers.get(status, 0) for status in DOUBTFUL)
     unpaid = " (not charged)" if manifest.sandbox else ""
     figures = (
         ("Answers accepted", share_text(accepted, receipt.answers_wanted), f"{count_text(accepted)} of "
          f"{count_text(receipt.answers_wanted)}"),
-        ("Waiting for a person", count_text(waiting), "answers in the review file"),
+        ("Waiting for a person", count_text(manifest.doubtful),
+         f"{'line' if manifest.doubtful == 1 else 'lines'} of the review file, for {counted(waiting, 'answer')}"),
         ("Rows complete", share_text(receipt.rows.get("complete", 0), receipt.rows_in),
          f"{count_text(receipt.rows.get('complete', 0))} of {count_text(receipt.rows_in)}"),
         ("Cost so far" + unpaid, usd_text(receipt.table_usd), _so_far(receipt)),
@@ -263,6 +265,18 @@ def _so_far(receipt: Receipt) -> str:
 
 def _at_stake(receipt: Receipt) -> str:
     return f", {usd_text(receipt.usd_at_stake)} more at stake" if receipt.usd_at_stake else ""
+
+
+def _next(manifest: Manifest) -> Element | None:
+    if not manifest.next:
+        return None
+    steps = [el("li", _with_code(step)) for step in manifest.next]
+    return _section("Next", "What can be done now. Commands are complete.", el("ul", steps, class_="next"))
+
+
+def _with_code(text: str) -> Child:
+    """A sentence with its commands, which stand in backquotes, as code."""
+    return [el("code", part) if n % 2 else el("bdi", part) for n, part in enumerate(text.split("`"))]
 
 
 def _rows(receipt: Receipt) -> Element:

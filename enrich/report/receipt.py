@@ -23,7 +23,17 @@ from enrich.text import clean
 if TYPE_CHECKING:
     from enrich.spec import Json
 
-__all__ = ["ANSWER_STATUSES", "ROW_STATUSES", "DoubleCharge", "Receipt", "by_question", "charged_text", "next_steps"]
+__all__ = [
+    "ANSWER_STATUSES",
+    "DOUBTFUL",
+    "ROW_STATUSES",
+    "DoubleCharge",
+    "Onward",
+    "Receipt",
+    "by_question",
+    "charged_text",
+    "next_steps",
+]
 
 ROW_STATUSES: Final = ("complete", "review", "withheld", "failed", "skipped", "pending")
 ANSWER_STATUSES: Final = (
@@ -38,6 +48,8 @@ ANSWER_STATUSES: Final = (
     "skipped",
     "pending",
 )
+
+DOUBTFUL: Final = ("review", "withheld", "invalid")  # answers with a line in the review file
 
 _GUTTER: Final = "    "
 _Line = tuple[str, str, str]  # label, number, dollars
@@ -228,28 +240,53 @@ class Receipt:
         return [f"DOUBLE CHARGE: {charged_text(self.double_charges)}", *_aligned(lines)]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Onward:
+    """What can follow a command: complete commands in backquotes, or words; empty where there is no such thing."""
+
+    again: str = "the same command"
+    retry: str = ""  # asks again what failed
+    rest: str = ""  # asks about the rows that were not chosen
+    review: str = ""  # takes the decisions of people
+    price: str = ""  # says what the service would cost, after a rehearsal
+
+
 def next_steps(
-    receipt: Receipt, *, review_file: str = "", stopped: str = "", command: str = "the same command"
-) -> list[str]:
+    receipt: Receipt, onward: Onward, *, review_file: str = "", lines: int = 0, stopped: bool = False
+) -> tuple[str, ...]:
     """What a person can do now, in the order in which it matters.
 
-    `stopped` says why the run ended early, `command` is what goes on with the rows that are left.
+    `stopped` says whether the run ended early; `review_file` has so many `lines`, each for one doubtful answer of an
+    input.
     """
     steps = []
-    waiting = receipt.answers.get("review", 0) + receipt.answers.get("invalid", 0)
-    if stopped:
-        steps.append(f"stopped: {stopped}")
-    if pending := receipt.rows.get("pending", 0):
-        rows = counted(pending, "pending row")
-        steps.append(f"{command} goes on with {rows}; nothing is paid for twice")
+    pending, failed = receipt.rows.get("pending", 0), receipt.rows.get("failed", 0)
+    if pending:
+        steps.append(f"{onward.again} goes on with {counted(pending, 'pending row')}; nothing is paid for twice")
     elif stopped:
-        steps.append(f"{command} goes on; nothing is paid for twice")
-    if waiting and review_file:
-        verb = "waits" if waiting == 1 else "wait"
-        steps.append(f"{counted(waiting, 'answer')} {verb} in {review_file}")
-    if failed := receipt.rows.get("failed", 0):
+        steps.append(f"{onward.again} goes on; nothing is paid for twice")
+    if lines and review_file:
+        steps.append(f"{counted(lines, 'line')} of {review_file} {_wait_text(receipt, lines)}")
+        steps.append(f"{onward.review} takes the decisions, and {onward.again} writes them into the table")
+    if failed:
         steps.append(f"{counted(failed, 'row')} failed: the column enrich_detail says why")
-    return steps
+    if failed and onward.retry:
+        steps.append(f"{onward.retry} asks them again without waiting")
+    if onward.rest and not (pending or stopped):
+        steps.append(f"{onward.rest} asks about the rows that were not chosen")
+    if onward.price and not (pending or stopped):
+        steps.append(f"{onward.price} says what the service itself would cost")
+    return tuple(steps)
+
+
+def _wait_text(receipt: Receipt, lines: int) -> str:
+    """`wait for a decision, for 82 answers: 63 review, 19 withheld; rows with the same input share a line`."""
+    doubtful = {status: receipt.answers.get(status, 0) for status in DOUBTFUL}
+    answers = sum(doubtful.values())
+    parts = ", ".join(f"{count_text(number)} {status}" for status, number in doubtful.items() if number)
+    shared = "; rows with the same input share a line" if answers > lines else ""
+    verb = "waits" if lines == 1 else "wait"
+    return f"{verb} for a decision, for {counted(answers, 'answer')}: {parts}{shared}"
 
 
 def _block(title: str, total: int, parts: Mapping[str, int], order: Sequence[str]) -> list[_Line]:

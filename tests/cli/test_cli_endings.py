@@ -143,7 +143,7 @@ def test_a_deadline_ends_a_run_in_good_order(enrich: Enrich, folder: Path, monke
     assert (ended.code, ended.out) == (4, "")
     assert ended.err.splitlines() == [
         "stopped: the deadline is reached",
-        "the same command goes on with 3 pending rows; nothing is paid for twice",
+        "`enrich run places.yaml places.csv --deadline 2s` goes on with 3 pending rows; nothing is paid for twice",
     ]
     assert (folder / "places.enriched.csv").exists()
 

@@ -85,7 +85,8 @@ def test_a_signal_ends_in_good_order(folder: Path, slow_service: str, number: in
     out, err = process.communicate(timeout=20)
     assert process.returncode == code
     assert "ending: no more is sent, and the same command goes on later" in err
-    assert "stopped: interrupted\n  the same command goes on with 3 pending rows; nothing is paid for twice" in out
+    goes_on = "`enrich run places.yaml places.csv` goes on with 3 pending rows; nothing is paid for twice"
+    assert f"stopped: interrupted\n  {goes_on}\n" in out
     assert "$0.05 at stake" in out
     assert len((folder / "places.enriched.csv").read_text().splitlines()) == 5
 

@@ -305,7 +305,7 @@ def test_quiet_still_says_why_it_stopped(enrich: Enrich, service: str) -> None:
     assert (ended.code, ended.out) == (4, "")
     assert ended.err == (
         "stopped: the budget of $0.03 is reached: $0.025 spent, and the next run costs $0.025\n"
-        "the same command goes on with 1 pending row; nothing is paid for twice\n"
+        "`enrich run places.yaml places.csv --budget 0.03` goes on with 1 pending row; nothing is paid for twice\n"
     )
 
 

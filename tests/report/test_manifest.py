@@ -43,6 +43,7 @@ def test_the_stored_manifest(manifest: Manifest, tmp_path: Path) -> None:
         "processors": ["core", "pro"],
         "fields": dict(manifest.fields),
         "budget_usd": 45.65,
+        "next": [],
         "groups": ["tgrp_1", "tgrp_2"],
         "receipt": manifest.receipt.to_json(),
     }

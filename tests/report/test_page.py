@@ -157,13 +157,15 @@ def texts(html: str) -> str:
 
 
 def test_the_page_says_what_came_out_and_what_it_cost(manifest: Manifest, collector: ReportCollector) -> None:
-    said = texts(collector.render(manifest))
+    steps = ("`enrich run c.yaml <t>.csv` goes on", "12 rows failed")
+    said = texts(collector.render(replace(manifest, doubtful=600, next=steps)))
     for text in (
+        "NextWhat can be done now. Commands are complete.enrich run c.yaml <t>.csv goes on12 rows failed",
         "companies.csv → companies.enriched.csv",
         "2026-03-01 22:04 UTC, 27 min 12 s",
         "Stopped earlythe budget of $45.65 is reached",
         "Answers accepted87%5,408 of 6,250",
-        "Waiting for a person427",
+        "Waiting for a person600lines of the review file, for 619 answers",
         "Cost so far$54.08$0.01 per accepted answer, 1,304 runs",
         "This command$45.401,204 runs, $0.25 more at stake",
         "core1,000$25.00pro204$20.40",

@@ -9,8 +9,13 @@ from typing import Any
 import pytest
 
 from enrich.errors import ReceiptError
-from enrich.report import DoubleCharge, Receipt, by_question, next_steps
+from enrich.report import DoubleCharge, Onward, Receipt, by_question, next_steps
 
+ONWARD = Onward(
+    again="`enrich run c.yaml t.csv`",
+    retry="`enrich run c.yaml t.csv --retry-failed`",
+    review="`enrich review c.yaml t.review.csv`",
+)
 TWICE = DoubleCharge(task_key="3fa2c1d4", run_ids=("trun_a", "trun_b"), usd=Decimal("0.025"))
 NOTHING = Receipt(
     rows_in=0,
@@ -76,7 +81,7 @@ def test_the_printed_receipt(receipt: Receipt) -> None:
     text = receipt.to_text(
         title="companies",
         files={"companies.enriched.csv": "the table", "companies.review.csv": "427 answers to look at"},
-        steps=next_steps(receipt, review_file="companies.review.csv", stopped="the budget is reached"),
+        steps=next_steps(receipt, ONWARD, review_file="companies.review.csv", lines=600, stopped=True),
     )
     assert text == (
         "companies\n"
@@ -102,10 +107,13 @@ def test_the_printed_receipt(receipt: Receipt) -> None:
         "  companies.review.csv    427 answers to look at\n"
         "\n"
         "next\n"
-        "  stopped: the budget is reached\n"
-        "  the same command goes on with 10 pending rows; nothing is paid for twice\n"
-        "  427 answers wait in companies.review.csv\n"
+        "  `enrich run c.yaml t.csv` goes on with 10 pending rows; nothing is paid for twice\n"
+        "  600 lines of companies.review.csv wait for a decision, for 619 answers: 418 review, 192 withheld, 9 invalid"
+        "; rows with the same input share a line\n"
+        "  `enrich review c.yaml t.review.csv` takes the decisions, and `enrich run c.yaml t.csv` writes them into the "
+        "table\n"
         "  12 rows failed: the column enrich_detail says why\n"
+        "  `enrich run c.yaml t.csv --retry-failed` asks them again without waiting\n"
     )
 
 
@@ -148,9 +156,9 @@ def test_no_name_reaches_a_terminal_as_it_came(receipt: Receipt) -> None:
         runs_by_processor={hostile: 1204},
         usd_by_processor={hostile: receipt.usd},
         double_charges=(DoubleCharge(task_key=hostile, run_ids=(hostile,), usd=Decimal(1)),),
-    ).to_text(title=hostile, files={hostile: hostile}, steps=next_steps(receipt, stopped=hostile))
+    ).to_text(title=hostile, files={hostile: hostile}, steps=[hostile, *next_steps(receipt, Onward(again=hostile))])
     assert not {"\x1b", "\x9b", "\u202e", "\x07"} & {*text}
-    assert text.count("evil new line") == 7
+    assert text.count("evil new line") == 8
     assert len(text.splitlines()) == 28
 
 
@@ -160,20 +168,40 @@ def test_no_name_reaches_a_terminal_as_it_came(receipt: Receipt) -> None:
         pytest.param({}, {}, [], id="nothing to do"),
         pytest.param(
             {"answers": {"review": 1}},
-            {"review_file": "a.review.csv"},
-            ["1 answer waits in a.review.csv"],
+            {"review_file": "a.review.csv", "lines": 1},
+            [
+                "1 line of a.review.csv waits for a decision, for 1 answer: 1 review",
+                "`enrich review c.yaml t.review.csv` takes the decisions, and `enrich run c.yaml t.csv` writes them"
+                " into the table",
+            ],
             id="one waits",
         ),
         pytest.param(
             {},
-            {"stopped": "interrupted"},
-            ["stopped: interrupted", "the same command goes on; nothing is paid for twice"],
+            {"stopped": True},
+            ["`enrich run c.yaml t.csv` goes on; nothing is paid for twice"],
             id="stopped with nothing pending",
+        ),
+        pytest.param(
+            {},
+            {"onward": replace(ONWARD, rest="`enrich run c t`", price="`enrich plan c t`")},
+            [
+                "`enrich run c t` asks about the rows that were not chosen",
+                "`enrich plan c t` says what the service itself would cost",
+            ],
+            id="a rehearsal of some rows",
+        ),
+        pytest.param(
+            {"rows": {"pending": 3}},
+            {"onward": replace(ONWARD, rest="`enrich run c t`", price="`enrich plan c t`"), "stopped": True},
+            ["`enrich run c.yaml t.csv` goes on with 3 pending rows; nothing is paid for twice"],
+            id="first things first",
         ),
     ],
 )
-def test_the_next_steps(changes: Mapping[str, Any], arguments: Mapping[str, str], steps: list[str]) -> None:
-    assert next_steps(replace(NOTHING, **changes), **arguments) == steps
+def test_the_next_steps(changes: Mapping[str, Any], arguments: Mapping[str, Any], steps: list[str]) -> None:
+    given = {"onward": ONWARD, **arguments}
+    assert list(next_steps(replace(NOTHING, **changes), **given)) == steps
 
 
 def test_the_stored_receipt_has_every_status_and_exact_dollars(receipt: Receipt) -> None:
