@@ -86,6 +86,11 @@ def interaction_of(raw: bytes) -> str | None:
     return _result(raw).run.interaction_id
 
 
+def run_of(raw: bytes) -> str | None:
+    """The id of the run that a result names."""
+    return _result(raw).run.run_id
+
+
 def is_of_run(raw: bytes, run_id: str) -> bool:
     """Whether a result is that of a run: it names the run, as bytes or else as JSON reads them."""
     return run_id.encode() in raw or _result(raw).run.run_id == run_id

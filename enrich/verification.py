@@ -21,6 +21,7 @@ from enrich.api.client import Client
 from enrich.api.environment import Environment
 from enrich.api.errors import NotFoundError
 from enrich.collect import ENDED
+from enrich.cut_answers import find_cut_answers
 from enrich.dataset import Table, open_table
 from enrich.due import dollars, price_micro
 from enrich.errors import ExitCode, UsageError, ungrouped
@@ -43,6 +44,9 @@ from enrich.service import open_service
 
 SHOWN: Final = 20  # differences of a kind that are told one by one; the rest is counted
 GROUPS_AT_ONCE: Final = 8
+CUT: Final = "answer with the key cut out of it"
+CUT_AND_GONE: Final = "answer with [redacted] in it, which the service no longer has"
+RUN_COLUMN: Final = "enrich_run_id"
 _CELL_CHARS: Final = 80
 
 _STATUS: Final[Mapping[RunState, frozenset[str]]] = {
@@ -134,8 +138,33 @@ async def verify(request: Request) -> Verification:
         if groups:
             async with open_service(request.environ, ledger=request.ledger, sandbox=request.sandbox) as client:
                 await _Books(ledger, client, found).compare_all(groups, wherever=not request.groups)
+                await _find_cut_answers(ledger, client, request, found)
         found.double_charges[:] = by_question(found.double_charges)
     return found
+
+
+async def _find_cut_answers(ledger: Ledger, client: Client, request: Request, found: Verification) -> None:
+    """Tell the answers that an earlier version stored with the key cut out, by row where the output names their run."""
+    cut = await find_cut_answers(ledger, client)
+    rows = {} if request.output is None or not cut else await run_sync(_rows_of_runs, request.output.path)
+    for one in cut:
+        for name, text in one.answers.items():
+            row = rows.get(one.run_id)
+            where = f"{one.run_id}, {name}" if row is None else f"row {row}, {name}, {one.run_id}"
+            kind = CUT if one.is_there else CUT_AND_GONE
+            found.add(Difference(kind, where, f"the ledger has {text}"))
+
+
+def _rows_of_runs(path: Path) -> dict[str, int]:
+    """The first row of each run that an output names."""
+    rows: dict[str, int] = {}
+    for batch in open_table(path).batches():
+        if RUN_COLUMN not in batch.frame.columns:
+            return {}
+        for place, run_ids in enumerate(batch.values(RUN_COLUMN)):
+            for run_id in str(run_ids or "").split(", "):
+                rows.setdefault(run_id, batch.start + place + 1)
+    return rows
 
 
 def _check(ledger: Ledger) -> None:

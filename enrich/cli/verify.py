@@ -116,6 +116,7 @@ def _output(out: Path, run: "PastRun | None", config: Path | None, table: Path |
 def _lines(found: "Verification") -> Iterator[str]:
     from enrich.figures import count_text, counted, usd_text
     from enrich.report import charged_text
+    from enrich.verification import CUT
 
     yield f"ledger      {found.ledger}"
     yield f"groups      {count_text(found.groups)}"
@@ -136,8 +137,17 @@ def _lines(found: "Verification") -> Iterator[str]:
         more = f", the first {len(shown)}" if number > len(shown) else ""
         yield f"\n{kind}: {count_text(number)}{more}"
         yield from (f"  {one.where}" + (f": {one.what}" if one.what else "") for one in shown)
+        if kind == CUT:
+            yield f"  {_REREAD}"
     if not found.counts and not found.double_charges:
         yield "\nno difference"
+
+
+_REREAD = (
+    "version 0.2.0 cut a short API key out of what the service said. The service still has the answers: `enrich recover"
+    " --replace`, with the config (and --ledger, --sandbox) of this ledger, reads them again, free of charge; then run"
+    " once more"
+)
 
 
 def _as_json(found: "Verification") -> dict[str, Any]:

@@ -652,6 +652,11 @@ class Ledger:
         for block_id in block_ids:
             yield block_id, self._block(block_id)
 
+    def every_result(self) -> Iterator[bytes]:
+        """All raw results, in the order in which they came. Raises LedgerError for a damaged block."""
+        for (block_id,) in self._db.execute("SELECT block_id FROM block ORDER BY block_id"):
+            yield from self._block(block_id)
+
     def _block(self, block_id: int) -> list[bytes]:
         row = self._db.execute("SELECT size, crc, data FROM block WHERE block_id = ?", (block_id,)).fetchone()
         if row is None:
