@@ -27,7 +27,8 @@ OPEN_GROUPS: Final = 64
 WEAK_SHARE: Final = Decimal("0.3")  # of answers expected to go up a rung, where the ledger can't tell yet
 _ASKS_KEPT: Final = 4096
 UNSETTLED: Final = IN_FLIGHT | {RunState.RELEASED}  # of which more may become known
-_BLOCKS_KEPT: Final = 16  # decompressed blocks held at once: 1 MB
+_BLOCKS_KEPT: Final = 16  # decompressed blocks held at once: 1 MB, and of larger ones no more than …
+_BYTES_KEPT: Final = 2 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +160,7 @@ class Results:
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
         self._blocks: OrderedDict[int, list[bytes]] = OrderedDict()
+        self._bytes = 0  # of those
 
     def __call__(self, held: Held) -> bytes:
         """The result of a completed run. Raises LedgerError where another one stands in its place."""
@@ -167,12 +169,18 @@ class Results:
         block = self._blocks.get(held.block_id)
         if block is None:
             ((_, block),) = self._ledger.results([held.block_id])
-            self._blocks[held.block_id] = block
-            if len(self._blocks) > _BLOCKS_KEPT:
-                self._blocks.popitem(last=False)
+            self._keep(held.block_id, block)
         if held.slot >= len(block) or not is_of_run(block[held.slot], held.run_id or ""):
             raise damaged(self._ledger.path, f"the result of run {held.run_id} is not where it should be")
         return block[held.slot]
+
+
+    def _keep(self, block_id: int, block: list[bytes]) -> None:
+        self._blocks[block_id] = block
+        self._bytes += sum(map(len, block))
+        while len(self._blocks) > 1 and (len(self._blocks) > _BLOCKS_KEPT or self._bytes > _BYTES_KEPT):
+            _, oldest = self._blocks.popitem(last=False)
+            self._bytes -= sum(map(len, oldest))
 
 
 class Comparison:

@@ -4,7 +4,8 @@ The table is read once more and comes out row by row with the answers that the l
 done again from the ledger, for free.
 """
 
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -26,7 +27,7 @@ from enrich.errors import HeldError, OutputError
 from enrich.files import write_whole
 from enrich.guard import Guard
 from enrich.join import Joined, Joiner, Tally, doubt_key
-from enrich.ledger import Distinct, Ledger
+from enrich.ledger import Distinct, Held, Ledger
 from enrich.redaction import WithoutKey
 from enrich.report import Manifest, ReportCollector, Sample
 from enrich.results import citations_of
@@ -36,6 +37,7 @@ from enrich.spec import Json
 from enrich.written import Beside, Written
 
 JOINED_ROWS: Final = 1024  # held at once with all that was said of them, some 4 KB a row, in three shapes
+JOINED_BYTES: Final = 16 << 20  # of results held at once: in all their shapes they take ten times as much
 
 
 class LossError(HeldError):
@@ -117,12 +119,16 @@ def write_table(
             keys = sorted({row.key for row in questions if row.key is not None})
             held = sayable.held(keys)
             costs.add(held)
-            joined = joiner.join(questions, held, sayable.result, sayable.decisions(keys))
-            done.result()  # one batch is written while the next is joined, and no more are held
-            done = hand.submit(writer.write, batch, joined.frame)
-            review.add(_review_lines(config, batch.start, joined, reviewed, beside))
-            _show(report, config, batch.start, joined)
-            guard.note(joined)
+            weights = _weights(ledger, held)
+            decided = sayable.decisions(keys)
+            for part in _parts([_weight(row, held, weights) for row in questions]):
+                some = batch if len(part) == batch.height else batch.part(part.start, part.stop)
+                joined = joiner.join(questions[part.start : part.stop], held, sayable.result, decided)
+                done.result()  # one part is written while the next is joined, and no more are held
+                done = hand.submit(writer.write, some, joined.frame)
+                review.add(_review_lines(config, some.start, joined, reviewed, beside))
+                _show(report, config, some.start, joined)
+                guard.note(joined)
         done.result()
         if loss := guard.loss(joiner.tally, table.height):
             raise LossError(f"{files.table}: {loss.to_text()}")
@@ -130,6 +136,30 @@ def write_table(
         beside.keep_rest()
     joiner.tally.cost = costs.total()
     return joiner.tally, report, doubtful
+
+
+def _weights(ledger: Ledger, held: Mapping[bytes, Sequence[Held]]) -> dict[int, float]:
+    """Bytes of one result in each block, as far as can be told without unpacking it."""
+    results = Counter(run.block_id for runs in held.values() for run in runs if run.block_id is not None)
+    sizes = ledger.block_sizes(results)
+    return {block_id: size / results[block_id] for block_id, size in sizes.items()}
+
+
+def _weight(row: Row, held: Mapping[bytes, Sequence[Held]], weights: Mapping[int, float]) -> float:
+    """Bytes of the results that a row is joined with."""
+    runs = held.get(row.key, ()) if row.key is not None else ()
+    return sum(weights.get(run.block_id, 0) for run in runs if run.block_id is not None)
+
+
+def _parts(weights: Sequence[float]) -> Iterator[range]:
+    """Cut rows into ranges of at most JOINED_BYTES, or of one row; no rows are a part, too."""
+    begin, held = 0, 0.0
+    for place, weight in enumerate(weights):
+        if place > begin and held + weight > JOINED_BYTES:
+            yield range(begin, place)
+            begin, held = place, 0.0
+        held += weight
+    yield range(begin, len(weights))
 
 
 def write_report(

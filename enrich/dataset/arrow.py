@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import msgspec
 import polars as pl
@@ -60,6 +60,9 @@ class ArrowBatch(Batch):
     @property
     def height(self) -> int:
         return int(self.arrow.num_rows)
+
+    def part(self, begin: int, end: int) -> Self:
+        return type(self)(self.start + begin, self.arrow.slice(begin, end - begin), self._path)
 
     def values(self, column: str) -> list[Any]:
         array = self._array(column)

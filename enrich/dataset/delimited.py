@@ -18,7 +18,7 @@ from dataclasses import replace
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
-from typing import IO, Final, TypeAlias
+from typing import IO, Final, Self, TypeAlias
 
 import polars as pl
 
@@ -58,6 +58,11 @@ class TextBatch(Batch):
     @property
     def frame(self) -> pl.DataFrame:
         return self._frame
+
+    def part(self, begin: int, end: int) -> Self:
+        ends_here = range(begin, end + (end == self.height))
+        blank = [(row - begin, number) for row, number in self.blank_lines if row in ends_here]
+        return type(self)(self.start + begin, self.raw.slice(begin, end - begin), blank)
 
     def column(self, name: str) -> pl.Series:
         return self.raw.select(pl.when(pl.col(name) != "").then(pl.col(name))).to_series()

@@ -10,7 +10,7 @@ the last one counts, as JSON readers have it.
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import IO, Any, Final, Self
 
 import msgspec
 import polars as pl
@@ -55,6 +55,9 @@ class NdjsonBatch(Batch):
     @property
     def height(self) -> int:
         return len(self.lines)
+
+    def part(self, begin: int, end: int) -> Self:
+        return type(self)(self.start + begin, self.lines[begin:end], self._schema)
 
     def values(self, column: str) -> list[Any]:
         return [document.get(column) for document in self.documents]

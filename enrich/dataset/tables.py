@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import polars as pl
 from polars.exceptions import PolarsError
@@ -42,6 +42,10 @@ class Batch(ABC):
     @abstractmethod
     def height(self) -> int:
         """How many rows."""
+
+    @abstractmethod
+    def part(self, begin: int, end: int) -> Self:
+        """The rows from `begin` up to `end`, counted from the first of the batch."""
 
     def column(self, name: str) -> pl.Series:
         """One column of the frame."""

@@ -657,6 +657,17 @@ class Ledger:
         for (block_id,) in self._db.execute("SELECT block_id FROM block ORDER BY block_id"):
             yield from self._block(block_id)
 
+    def block_sizes(self, block_ids: Iterable[int]) -> dict[int, int]:
+        """How many bytes the results of blocks have in memory, by block."""
+        sizes: dict[int, int] = {}
+        wanted = sorted(set(block_ids))
+        for start in range(0, len(wanted), _IN_CHUNK):
+            chunk = wanted[start : start + _IN_CHUNK]
+            marks = ",".join("?" * len(chunk))
+            found = self._db.execute(f"SELECT block_id, size FROM block WHERE block_id IN ({marks})", chunk)  # noqa: S608
+            sizes.update(found)
+        return sizes
+
     def _block(self, block_id: int) -> list[bytes]:
         row = self._db.execute("SELECT size, crc, data FROM block WHERE block_id = ?", (block_id,)).fetchone()
         if row is None:
