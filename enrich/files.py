@@ -142,6 +142,11 @@ def is_planted(status: os.stat_result, folder: Path) -> bool:
     return place.st_uid not in (trusted if stat.S_ISLNK(status.st_mode) else (*trusted, status.st_uid))
 
 
+def real(path: Path) -> Path:
+    """The path with every link followed; links that lead in a circle stay, and whoever opens them is told."""
+    return Path(os.path.realpath(path))
+
+
 def is_special(path: Path) -> bool:
     """Whether a pipe, socket or device stands at the path: to open one may wait for ever, or read without end."""
     try:
@@ -184,7 +189,7 @@ class NewFile:
         self._let_go = 0
         with writing(path):
             refuse_planted(path)
-            self._target = path.resolve()
+            self._target = real(path)
             if self._target.exists() and not self._target.is_file():
                 raise OutputError(f"{path}: can't be written: there is something there that is not a file")
             _remove_leftovers(self._target)

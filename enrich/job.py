@@ -13,6 +13,7 @@ from enrich.api.secret import Secret
 from enrich.config import Config, check_columns, load
 from enrich.dataset import Table, check_output_path, default_output, open_table, refuse_input, try_writing
 from enrich.errors import ConfigError, EnrichError, ExitCode, UsageError
+from enrich.files import real
 from enrich.ledger import Worklist, check_place
 from enrich.outputs import Files, make_joiner
 from enrich.phrases import did_you_mean
@@ -154,7 +155,7 @@ def ledger_path(config: Config | None, options: Options) -> Path:
 
 def refuse_as_ledger(ledger: Path, path: Path, what: str) -> None:
     """Raise UsageError where the ledger is another file of the command, by whatever name or link."""
-    if ledger.resolve() == path.resolve() or (ledger.exists() and path.exists() and ledger.samefile(path)):
+    if real(ledger) == real(path) or (ledger.exists() and path.exists() and ledger.samefile(path)):
         raise UsageError(
             f"{ledger}: is {what}, and can't be the ledger too; name another file with --ledger, or `ledger:` in the"
             " config"
@@ -164,7 +165,7 @@ def refuse_as_ledger(ledger: Path, path: Path, what: str) -> None:
 def _ledger_place(config: Config | None, options: Options) -> Path:
     path = options.ledger or (None if config is None else config.ledger)
     if path is None:
-        folder = Path() if config is None else config.path.resolve().parent
+        folder = Path() if config is None else real(config.path).parent
         return folder / (SANDBOX_LEDGER if options.sandbox else LEDGER)
     if path.is_dir():
         raise UsageError(f"{path}: this is a folder; name a file with --ledger, or `ledger:` in the config")

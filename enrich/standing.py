@@ -20,6 +20,7 @@ from enrich import __version__
 from enrich.dataset.where import looks_at_the_clock
 from enrich.due import ladder_of
 from enrich.errors import ExitCode, UsageError
+from enrich.files import real
 from enrich.job import Job
 from enrich.join import Cost, Tally
 from enrich.ledger import Ledger
@@ -169,7 +170,7 @@ def _revision(ledger: Ledger) -> str:
 
 
 def _real(path: Path) -> str:
-    return str(path.resolve())
+    return str(real(path))
 
 
 def _cost(runs: int | None, usd: float | None) -> Cost | None:

@@ -47,6 +47,12 @@ def checked_base_url(text: str) -> str:
         raise BaseUrlError(f"{shown!r} is not an http(s) address; expected {DEFAULT_BASE_URL} or the like")
     if parts.query or parts.fragment or any(c.isspace() for c in text):
         raise BaseUrlError(f"{shown!r} has more than an address has: leave out query, fragment and blanks")
+    if version := re.search(r"(?:^|/)(v[0-9]+(?:beta|alpha)?)(?:/tasks.*)?$", parts.path.rstrip("/")):
+        bare = f"{parts.scheme}://{parts.netloc}{parts.path[: version.start()]}"
+        raise BaseUrlError(
+            f"{shown!r} names a version of the API (/{version[1]}), which is added to every call; "
+            f"leave it out: {sanitised(bare, None, limit=100)}"
+        )
     if parts.scheme == "http" and not is_loopback(parts.hostname):
         raise BaseUrlError(
             f"{shown!r} would send the API key unencrypted over the network; "

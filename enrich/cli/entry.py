@@ -10,8 +10,9 @@ from typing import Any, Final
 import typer
 
 from enrich.api.environment import Environment
-from enrich.cli.app import make_app
+from enrich.cli.app import COMMANDS, make_app
 from enrich.cli.console import Console
+from enrich.cli.misuse import misuse_text
 from enrich.errors import EnrichError, ExitCode, FaultsError
 
 OUR_FAULT = (
@@ -34,26 +35,29 @@ def main(argv: Sequence[str] | None = None) -> int:
     _open_closed_streams()
     if argv is None:
         set_up_process()
+    given = list(sys.argv[1:] if argv is None else argv)
     console = Console(sys.stdout, sys.stderr, redact=_redaction(Environment.here()))
     try:
-        app, given = make_app(), list(sys.argv[1:] if argv is None else argv)
-        ended = app(args=given, prog_name="enrich", obj=console, standalone_mode=False)
+        ended = make_app()(args=given, prog_name="enrich", obj=console, standalone_mode=False)
         code = ended if isinstance(ended, int) else ExitCode.DONE
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else ExitCode.DONE
     except KeyboardInterrupt:
         code = ExitCode.INTERRUPTED
     except Exception as error:  # noqa: BLE001 — the one place: whatever it is, the exit code is documented
-        code = _explain(error, console)
+        code = _explain(error, console, given)
     console.close()
     return int(code)
 
 
-def _explain(error: Exception, console: Console) -> ExitCode:
-    if isinstance(error, MISUSE):  # its words repeat the command line, which may name files of others
-        usage = StringIO()
-        error.show(file=usage)
-        console.error(usage.getvalue(), ExitCode.USAGE, is_list=True)
+def _explain(error: Exception, console: Console, argv: Sequence[str]) -> ExitCode:
+    if isinstance(error, MISUSE):
+        if argv:
+            console.error(misuse_text(error, argv, COMMANDS), ExitCode.USAGE)
+        else:  # nothing was asked for: the help is the answer
+            usage = StringIO()
+            error.show(file=usage)
+            console.error(usage.getvalue(), ExitCode.USAGE, is_list=True)
         return ExitCode.USAGE
     known = _known(error)
     text, code = known or ("".join(traceback.format_exception(error)) + OUR_FAULT, ExitCode.INTERNAL)
@@ -67,7 +71,10 @@ def _known(error: Exception) -> tuple[str, ExitCode] | None:
         return None if error.exit_code is ExitCode.INTERNAL else (str(error), error.exit_code)
     if isinstance(error, OSError) and error.strerror:
         place = f"{error.filename}: " if error.filename else ""
-        return f"{place}{error.strerror}; nothing more was sent, and the same command goes on", ExitCode.USAGE
+        return (
+            f"{place}{error.strerror}; nothing more was sent; mend that, and the same command goes on",
+            ExitCode.USAGE,
+        )
     from enrich.api.errors import ApiError, BaseUrlError, ForbiddenError, UnauthorizedError
     from enrich.sandbox import SandboxError
 

@@ -8,6 +8,7 @@ from typing import Annotated, TypeAlias
 import typer
 
 from enrich.cli.console import Console
+from enrich.cli.misuse import whole_number
 from enrich.durations import parse_duration
 
 __all__ = [
@@ -36,6 +37,9 @@ def console_of(context: typer.Context) -> Console:
     console = context.obj
     assert isinstance(console, Console)
     return console
+
+
+_rows = whole_number("a whole number of rows", lowest=-(10**18))  # how many there must be is said by the library
 
 
 def _usd(text: str) -> Decimal:
@@ -71,11 +75,14 @@ TableArgument: TypeAlias = Annotated[
     ),
 ]
 LimitOption: TypeAlias = Annotated[
-    int | None, typer.Option("--limit", metavar="N", help="Ask about the first N rows only.")
+    int | None,
+    typer.Option("--limit", metavar="N", parser=_rows, help="Ask about the first N rows only."),
 ]
 SampleOption: TypeAlias = Annotated[
     int | None,
-    typer.Option("--sample", metavar="N", help="Ask about N rows drawn at random, the same ones each time."),
+    typer.Option(
+        "--sample", metavar="N", parser=_rows, help="Ask about N rows drawn at random, the same ones each time."
+    ),
 ]
 WhereOption: TypeAlias = Annotated[
     str | None,

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from enrich.cli.misuse import whole_number
 from enrich.cli.options import (
     BudgetOption,
     ConfigArgument,
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from enrich.job import Job
     from enrich.ledger import Worklist
 
+_RUNS = whole_number("a whole number of runs", lowest=0)
 _ROAD = "POST /v1/tasks/groups/{taskgroup_id}/runs"
 
 
@@ -42,7 +44,7 @@ def plan(
     retry_failed: RetryFailedOption = False,
     sandbox: SandboxOption = False,
     show: Annotated[
-        int, typer.Option("--show", metavar="N", min=0, help="Print the exact requests of the first N runs.")
+        int, typer.Option("--show", metavar="N", parser=_RUNS, help="Print the exact requests of the first N runs.")
     ] = 0,
     json: JsonOption = False,
 ) -> None:

@@ -7,11 +7,16 @@ from typing import Annotated, Final
 
 import typer
 
+from enrich.cli.misuse import whole_number
 from enrich.cli.options import console_of
 
 KEY_VARIABLE: Final = "ENRICH_SANDBOX_KEY"
 
 _LATENCY = re.compile(r"(\d+(?:\.\d+)?):(\d+(?:\.\d+)?)")
+
+
+_PORT = whole_number("a port from 0 to 65535", lowest=0, highest=65_535)
+_SEED = whole_number("a whole number", lowest=-(10**18))
 
 
 def _latency(text: str) -> tuple[float, float]:
@@ -24,7 +29,7 @@ def _latency(text: str) -> tuple[float, float]:
 def sandbox(
     context: typer.Context,
     *,
-    port: Annotated[int, typer.Option("--port", metavar="PORT", min=0, max=65535, help="0 takes a free one.")] = 8321,
+    port: Annotated[int, typer.Option("--port", metavar="PORT", parser=_PORT, help="0 takes a free one.")] = 8321,
     facts: Annotated[
         Path | None,
         typer.Option("--facts", metavar="FILE", help="What it knows: NDJSON or Parquet; the rest it invents."),
@@ -33,7 +38,9 @@ def sandbox(
         object,
         typer.Option("--latency", metavar="MIN:MAX", parser=_latency, help="How long runs take, in seconds."),
     ] = "0.2:2",
-    seed: Annotated[int, typer.Option("--seed", metavar="N", help="Another seed invents other answers.")] = 0,
+    seed: Annotated[
+        int, typer.Option("--seed", metavar="N", parser=_SEED, help="Another seed invents other answers.")
+    ] = 0,
     fault: Annotated[
         list[str] | None,
         typer.Option("--fault", metavar="NAME[=VALUE]", help="A fault to have; may be given several times."),

@@ -29,6 +29,7 @@ __all__ = ["load", "load_mapping", "parse"]
 _NOTHING: Final = "expected a value, got nothing"
 _NO_SCHEMA: Final = "is no JSON Schema: expected an object with properties at its root"
 _OF_A_SCHEMA: Final = frozenset({"properties", "$schema", "$ref", "$defs", "definitions", "anyOf"})
+_TABLES: Final = (".csv", ".tsv", ".ndjson", ".jsonl", ".parquet", ".gz", ".zst", ".xlsx", ".xls")
 _FILL_IN: Final = "write one, or leave the key out"
 
 
@@ -39,6 +40,9 @@ def load(path: Path, environ: Mapping[str, str] | None = None) -> Config:
     """
     environ = Environment.here() if environ is None else Environment.of(environ)
     is_secret = detector(environ)
+    if path.suffix.casefold() in _TABLES and path.is_file():
+        hint = "the config comes first, then the table"
+        raise ConfigError(str(path), [Fault("is a table, expected a config", hint=hint)])
     source = read_source(path)
     places = Places(path, source.lines())
     found = (*_shown_faults(source, is_secret), *take_secrets_out(source.root, is_secret))

@@ -15,7 +15,6 @@ from enrich.errors import ConfigError, Fault
 __all__ = ["Source", "read_source"]
 
 MAX_BYTES: Final = 1_000_000
-_TABLES: Final = (".csv", ".tsv", ".ndjson", ".jsonl", ".parquet", ".gz", ".zst", ".xlsx", ".xls")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +50,6 @@ def _bytes(path: Path) -> bytes:
     try:
         if path.exists() and not (path.is_file() or path.is_dir()):  # to open a pipe may wait for ever
             raise UnreadableError("is no regular file")
-        if path.suffix.casefold() in _TABLES and path.is_file():
-            raise UnreadableError("is a table, expected a config", hint="the config comes first, then the table")
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
     except FileNotFoundError:

@@ -103,7 +103,24 @@ def _in_a_line(lines: list[str], at: Place, since: Place | None) -> tuple[str, i
     keyless = next((one for one in (since, at) if one is not None and _has_no_key(rest_of(lines, one))), None)
     if keyless is not None and not here.startswith(("{", "[")):
         return 'a key without ":"', keyless.line + 1, 'write "key: value", with a blank behind the ":"'
+    opened = None if here.strip() else _never_closed(lines)
+    if opened is not None:
+        bracket = lines[opened.line][opened.column]
+        return f'a "{bracket}" is never closed, or a comma is missing', opened.line + 1, ""
     return "the line does not fit what is above it", at.line + 1, _CHECK
+
+
+def _never_closed(lines: list[str]) -> Place | None:
+    """The innermost bracket that is open at the end, but for those in quotes and comments."""
+    opened: list[Place] = []
+    for number, line in enumerate(lines):
+        plain = re.sub(r"\"[^\"]*\"|'[^']*'|(?:^|(?<=\s))#.*", lambda match: " " * len(match[0]), line)
+        for column, character in enumerate(plain):
+            if character in "{[":
+                opened.append(Place(number, column))
+            elif character in "}]" and opened:
+                opened.pop()
+    return opened[-1] if opened else None
 
 
 def _has_no_key(line: str) -> bool:

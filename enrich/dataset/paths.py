@@ -10,7 +10,7 @@ from enrich.dataset.formats import KNOWN_SUFFIXES, named_format
 from enrich.dataset.layout import AnswerColumn, Layout
 from enrich.dataset.tables import Table
 from enrich.errors import OutputError
-from enrich.files import Files, NewFile, refuse_planted, writing
+from enrich.files import Files, NewFile, real, refuse_planted, writing
 from enrich.phrases import shown, some
 
 _SPARE_BYTES: Final = 1 << 20
@@ -42,7 +42,7 @@ def _check_place(path: Path, table: Table, files: Files) -> None:
     if path.is_symlink() and not path.exists():
         raise OutputError(f"{path}: is a link to {path.readlink()}, which is not there; mend it or remove it")
     refuse_planted(path)
-    target = path.resolve()
+    target = real(path)
     folder = target.parent
     if not folder.is_dir():
         raise OutputError(f"{path}: there is no folder {folder}; make it, or give another output")
@@ -71,7 +71,7 @@ def refuse_names(path: Path, table: Table) -> None:
 
 def refuse_input(path: Path, table: Table) -> None:
     """Raise OutputError when `path` names the table's own file, by whatever name or link."""
-    target = path.resolve()
+    target = real(path)
     if target.exists() and table.path.exists() and target.samefile(table.path):
         raise OutputError(f"{path}: is the input itself, which is never overwritten; give another output")
 

@@ -191,5 +191,7 @@ class _Transcoded(io.RawIOBase):
 
 def unknown_kind(path: Path) -> TableError:
     """The error for a name that promises no table."""
-    message = f"unknown kind of table {''.join(path.suffixes) or path.name or path}"
+    if path.is_dir():
+        return TableError(str(path), [Fault("is a folder, expected a file")])
+    message = f"unknown kind of table {''.join(path.suffixes)}".strip()
     return TableError(str(path), [Fault(message, hint=f"give a file named {KNOWN_SUFFIXES}")])

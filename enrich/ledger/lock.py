@@ -17,6 +17,7 @@ from types import TracebackType
 from typing import Final
 
 from enrich.errors import LedgerBusyError, LedgerError
+from enrich.files import real
 
 _LOOKS: Final = 20
 _LOOK_S: Final = 0.02
@@ -34,7 +35,7 @@ class InstanceLock:
 
     def __init__(self, ledger: Path) -> None:
         # The real path, so that links and relative paths to one ledger meet at one lock.
-        self.ledger = ledger.resolve()
+        self.ledger = real(ledger)
         self.path = self.ledger.with_name(self.ledger.name + ".lock")
         self._fd: int | None = None
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from enrich.errors import LedgerError
-from enrich.files import is_planted, open_regular, planted_link
+from enrich.files import is_planted, open_regular, planted_link, real
 from enrich.ledger import schema
 from enrich.ledger.groups import groups_file, is_group_list, read_groups
 from enrich.ledger.lock import is_lock
@@ -40,7 +40,7 @@ def place_problem(ledger: Path) -> str:
     link = planted_link(ledger)
     if link is not None:
         return f"{link} is a link that another user put into a folder in which others can write"
-    ledger = ledger.resolve()
+    ledger = real(ledger)
     return _file_problem(ledger) or next(filter(None, (_problem_beside(ledger, end) for end in _BESIDE)), "")
 
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
-from enrich.files import writing
+from enrich.files import real, writing
 from enrich.keys import KEY_BYTES
 from enrich.ledger import schema
 from enrich.ledger.groups import groups_file, is_group_id, read_groups
@@ -32,7 +32,7 @@ def salvaged_decisions(ledger: Path) -> list[Ruled]:
     """People's decisions that a ledger still holds, and those set aside before it: they are nowhere else but in review
     files, and a command that was killed may have set them aside without taking them over.
     """
-    ledger = ledger.resolve()
+    ledger = real(ledger)
     newest: dict[tuple[bytes, str], Ruled] = {}
     for one in (*sorted(ledger.parent.glob(glob.escape(ledger.name) + _ASIDE + "*Z")), ledger):
         rows = _rows(one, "input_key, field_id, ruling, value, run_id, note, at", "decision")
@@ -48,7 +48,7 @@ def set_aside(ledger: Path) -> Path | None:
 
     Gives its new name, None where there was nothing. Nothing is ever deleted.
     """
-    ledger = ledger.resolve()
+    ledger = real(ledger)
     aside = ledger.with_name(f"{ledger.name}{_ASIDE}{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}")
     moved = False
     with writing(ledger):
@@ -66,7 +66,7 @@ def _rows(ledger: Path, columns: str, table: str) -> Iterator[tuple[Any, ...]]:
         return
     with (
         suppress(sqlite3.Error, UnicodeDecodeError),
-        closing(sqlite3.connect(ledger.resolve().as_uri() + "?mode=ro", uri=True)) as database,
+        closing(sqlite3.connect(real(ledger).as_uri() + "?mode=ro", uri=True)) as database,
     ):
         database.execute("PRAGMA trusted_schema = OFF")
         found = database.execute("SELECT sql FROM sqlite_schema WHERE type = 'table' AND name = ?", (table,)).fetchone()

@@ -18,7 +18,7 @@ import msgspec
 
 from enrich.clock import Stamp
 from enrich.errors import LedgerError
-from enrich.files import Files
+from enrich.files import Files, real
 from enrich.keys import KEY_BYTES, fieldset_key, task_key
 from enrich.ledger import asked, blocks, schema
 from enrich.ledger.groups import add_groups, check_groups, complete_groups, groups_file
@@ -74,7 +74,7 @@ class Ledger:
         Raises LedgerError when it is damaged, not a ledger, of a newer version, or lacks groups that it paid through:
         a deleted ledger or an old copy, which only recovery may open.
         """
-        path = path.resolve()
+        path = real(path)
         cls.make_folder(path)
         try:
             os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600))
@@ -102,7 +102,7 @@ class Ledger:
     @staticmethod
     def make_folder(path: Path) -> None:
         """Make the ledger's folder, for its owner only. Raises LedgerError."""
-        folder = path.resolve().parent
+        folder = real(path).parent
         made = [one for one in (folder, *folder.parents) if not one.exists()]
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -121,7 +121,7 @@ class Ledger:
         One of an older version is brought up to date first. Raises LedgerError where there is none, or it can't be
         read.
         """
-        path = path.resolve()
+        path = real(path)
         if not path.exists():
             raise LedgerError(f"{path}: there is no ledger here yet; `enrich run` makes one")
         ledger = cls._read_only(path)

@@ -69,3 +69,21 @@ def test_bad_addresses_are_refused_without_showing_a_password(url: str, why: str
 )
 def test_loopback_is_told_by_the_name_alone(host: str, expected: bool) -> None:
     assert is_loopback(host) is expected
+
+
+@pytest.mark.parametrize(
+    ("url", "version", "bare"),
+    [
+        pytest.param("https://api.parallel.ai/v1", "v1", "https://api.parallel.ai", id="version"),
+        pytest.param("https://api.parallel.ai/v1beta/", "v1beta", "https://api.parallel.ai", id="beta"),
+        pytest.param("http://127.0.0.1:8321/v1/tasks/runs", "v1", "http://127.0.0.1:8321", id="call"),
+        pytest.param("https://proxy.example/parallel/v1", "v1", "https://proxy.example/parallel", id="proxy"),
+    ],
+)
+def test_a_version_in_the_address_is_refused_with_the_address_without_it(url: str, version: str, bare: str) -> None:
+    with pytest.raises(BaseUrlError, match=rf"names a version of the API \(/{version}\).*; leave it out: {bare}$"):
+        base_url_from({"PARALLEL_BASE_URL": url})
+
+
+def test_a_path_of_a_proxy_is_kept() -> None:
+    assert checked_base_url("https://proxy.example/v2/parallel") == "https://proxy.example/v2/parallel"

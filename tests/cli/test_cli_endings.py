@@ -149,5 +149,5 @@ def test_a_deadline_ends_a_run_in_good_order(enrich: Enrich, folder: Path, monke
 
 
 def test_a_deadline_without_length_is_refused(enrich: Enrich) -> None:
-    with pytest.raises(UsageError, match=r"--deadline: expected a duration such as 6h, got 0 s"):
+    with pytest.raises(UsageError, match=r"deadline_s: expected more than 0 seconds, got 0"):
         library.run("places.yaml", "places.csv", deadline_s=0, sandbox=True)
