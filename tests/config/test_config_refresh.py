@@ -34,6 +34,7 @@ def config_with(refresh: Json, own: Json = None) -> tuple[Refresh, Refresh]:
         pytest.param("1h", HOUR, HOUR, HOUR, id="failed-no-longer"),
         pytest.param({"not_found": "1d"}, None, DAY, 12 * HOUR, id="only-not-found"),
         pytest.param({"answers": "never", "not_found": "never"}, None, None, 12 * HOUR, id="never-at-all"),
+        pytest.param({"answers": "1s"}, *[timedelta(seconds=1)] * 3, id="answers-alone"),
         pytest.param({"failed": "never"}, None, 7 * DAY, None, id="failed-never"),
         pytest.param({"answers": "2w", "failed": "90s"}, 14 * DAY, 7 * DAY, timedelta(seconds=90), id="whole"),
     ],
@@ -51,6 +52,12 @@ def test_forms_and_defaults(
     [
         pytest.param("30d", "never", None, 7 * DAY, 12 * HOUR, id="never"),
         pytest.param("30d", "3d", 3 * DAY, 3 * DAY, 12 * HOUR, id="shorter-takes-not-found-down"),
+        pytest.param(
+            {"answers": "30d", "not_found": "7d", "failed": "12h"},
+            {"answers": "1s"},
+            *[timedelta(seconds=1)] * 3,
+            id="answers-alone",
+        ),
         pytest.param("30d", {"not_found": "14d"}, 30 * DAY, 14 * DAY, 12 * HOUR, id="only-not-found"),
         pytest.param(
             {"answers": "30d", "failed": "2h"}, {"answers": "60d"}, 60 * DAY, 7 * DAY, 2 * HOUR, id="failed-inherited"

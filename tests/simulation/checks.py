@@ -1,11 +1,12 @@
 """What must hold: at every POST, when a command ends, and when a story is over.
 
 I1: the bill shows one run per task. I2: every run's result is in the ledger, at its own task. I4: the ledger's dollars
-are the bill's. I6: one more command sends nothing (in `story`).
+are the bill's. I6: one more command sends nothing (in `story`). And a
+command costs no more than a plan said just before it.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 from enrich.api.errors import ApiError
@@ -47,10 +48,12 @@ class Checks:
         self._prices = prices
         self._strict = strict
         self._paid_before = 0
+        self._most = 0
         self._sent: dict[str, float] = {}  # task -> when it was last sent with an outcome that is not known
 
-    def begin(self) -> None:
-        """A command begins."""
+    def begin(self, most: int) -> None:
+        """A command begins, of which a plan says that it costs no more than `most` micro-dollars."""
+        self._most = most
         self._paid_before = self._ledger.totals().usd_micro_paid
 
     def before_post(self, body: bytes) -> None:
@@ -82,6 +85,16 @@ class Checks:
         if isinstance(post.answer, ApiError) and post.answer.created_nothing:
             for task in post.tasks:
                 self._sent.pop(task, None)
+
+    def bounded(self, posts: Sequence[Post]) -> None:
+        """A command that sent these has ended: the runs that were made for it, each task once, are within its bound.
+
+        A second run of a task is a double charge, of which no plan knows.
+        """
+        made = {run.task: run.usd_micro for post in posts for run in post.runs}
+        cost = sum(made.values())
+        if self._strict and cost > self._most:
+            raise Violation("at most", f"runs of {cost} micro-dollars were made, at most {self._most} were said")
 
     def end(self, command: "Command") -> None:
         """A command ended by itself."""

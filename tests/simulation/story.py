@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import blake2b
 from random import Random
 from typing import Any, Final
@@ -11,7 +11,7 @@ from enrich.answers import Answer
 from enrich.config import Refresh
 from enrich.keys import input_key
 from enrich.ledger import Held, Task
-from enrich.planning import Rules, Rung, ask_for
+from enrich.planning import Rules, Rung, ask_for, climb_from, outlooks
 from enrich.results import NO_CITATIONS
 from enrich.rounds import Plan, course
 from enrich.spec import Field
@@ -140,8 +140,8 @@ class _Teller:
         self.counts["commands"] += 1
         number = self.counts["commands"]
         self.world.say(f"---- command {number}: {trouble}")
-        ledger = self._disk.ledger
-        self._checks.begin()
+        ledger, posts = self._disk.ledger, len(self._service.posts)
+        self._checks.begin(self._most())
         totals = ledger.totals()
         till = Till(
             budget=self.scenario.budget,
@@ -173,6 +173,7 @@ class _Teller:
         self.counts[f"ended: {ending}"] += 1
         self.counts["POSTs"] += command.posts
         self._checks.end(command)
+        self._checks.bounded(self._service.posts[posts:])
         if ending not in ("killed", "disk error"):
             self._disk.commit([lambda held: held.end_job(job_id, ending)])
         if ending == "killed" and trouble.kill is not None and trouble.kill.power:
@@ -193,6 +194,23 @@ class _Teller:
             if ask is not None:
                 due.setdefault(ask.rung.processor, []).append(Task(key, document, ask.generation))
         return Plan(sum(map(len, due.values())), self._batches(job_id, due))
+
+    def _most(self) -> int:
+        """What a command can cost at most that begins now, in micro-dollars, as a plan says it."""
+        ledger, most = self._disk.ledger, 0
+        held = ledger.held(list(self._documents))
+        rules = replace(self._rules, sent=ledger.sent_at(), watched=ledger.watched())
+        for key in self._documents:
+            runs = held.get(key, [])
+            ask = ask_for([_FIELD], runs, self._answers, rules)
+            most += 0 if ask is None else self._up_from(ask.rung)
+            for outlook in outlooks([_FIELD], runs, self._answers, rules, ask):
+                rungs = [rung for rung in (outlook.again, outlook.weak) if rung is not None]
+                most += max(map(self._up_from, rungs))
+        return most
+
+    def _up_from(self, rung: Rung) -> int:
+        return sum(step.usd_micro for step in climb_from(rung, self._ladder))
 
     def _batches(self, job_id: int, due: Mapping[str, Sequence[Task]]) -> Iterator[Batch]:
         for processor, tasks in due.items():
