@@ -55,7 +55,7 @@ class Files:
             return stat.S_IMODE(os.fstat(descriptor).st_mode)
         finally:
             os.close(descriptor)
-            path.unlink()
+            path.unlink(missing_ok=True)  # who writes the same target at the same time may have swept it away
 
     def may_write(self, path: Path) -> bool:
         """Whether the permissions of an existing file let it be written."""
@@ -195,8 +195,14 @@ class NewFile:
             _remove_leftovers(self._target)
             old = self._mode_of_old() if mode is None else mode
             self._mode = self._mode_of_new(like) if old is None else old
-            self.temporary = self._temporary_name()
-            self.file = files.create(self.temporary)
+            self._create()
+            while not self.temporary.exists():  # swept away by another writer before it was locked
+                self.file.close()
+                self._create()
+
+    def _create(self) -> None:
+        self.temporary = self._temporary_name()
+        self.file = self._files.create(self.temporary)
         with suppress(OSError):  # some file systems have no locks, and then nothing is removed
             fcntl.flock(self.file, fcntl.LOCK_EX)
 

@@ -5,6 +5,7 @@ import os
 import resource
 import stat
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
@@ -122,6 +123,42 @@ def test_a_large_file_goes_to_the_disk_as_it_grows(tmp_path: Path) -> None:
     new.commit()
     assert disk.sizes == [32 << 20, 64 << 20]
     assert (tmp_path / "a").read_bytes() == piece * 70
+
+
+class BusyFolder(Files):
+    """Another process writes the same target: it sweeps away what is not locked yet."""
+
+    def __init__(self) -> None:
+        self.swept = 2
+
+    def create(self, path: Path) -> BinaryIO:
+        file = super().create(path)
+        if self.swept:
+            self.swept -= 1
+            path.unlink()
+        return file
+
+
+def test_a_file_that_another_writer_swept_away_is_made_again(tmp_path: Path) -> None:
+    new = NewFile(tmp_path / "a", BusyFolder())
+    new.file.write(b"x")
+    new.sync()
+    new.commit()
+    assert (tmp_path / "a").read_bytes() == b"x"
+    assert names(tmp_path) == ["a"]
+
+
+def test_many_writers_of_one_file_do_not_stand_in_each_others_way(tmp_path: Path) -> None:
+    def write(number: int) -> None:
+        for _ in range(30):
+            NewFile(tmp_path / "a").discard()
+            write_whole(tmp_path / "a", b"%d" % number * 1000)
+            (tmp_path / "a").unlink(missing_ok=True)
+
+    with ThreadPoolExecutor(8) as hands:
+        for written in [hands.submit(write, number) for number in range(8)]:
+            written.result()
+    assert set(names(tmp_path)) <= {"a"}
 
 
 def test_what_the_disk_refuses_on_the_way_is_an_output_error(tmp_path: Path) -> None:
