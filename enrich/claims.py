@@ -42,7 +42,12 @@ class ClaimError(OutputError):
 
 def check_claims(job: Job, ledger: Ledger) -> None:
     """Raise ClaimError for everything that stands in the way of this job's outputs, and of its ledger."""
-    _raise([*foreign_files(job, ledger), *_left_behind(job, ledger)])
+    _raise(obstacles(job, ledger))
+
+
+def obstacles(job: Job, ledger: Ledger) -> list[str]:
+    """All that stands in the way of this job's outputs and of its ledger, in words."""
+    return [*foreign_files(job, ledger), *_left_behind(job, ledger)]
 
 
 def refuse_foreign(job: Job, ledger: Ledger) -> None:

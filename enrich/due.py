@@ -57,6 +57,7 @@ class Summary:
     due_answers: Counter[tuple[Reason, str]] = field(default_factory=Counter)  # by reason and processor
     outlooks: Counter[Outlook] = field(default_factory=Counter)  # what may be due later, by what it hangs on
     under_way: UnderWay = UnderWay()
+    obstacles: list[str] = field(default_factory=list)  # what a run would be refused for, as its outputs stand now
     set_aside: Counter[str] = field(default_factory=Counter)  # people's decisions on questions as they were, by name
     ladder: tuple[Rung, ...] = ()
 

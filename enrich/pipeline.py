@@ -14,7 +14,7 @@ from anyio import current_time
 from anyio.to_thread import run_sync
 
 from enrich import showing
-from enrich.claims import check_claims, foreign_files
+from enrich.claims import check_claims, foreign_files, obstacles
 from enrich.config import Config
 from enrich.due import Comparison, Summary, dollars, ladder_of, price_micro
 from enrich.earlier import set_aside_text
@@ -148,6 +148,7 @@ def plan(config: Path | Config, table: Path, options: Options) -> tuple[Job, Sum
     with ledger_refusals(job.ledger_path), closing(opened) as ledger:
         check_groups(job.ledger_path, ledger.group_ids)
         _, summary = compare(job, ledger, worklist)
+        summary.obstacles = obstacles(job, ledger)
     return job, summary, worklist
 
 

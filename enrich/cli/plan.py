@@ -78,7 +78,7 @@ def plan(
     job, summary, worklist = pipeline.plan(config, table, options)
     with worklist:
         requests = list(_requests(summary, worklist, show))
-    said = advice(job)
+    said = [*advice(job), *(f"as it stands now, this run is refused: {text}" for text in summary.obstacles)]
     if json:
         console.show_json(_as_json(job, summary, said, requests))
         return

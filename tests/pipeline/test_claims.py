@@ -370,6 +370,19 @@ def test_a_folder_that_was_copied_without_its_ledger_does_not_pay_again(
     assert strip == [{k: v for k, v in row.items() if k != "enrich_at"} for row in desk.result(desk.run())]
 
 
+def test_a_plan_warns_of_what_a_run_would_be_refused_for(
+    copied: Desk, desk: Desk, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for name, value in desk.service.environ.items():
+        monkeypatch.setenv(name, value)
+    assert main(["plan", str(copied.config), str(copied.table)]) == 0
+    said = capfd.readouterr().err
+    assert "Warning: as it stands now, this run is refused: " in said
+    assert "table.run.json: names 1 group that" in said
+    assert main(["plan", str(desk.config), str(desk.table)]) == 0
+    assert "refused" not in capfd.readouterr().err
+
+
 def test_with_a_ledger_of_ones_own_the_command_is_complete_too(
     copied: Desk, desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
