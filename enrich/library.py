@@ -122,8 +122,7 @@ def plan(config: Any, table: Any, **options: Any) -> Plan:
     with in_python():
         chosen = as_options(options)
         path = as_path("table", table)
-        _, summary, worklist = pipeline.plan(as_config(config, chosen), path, chosen)
-        with worklist:
+        with pipeline.plan(as_config(config, chosen), path, chosen) as (_, summary, _):
             return as_plan(summary)
 
 

@@ -5,7 +5,7 @@ ledger without paying.
 """
 
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -140,16 +140,17 @@ async def run(
         return report
 
 
-def plan(config: Path | Config, table: Path, options: Options) -> tuple[Job, Summary, Worklist]:
-    """What `run` would ask now. Sends nothing and writes nothing; closing the worklist is the caller's part."""
+@contextmanager
+def plan(config: Path | Config, table: Path, options: Options) -> Iterator[tuple[Job, Summary, Worklist]]:
+    """What `run` would ask now, with the worklist open for the length of the block. Sends and writes nothing."""
     job = prepare(config, table, options, writes=False)
-    worklist = Worklist()
-    opened = Ledger.reader(job.ledger_path) if job.ledger_path.exists() else Ledger.in_memory()
-    with ledger_refusals(job.ledger_path), closing(opened) as ledger:
-        check_groups(job.ledger_path, ledger.group_ids)
-        _, summary = compare(job, ledger, worklist)
-        summary.obstacles = obstacles(job, ledger)
-    return job, summary, worklist
+    with Worklist() as worklist:
+        opened = Ledger.reader(job.ledger_path) if job.ledger_path.exists() else Ledger.in_memory()
+        with ledger_refusals(job.ledger_path), closing(opened) as ledger:
+            check_groups(job.ledger_path, ledger.group_ids)
+            _, summary = compare(job, ledger, worklist)
+            summary.obstacles = obstacles(job, ledger)
+        yield job, summary, worklist
 
 
 def compare(

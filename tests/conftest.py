@@ -1,9 +1,13 @@
 """What holds for every test: asyncio as the event loop, no key and no address of a real service."""
 
 import signal
+from collections.abc import Iterator
+from contextlib import closing
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from enrich.ledger import Ledger
 
 # How long an example takes is the machine's affair, and that of those who share it.
 settings.register_profile("enrich", parent=settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -27,6 +31,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"
+
+
+@pytest.fixture
+def ledger_in_memory() -> Iterator[Ledger]:
+    with closing(Ledger.in_memory()) as ledger:
+        yield ledger
 
 
 @pytest.fixture(autouse=True)

@@ -14,7 +14,7 @@ from enrich.jsontext import why_no_json
         pytest.param(b" \n", "it is empty", id="blank"),
         pytest.param(b'{"a": ', "it ends in the middle", id="cut before a value"),
         pytest.param(b'{"a": [1, 2', "it ends in the middle", id="cut in a list"),
-        pytest.param(b'{"a": 1,}', "it is no JSON from character 9 on", id="comma too many"),
+        pytest.param(b'{"a": 1,,', "it is no JSON from character 9 on", id="comma too many"),
         pytest.param(b'{"a" 1}', "it is no JSON from character 6 on", id="no colon"),
         pytest.param(b"{'a': 1}", "it is no JSON from character 2 on", id="single quotes"),
         pytest.param(b'{"a": 1} x', "it is no JSON from character 10 on", id="more behind it"),

@@ -75,8 +75,7 @@ def plan(
         sandbox=sandbox,
         retry_failed=retry_failed,
     )
-    job, summary, worklist = pipeline.plan(config, table, options)
-    with worklist:
+    with pipeline.plan(config, table, options) as (job, summary, worklist):
         requests = list(_requests(summary, worklist, show))
     said = [*advice(job), *(f"as it stands now, this run is refused: {text}" for text in summary.obstacles)]
     if json:

@@ -100,10 +100,10 @@ UNUSABLE = (
     [
         pytest.param("", [UNUSABLE, "s.json: the file is empty"], id="empty"),
         pytest.param(
-            '{"a": 1,\n}',
+            '{"a": 1,\n"b" 2}',
             [
                 UNUSABLE,
-                "s.json:2: not valid JSON from column 1 on; look for a missing or surplus comma, quote or bracket "
+                "s.json:2: not valid JSON from column 5 on; look for a missing or surplus comma, quote or bracket "
                 "before it; comments are for YAML",
             ],
             id="broken",

@@ -1,6 +1,7 @@
 """At most is at most: whatever the service answers, a command asks for no more than its comparison said before."""
 
 import time
+import weakref
 from ast import literal_eval
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -63,6 +64,7 @@ class Story:
 
     def __post_init__(self) -> None:
         self.ledger = Ledger.in_memory()
+        weakref.finalize(self, self.ledger.close)
         self.now = int(time.time())
         fields = {one.id: (one.name, one.schema) for one in self.config.fields}
         self.job_id = self.ledger.start_job(name="companies", config="", source="", fields=fields)

@@ -234,16 +234,15 @@ ACTIVE = event(type="task_group_status", status={"num_task_runs": 3, "is_active"
     ],
 )
 async def test_a_stream_that_ends_by_itself_without_news_is_a_broken_one(
-    body: bytes, told: set[str], *, broken: bool
+    ledger_in_memory: Ledger, body: bytes, told: set[str], *, broken: bool
 ) -> None:
     def answer(request: httpx.Request) -> httpx.Response:
         return httpx.Response(200, headers={"content-type": "text/event-stream"}, content=body)
 
-    ledger = Ledger.in_memory()
     transport = httpx.MockTransport(answer)
     async with (
         Client(base_url="https://api.example", api_key=None, transport=transport) as client,
-        open_recorder(ledger) as recorder,
+        open_recorder(ledger_in_memory) as recorder,
     ):
         driver = Driver(client, recorder, Till())
         news = await driver.run(followed(FollowEvents("g1", "e0", 30.0, frozenset({"b", "c"}))))
@@ -266,7 +265,7 @@ class Open(httpx.AsyncByteStream):
             yield ACTIVE
 
 
-def test_a_listing_that_stays_open_is_taken_for_read_when_it_brings_no_more() -> None:
+def test_a_listing_that_stays_open_is_taken_for_read_when_it_brings_no_more(ledger_in_memory: Ledger) -> None:
     def answer(request: httpx.Request) -> httpx.Response:
         return httpx.Response(200, headers={"content-type": "text/event-stream"}, stream=Open())
 
@@ -280,11 +279,10 @@ def test_a_listing_that_stays_open_is_taken_for_read_when_it_brings_no_more() ->
                 return chunks
 
     async def drive() -> list[tuple[list[str], bool]]:
-        ledger = Ledger.in_memory()
         transport = httpx.MockTransport(answer)
         async with (
             Client(base_url="https://api.example", api_key=None, transport=transport) as client,
-            open_recorder(ledger) as recorder,
+            open_recorder(ledger_in_memory) as recorder,
         ):
             return await Driver(client, recorder, Till()).run(read())
 

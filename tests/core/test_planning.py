@@ -355,13 +355,17 @@ def command(
     ],
 )
 def test_whatever_is_answered_a_command_ends_at_the_top_of_the_ladder(
-    result: Callable[[str], bytes] | None, rungs: list[str], behind_s: int, retry_failed: bool
+    ledger_in_memory: Ledger,
+    result: Callable[[str], bytes] | None,
+    rungs: list[str],
+    behind_s: int,
+    retry_failed: bool,
 ) -> None:
-    passes = command(Ledger.in_memory(), 3, result, behind_s=behind_s, retry_failed=retry_failed)
+    passes = command(ledger_in_memory, 3, result, behind_s=behind_s, retry_failed=retry_failed)
     assert passes == [(processor, 3) for processor in rungs]
 
 
-def test_a_failure_of_this_command_is_not_taken_for_one_before_it_of_the_same_time() -> None:
-    ledger = Ledger.in_memory()
+def test_a_failure_of_this_command_is_not_taken_for_one_before_it_of_the_same_time(ledger_in_memory: Ledger) -> None:
+    ledger = ledger_in_memory
     assert command(ledger, 1, None, behind_s=DAY) == [("core", 1)]
     assert command(ledger, 2, None, behind_s=DAY) == [("core", 2)]

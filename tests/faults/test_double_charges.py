@@ -86,9 +86,9 @@ def failed(ledger: Ledger) -> None:
     ],
 )
 def test_a_late_run_that_was_seen_while_the_other_was_under_way_stands_once_that_failed(
-    seen_before: bool, then: Callable[[Ledger], None] | None, state: RunState
+    ledger_in_memory: Ledger, seen_before: bool, then: Callable[[Ledger], None] | None, state: RunState
 ) -> None:
-    ledger = Ledger.in_memory()
+    ledger = ledger_in_memory
     with ledger.transaction():
         ledger.start_job(name="t", config="", source="", fields={})
         first = ledger.record_intent(INTENT)

@@ -10,6 +10,7 @@ import io
 import json
 import os
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -196,7 +197,8 @@ def test_a_table_keeps_its_cells_whatever_is_joined_to_it(tmp_path: Path, case: 
     ledger, said = answered(config, rows, case)
 
     files = Files.beside(tmp_path / f"out.{case.target}")
-    tally, _, doubtful = write_table(config, table, rows, ledger, files)
+    with closing(ledger):
+        tally, _, doubtful = write_table(config, table, rows, ledger, files)
 
     assert table.height == sum(tally.rows.values()) == len(case.answers)
     if case.target.startswith(("csv", "tsv")):
@@ -206,7 +208,6 @@ def test_a_table_keeps_its_cells_whatever_is_joined_to_it(tmp_path: Path, case: 
     review = list(csv.reader(io.StringIO(files.review.read_bytes().decode("utf-8-sig"), newline=""), strict=True))
     assert len(review) == doubtful + 1
     assert not [cell for line in review for cell in line if calculates(cell) or obeyed(cell)]
-    ledger.close()
 
 
 def check_delimited(case: Case, path: Path, said: dict[int, dict[str, Any]]) -> None:

@@ -1,6 +1,7 @@
 """The ledger on a simulated disk: what is synced survives a power cut, what is only written does not."""
 
 from collections.abc import Callable, Iterable
+from contextlib import closing
 from functools import cache
 from typing import Any
 
@@ -15,7 +16,8 @@ def _memory() -> Ledger:
 
 @cache
 def _empty() -> bytes:
-    return Ledger.in_memory().snapshot()
+    with closing(Ledger.in_memory()) as ledger:
+        return ledger.snapshot()
 
 
 class Disk:
