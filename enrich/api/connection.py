@@ -14,6 +14,7 @@ Every body has a bound, which is one of what it stands for: what is asked for is
 from __future__ import annotations
 
 import ssl
+import traceback
 from collections.abc import AsyncGenerator, AsyncIterator, Generator, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass
@@ -191,7 +192,7 @@ class Connection:
         self,
         exc_type: type[BaseException] | None,
         exc_value: BaseException | None,
-        traceback: TracebackType | None,
+        trace: TracebackType | None,
     ) -> None:
         await self._stack.aclose()
 
@@ -266,7 +267,7 @@ class Connection:
         call = f"GET {path}"
         try:
             with anyio.fail_after(timeout_s):
-                response = await self._gets.send(request, stream=True)
+                response = await _sent(self._gets, request)
         except FOREIGN_ERRORS as error:
             failure: ApiError = self._unavailable(call, error)
         else:
@@ -305,7 +306,7 @@ class Connection:
         costs: bool,
         max_bytes: int = MAX_BODY_BYTES,
     ) -> Answer:
-        response = await pool.send(request, stream=True)
+        response = await _sent(pool, request)
         if not response.is_success:
             raise await self._refusal(response, call, costs=costs)
         try:
@@ -373,6 +374,33 @@ def _tls_context(*, needed: bool) -> ssl.SSLContext:
     if needed:
         return httpx.create_ssl_context()
     return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # trusts nobody, in a ms: loading certificates takes 30
+
+
+async def _sent(pool: httpx.AsyncClient, request: httpx.Request) -> httpx.Response:
+    """The head of the answer. Whatever is raised, no frame below this one keeps a header, or the bytes of one.
+
+    An error that nobody expected goes on to whoever logs it, perhaps with the local variables of all frames.
+    """
+    try:
+        return await pool.send(request, stream=True)
+    except BaseException as error:
+        _forget_locals(error)
+        raise
+
+
+def _forget_locals(error: BaseException) -> None:
+    """Clear the local variables of the frames that an error came through, and those of all it is linked with."""
+    left: list[BaseException | None] = [error]
+    seen: set[int] = set()
+    while left:
+        link = left.pop()
+        if link is None or id(link) in seen:
+            continue
+        seen.add(id(link))
+        traceback.clear_frames(link.__traceback__)
+        left += [link.__cause__, link.__context__]
+        if isinstance(link, BaseExceptionGroup):
+            left += link.exceptions
 
 
 async def _whole_body(response: httpx.Response, *, limit: int) -> bytes:
