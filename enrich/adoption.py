@@ -21,6 +21,7 @@ from enrich.answers import Reader
 from enrich.api.client import Client
 from enrich.api.errors import ApiError, StreamBreakError
 from enrich.api.wire import NULL, RunEvent
+from enrich.canonical import normal_text, normal_value, old_value
 from enrich.claims import refuse_foreign
 from enrich.clock import Stamp, stamp
 from enrich.collect import ENDED
@@ -157,9 +158,9 @@ class _Work:
         keys: dict[str, bytes] = {}
 
         def match(run_id: str, asked: bytes) -> None:
-            document = document_of(asked, self._job.config.inputs)
-            key = input_key(document)
-            if self._worklist.holding([key]):
+            document, *older = documents_of(asked, self._job.config.inputs, self._job.config.empty)
+            key = self._worklist.find(map(input_key, (document, *older)))
+            if key is not None:
                 keys[run_id] = key
                 return
             self._found.unmatched += 1
@@ -245,10 +246,15 @@ def _asked(raw: msgspec.Raw) -> bytes:
 
 
 def document_of(asked: bytes, inputs: Collection[str]) -> bytes:
-    """An input as this program would have written it: canonical JSON, text stripped, empty values left out.
+    """An input as this program would have written it: canonical JSON, its values in their normal form.
 
     What can't be read as an input of ours comes back as it is, and is in no table.
     """
+    return documents_of(asked, inputs)[0]
+
+
+def documents_of(asked: bytes, inputs: Collection[str], empty: Collection[str] = ()) -> tuple[bytes, ...]:
+    """`document_of` an input, and what it would have been until 0.2.0 where that is another; `empty` as configured."""
     value = _decoded(asked)
     if isinstance(value, str):
         text = value.strip()
@@ -258,11 +264,21 @@ def document_of(asked: bytes, inputs: Collection[str]) -> bytes:
         elif len(inputs) == 1:
             value = dict.fromkeys(inputs, text)
     if not isinstance(value, dict):
-        return asked
-    kept = {name: cell.strip() if isinstance(cell, str) else cell for name, cell in value.items()}
-    return msgspec.json.encode(
-        {name: cell for name, cell in kept.items() if cell not in (None, "", [], {})}, order="sorted"
-    )
+        return (asked,)
+    nothing = {normal_text(text).casefold() for text in empty}
+    left = {name: one for name, one in value.items() if not (isinstance(one, str) and _folded(one) in nothing)}
+    return tuple(dict.fromkeys(_document({name: form(one) for name, one in left.items()}) for form in _FORMS))
+
+
+_FORMS: Final = (normal_value, old_value)
+
+
+def _folded(text: str) -> str:
+    return normal_text(text).casefold()
+
+
+def _document(values: Mapping[str, Any]) -> bytes:
+    return msgspec.json.encode({name: one for name, one in values.items() if one is not None}, order="sorted")
 
 
 def _decoded(raw: bytes) -> Any:

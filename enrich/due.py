@@ -50,6 +50,7 @@ class Summary:
 
     rows: int = 0
     left_out: Counter[str] = field(default_factory=Counter)  # rows of which nothing is asked, by why
+    placeholders: Counter[tuple[str, str]] = field(default_factory=Counter)  # texts for nothing, by column and text
     distinct_inputs: int = 0
     too_long: int = 0
     questions: list[Question] = field(default_factory=list)

@@ -14,7 +14,7 @@ from enrich.config import Config, check_columns, load
 from enrich.dataset import Table, check_output_path, default_output, open_table, refuse_input, try_writing
 from enrich.errors import ConfigError, EnrichError, ExitCode, UsageError
 from enrich.files import real
-from enrich.ledger import Worklist, check_place
+from enrich.ledger import Ledger, Worklist, check_place
 from enrich.outputs import Files, make_joiner
 from enrich.phrases import did_you_mean
 from enrich.selection import Chosen, Rows
@@ -172,19 +172,30 @@ def _ledger_place(config: Config | None, options: Options) -> Path:
     return path.with_name(f"{path.stem}.sandbox{path.suffix}") if options.sandbox else path
 
 
-def list_wanted(job: Job, worklist: Worklist, check: Callable[[], None] = lambda: None) -> tuple[int, Counter[str]]:
-    """Read the table into the worklist; gives how many rows it has, and how many of them are left out, by why."""
-    total, left_out = 0, Counter[str]()
-    for batch, rows in job.rows.batches():
+@dataclass(slots=True)
+class Listed:
+    """What a table was found to hold when it was read into the worklist."""
+
+    rows: int = 0
+    left_out: Counter[str] = field(default_factory=Counter)  # rows of which nothing is asked, by why
+    placeholders: Counter[tuple[str, str]] = field(default_factory=Counter)  # texts for nothing, by column and text
+
+
+def list_wanted(job: Job, ledger: Ledger, worklist: Worklist, check: Callable[[], None] = lambda: None) -> Listed:
+    """Read the table into the worklist."""
+    listed = Listed()
+    for batch, rows in job.rows.batches(known=ledger.held):
         check()
+        worklist.add_aliases((row.alias, row.key) for row in rows if row.alias is not None and row.key is not None)
         worklist.add(
             (row.key, row.document, row.mask)
             for row in rows
             if row.key is not None and row.document is not None and not row.left_out
         )
-        total += batch.height
-        left_out.update(row.left_out for row in rows if row.left_out)
-    return total, left_out
+        listed.rows += batch.height
+        listed.left_out.update(row.left_out for row in rows if row.left_out)
+        listed.placeholders += job.rows.placeholders(batch)
+    return listed
 
 
 def _check_options(options: Options) -> None:

@@ -19,6 +19,7 @@ from enrich.answers import Cells, Choice, Given, Reader, Status, choose
 from enrich.config import ROW_COLUMNS, Config, answer_columns
 from enrich.dataset import AnswerColumn
 from enrich.ledger import Held, Ruled, RunState
+from enrich.namesakes import find_name
 from enrich.planning import FAILED, IN_FLIGHT
 from enrich.results import NO_CITATIONS, citations_of
 from enrich.selection import Row
@@ -110,6 +111,8 @@ class Joiner:
         gates = {one.name: config.gate_for(one.name) for one in config.fields}
         self._reader = Reader(config.fields, gates, _rooms(config.fields, schema))
         self._original = frozenset(schema)
+        # An answer goes into the column that looks like its name, however that is spelled.
+        self._columns = {one.name: find_name(one.name, schema) or one.name for one in config.fields}
         self.tally = Tally()
 
     def columns(self) -> list[AnswerColumn]:
@@ -118,7 +121,8 @@ class Joiner:
         for one in self._fields:
             for name in answer_columns(one.name, self._basis):
                 dtype = self._dtype(one, name.removeprefix(one.name))
-                columns.append(AnswerColumn(name, dtype, replaces=name in self._original))
+                column = self._columns.get(name, name)
+                columns.append(AnswerColumn(column, dtype, replaces=column in self._original))
         columns.extend(AnswerColumn(name, pl.String()) for name in ROW_COLUMNS[:-1])
         columns.append(AnswerColumn(ROW_COLUMNS[-1], MOMENT if self._dated else pl.String()))
         return columns
@@ -268,14 +272,15 @@ class Joiner:
             value if status in SHOWN else None for value, status in zip(cells.values, cells.statuses, strict=True)
         ]
         if isinstance(dtype, pl.List | pl.Struct):
-            return _from_json(one.name, [_json(_with_floats(value, dtype)) for value in values], dtype)
+            texts = [_json(_with_floats(value, dtype)) for value in values]
+            return _from_json(self._columns[one.name], texts, dtype)
         if dtype == pl.String:
             values = [value if value is None or isinstance(value, str) else _json(value) for value in values]
         elif dtype == pl.Int64:  # JSON has one kind of number: 1999.0 is a whole one
             values = [int(value) if type(value) is float else value for value in values]
         elif dtype == pl.Float64:
             values = [float(value) if type(value) is int else value for value in values]
-        return pl.Series(one.name, values, dtype)
+        return pl.Series(self._columns[one.name], values, dtype)
 
     def _evidence(self, name: str, suffix: str, cells: Cells) -> pl.Series:
         match suffix:
@@ -365,8 +370,9 @@ def _typed_citations(text: str) -> str | None:
 
 def _rooms(fields: Sequence[Field], schema: Mapping[str, pl.DataType]) -> dict[str, Room]:
     """The rooms of the table's columns which whole numbers go into; all else goes into columns of its own type."""
-    whole = [one.name for one in fields if one.name in schema and column_type(one.schema).is_integer()]
-    found = {name: room_in(schema[name]) for name in whole}
+    whole = [one for one in fields if column_type(one.schema).is_integer()]
+    own = {one.name: column for one in whole if (column := find_name(one.name, schema)) is not None}
+    found = {name: room_in(schema[column]) for name, column in own.items()}
     return {name: room for name, room in found.items() if room is not None}
 
 

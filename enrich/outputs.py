@@ -115,7 +115,7 @@ def write_table(
         ThreadPoolExecutor(1, "enrich-table") as hand,
     ):
         done: Future[None] = hand.submit(lambda: None)
-        for batch, questions in rows.batches(JOINED_ROWS):
+        for batch, questions in rows.batches(JOINED_ROWS, known=ledger.held):
             keys = sorted({row.key for row in questions if row.key is not None})
             held = sayable.held(keys)
             costs.add(held)

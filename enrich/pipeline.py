@@ -28,6 +28,7 @@ from enrich.onward import onward
 from enrich.outputs import write_report, write_table
 from enrich.planning import Rules
 from enrich.progress import Progress, QuietProgress
+from enrich.remarks import nothing_to_ask
 from enrich.report import Manifest, Receipt, write_manifest
 from enrich.service import check_key
 from enrich.spend import Outcome, ask
@@ -110,6 +111,8 @@ async def run(
         comparison, summary = await run_sync(compare, job, ledger, worklist, stop.check)
         if summary.set_aside:
             shown.note(set_aside_text(job, summary.set_aside))
+        if nothing := nothing_to_ask(str(table), rows=summary.rows, left_out=summary.left_out):
+            shown.note(nothing)
         give_back()
         outcome = Outcome()
         if summary.due or ledger.open_submissions() or ledger.has_unreported_extras():
@@ -157,7 +160,7 @@ def compare(
     job: Job, ledger: Ledger, worklist: Worklist, check: Callable[[], None] = lambda: None
 ) -> tuple[Comparison, Summary]:
     """What is due for the table, and why. `check` is called now and then, and may raise to stop."""
-    rows, left_out = list_wanted(job, worklist, check)
+    listed = list_wanted(job, ledger, worklist, check)
     rules = Rules(
         ladder=ladder_of(job.config, job.options.processor),
         refresh={one.id: job.config.refresh_for(one.name) for one in job.config.fields},
@@ -172,7 +175,7 @@ def compare(
     )
     comparison = Comparison(job.config, ledger, rules)
     summary = comparison.compare(worklist, on_chunk=check)
-    summary.rows, summary.left_out = rows, left_out
+    summary.rows, summary.left_out, summary.placeholders = listed.rows, listed.left_out, listed.placeholders
     return comparison, summary
 
 

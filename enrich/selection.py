@@ -5,7 +5,8 @@ the answers that the ledger holds for it.
 """
 
 import random
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -14,6 +15,8 @@ import msgspec
 from enrich.config import Config
 from enrich.dataset import BATCH_ROWS, Batch, InputBuilder, Table, is_empty
 from enrich.keys import input_key
+from enrich.namesakes import find_name
+from enrich.remarks import NOT_CHOSEN
 
 _SAMPLE_SEED: Final = 20_000_101  # the same sample of the same table, every time
 
@@ -35,13 +38,23 @@ class Chosen:
 class Row(msgspec.Struct, frozen=True, gc=False):
     """One row: its input (None where there is nothing to ask) and the answers wanted, bit i for field i.
 
-    `left_out` says why nothing is asked for it; it may have an input all the same.
+    `left_out` says why nothing is asked for it; it may have an input all the same. `alias` is the key that its input
+    would have, had it not been asked about in another form before.
     """
 
     key: bytes | None
     document: bytes | None
     mask: int
     left_out: str = ""
+    alias: bytes | None = None
+
+
+Known = Callable[[Sequence[bytes]], Collection[bytes]]
+"""Which of these inputs the ledger has runs for."""
+
+
+def _none_known(keys: Sequence[bytes]) -> Collection[bytes]:
+    return ()
 
 
 class Rows:
@@ -50,22 +63,25 @@ class Rows:
     def __init__(self, config: Config, table: Table, chosen: Chosen) -> None:
         self._table = table
         self._chosen = chosen
-        self._builder = InputBuilder(config.inputs, table.schema, str(table.path))
-        self._require = config.require
+        self._builder = InputBuilder(config.inputs, table.schema, str(table.path), empty=config.empty)
+        self._require = tuple(find_name(field, config.inputs) or field for field in config.require)
         self._all = (1 << len(config.fields)) - 1
         self._filled: Mapping[int, str] = (
-            {i: field.name for i, field in enumerate(config.fields) if field.name in table.columns}
+            {i: name for i, field in enumerate(config.fields) if (name := find_name(field.name, table.columns))}
             if config.existing == "fill"
             else {}
         )
         self._where = None if chosen.where is None else table.condition(chosen.where)
         self._sampled = self._draw() if chosen.sample is not None else None
 
-    def batches(self, size: int = BATCH_ROWS) -> Iterator[tuple[Batch, list[Row]]]:
-        """Every row of the table, in order, at most `size` at a time."""
+    def batches(self, size: int = BATCH_ROWS, *, known: Known = _none_known) -> Iterator[tuple[Batch, list[Row]]]:
+        """Every row of the table, in order, at most `size` at a time.
+
+        An input that is `known` in the form that it had until 0.2.0 keeps that form, and what was paid for.
+        """
         eligible = 0
         for batch in self._table.batches(size):
-            rows = self._questions(batch)
+            rows = self._questions(batch, known)
             if self._sampled is not None or self._chosen.limit is not None:
                 eligible = self._leave_out(rows, eligible)
             yield batch, rows
@@ -76,7 +92,8 @@ class Rows:
             if row.key is None or row.left_out:
                 continue
             if not self._may_ask(eligible):
-                rows[i] = Row(row.key, row.document, row.mask, f"not chosen by {self._chosen.words()}")
+                left_out = f"not chosen by {self._chosen.words()}"
+                rows[i] = Row(row.key, row.document, row.mask, left_out, row.alias)
             eligible += 1
         return eligible
 
@@ -86,22 +103,27 @@ class Rows:
             return False
         return self._sampled is None or ordinal in self._sampled
 
+    def placeholders(self, batch: Batch) -> Counter[tuple[str, str]]:
+        """How often a mapped column has a text that stands for nothing, by column and text."""
+        return self._builder.placeholders(batch)
+
     def _draw(self) -> frozenset[int]:
         """The ordinals of the rows in the sample, drawn from all that could be asked about."""
         eligible = sum(
             row.key is not None and not row.left_out
             for batch in self._table.batches()
-            for row in self._questions(batch)
+            for row in self._questions(batch, _none_known)
         )
         chosen = min(self._chosen.sample or 0, eligible)
         return frozenset(random.Random(_SAMPLE_SEED).sample(range(eligible), chosen))  # noqa: S311
 
-    def _questions(self, batch: Batch) -> list[Row]:
+    def _questions(self, batch: Batch, known: Known) -> list[Row]:
         selected = None if self._where is None else batch.mask(self._where).to_list()
         masks = self._masks(batch)
         rows = []
-        missing = self._builder.missing(batch, self._require)
-        for i, document in enumerate(self._builder.documents(batch)):
+        inputs = self._builder.read(batch)
+        missing = inputs.missing(self._require)
+        for i, document in enumerate(inputs.documents()):
             mask = self._all if masks is None else masks[i]
             lacks = missing[i]
             if document is None:
@@ -109,9 +131,18 @@ class Rows:
             elif lacks is not None:
                 rows.append(Row(None, None, mask, f"{lacks} is required, and empty"))
             else:
-                left_out = "" if selected is None or selected[i] else "not chosen by --where"
+                left_out = "" if selected is None or selected[i] else NOT_CHOSEN
                 rows.append(Row(input_key(document), document, mask, left_out))
+        self._keep_old(rows, inputs.old_documents(), known)
         return rows
+
+    @staticmethod
+    def _keep_old(rows: list[Row], old: Mapping[int, bytes], known: Known) -> None:
+        keys = {i: input_key(document) for i, document in old.items() if rows[i].key is not None}
+        found = known(sorted({*keys.values()})) if keys else ()
+        for i, key in keys.items():
+            if key in found and key != rows[i].key:
+                rows[i] = Row(key, old[i], rows[i].mask, rows[i].left_out, rows[i].key)
 
     def _masks(self, batch: Batch) -> list[int] | None:
         """For `existing: fill`: the fields whose cells are empty, row by row."""

@@ -39,13 +39,14 @@ MAY_IMPORT = {
     "keys.py": set(),
     "codec.py": set(),
     "jsontext.py": set(),
+    "canonical.py": set(),
     "namesakes.py": set(),
     "errors.py": set(),
     "files.py": {"errors"},
     "spec": {"errors", "phrases"},
     "api": {"errors", "text"},
     "config": {"api", "codec", "durations", "errors", "namesakes", "phrases", "spec", "templates"},
-    "dataset": {"codec", "files", "errors", "jsontext", "namesakes", "phrases", "templates", "text"},
+    "dataset": {"canonical", "codec", "files", "errors", "jsontext", "namesakes", "phrases", "templates", "text"},
     "ledger": {"files", "clock", "errors", "keys"},
     "report": {"api", "files", "errors", "figures", "jsontext", "spec", "text"},
     "review_sheet.py": {"dataset", "files", "errors", "phrases", "text"},
@@ -58,7 +59,7 @@ MAY_IMPORT = {
 PURE = (
     *("answers.py", "collect.py", "effects.py", "figures.py", "join.py", "keys.py", "phrases.py", "planning.py"),
     *("results.py", "selection.py", "spec", "starter.py", "subjects.py", "submit.py", "templates.py", "text.py"),
-    *("till.py", "namesakes.py"),
+    *("till.py", "canonical.py", "namesakes.py"),
     *("api/sse.py", "api/retry.py", "ledger/records.py"),
 )
 REACHING_OUT = {

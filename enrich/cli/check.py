@@ -42,6 +42,8 @@ def check(
     fits = ""
     if table is not None:
         opened = _open_fitting(loaded, table)
+        for text in _remarks(loaded, opened):
+            console.warn(text)
         fits = f"; {table} fits it, {counted(opened.height, 'row')}"
     answers, ladder = counted(len(loaded.fields), "answer"), ", then ".join(loaded.processor)
     console.show(f"{config} is sound: {answers} from {ladder}{fits}\n")
@@ -58,8 +60,23 @@ def _check_ledger(config: "Config") -> None:
         raise ConfigError(str(config.path), [config.placed(Fault(str(error), path="ledger"))]) from None
 
 
+def _remarks(config: "Config", table: "Table") -> list[str]:
+    """What is odd about the table, though nothing is wrong with it."""
+    from collections import Counter
+
+    from enrich.dataset import InputBuilder
+    from enrich.remarks import nothing_to_ask, placeholder_remarks
+
+    builder = InputBuilder(config.inputs, table.schema, str(table.path), empty=config.empty)
+    counts: Counter[tuple[str, str]] = Counter()
+    for batch in table.batches():
+        counts.update(builder.placeholders(batch))
+    nothing = nothing_to_ask(str(table.path), rows=table.height, left_out={})
+    return [*placeholder_remarks(str(table.path), counts), *([nothing] if nothing else [])]
+
+
 def _open_fitting(config: "Config", path: Path) -> "Table":
-    from enrich.config import check_columns
+    from enrich.config import check_columns, columns_read
     from enrich.dataset import InputBuilder, default_output, open_table, try_writing
     from enrich.outputs import Files, make_joiner
 
@@ -68,8 +85,7 @@ def _open_fitting(config: "Config", path: Path) -> "Table":
         raise ConfigError(str(config.path), faults)
     InputBuilder(config.inputs, table.schema, str(path))  # whether its columns can be sent
     files = Files.beside(default_output(path))
-    read = {column for field in config.inputs for column in config.columns_of(field)}
-    read |= {*config.outputs} & {*table.columns}
     # Whether it can hold the answers, be written, and be read.
-    try_writing(files.table, table, make_joiner(config, table, files).columns(), asked=read)
+    asked = columns_read(config, table.columns)
+    try_writing(files.table, table, make_joiner(config, table, files).columns(), asked=asked)
     return table

@@ -31,7 +31,7 @@ class Consent:
     async def __call__(self, job: Job, summary: Summary) -> bool:
         """Raises UsageError where there is nobody to ask, and neither a budget nor --yes."""
         if not self._quiet:
-            for text in advice(job):
+            for text in advice(job, summary):
                 self._console.warn(text)
             self._console.note(due_text(job, summary))
         if self._yes or job.options.sandbox or job.options.budget is not None:

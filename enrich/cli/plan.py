@@ -77,7 +77,7 @@ def plan(
     )
     with pipeline.plan(config, table, options) as (job, summary, worklist):
         requests = list(_requests(summary, worklist, show))
-    said = [*advice(job), *(f"as it stands now, this run is refused: {text}" for text in summary.obstacles)]
+    said = [*advice(job, summary), *(f"as it stands now, this run is refused: {text}" for text in summary.obstacles)]
     if json:
         console.show_json(_as_json(job, summary, said, requests))
         return

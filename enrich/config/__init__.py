@@ -8,6 +8,7 @@ from enrich.config.checks import (
     ROW_COLUMNS,
     answer_columns,
     check_columns,
+    columns_read,
     evidence_columns,
     warnings,
 )
@@ -34,6 +35,7 @@ __all__ = [
     "Threshold",
     "answer_columns",
     "check_columns",
+    "columns_read",
     "evidence_columns",
     "json_schema",
     "load",

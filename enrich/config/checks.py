@@ -34,6 +34,7 @@ __all__ = [
     "ROW_COLUMNS",
     "answer_columns",
     "check_columns",
+    "columns_read",
     "evidence_columns",
     "relation_faults",
     "schema_faults",
@@ -102,6 +103,13 @@ class _Columns:
         return find_name(name, self.names) is not None or find_name(name, self.shared) is not None
 
 
+def columns_read(config: Config, columns: Sequence[str]) -> set[str]:
+    """The columns of a table that a run reads: of its inputs, and of answers that go into a column that is there."""
+    wanted = {column for field in config.inputs for column in config.columns_of(field)} | {*config.outputs}
+    found = (find_name(column, columns) for column in wanted)
+    return {column for column in found if column is not None}
+
+
 def _own_output(config: Config, columns: Sequence[str]) -> Fault:
     """The one fault of a table that a run has written: what else is wrong with it follows from that."""
     added = {*evidence_columns(config)}
@@ -163,6 +171,8 @@ def _taken_columns(config: Config, table: _Columns) -> Iterator[Fault]:
 def relation_faults(raw: Mapping[str, Json]) -> Iterator[Fault]:
     """Faults between keys of a config as it was written, without lines yet."""
     inputs, outputs = _mapping(raw.get("inputs")), _mapping(raw.get("outputs"))
+    yield from _twin_faults("input field", "inputs", inputs)
+    yield from _twin_faults("answer", "outputs", outputs)
     yield from _require_faults(raw.get("require"), inputs)
     yield from _collision_faults(outputs, raw.get("basis"))
     yield from _ladder_faults(raw.get("processor"))
@@ -170,11 +180,17 @@ def relation_faults(raw: Mapping[str, Json]) -> Iterator[Fault]:
     yield from _refresh_faults(raw.get("refresh"), outputs)
 
 
+def _twin_faults(what: str, key: str, names: Mapping[str, Json]) -> Iterator[Fault]:
+    for one, other in twins(names):
+        message = f"there is another {what} that looks the same and is spelled differently: {_both(one, other)}"
+        yield Fault(message, path=f"{key}.{other}", hint="rename one of them")
+
+
 def _require_faults(require: Json, inputs: Mapping[str, Json]) -> Iterator[Fault]:
     for i, field in enumerate(require if isinstance(require, list) and inputs else []):
         if not isinstance(field, str):
             yield Fault(f"expected the name of an input field, got {shown(field)}", path=f"require.{i}")
-        elif field not in inputs:
+        elif find_name(field, inputs) is None:
             hint = did_you_mean(field, inputs) or f"the input fields are {some(list(inputs))}"
             yield Fault(f'there is no input field "{field}"', path=f"require.{i}", hint=hint)
 

@@ -194,6 +194,11 @@ class Config(_Model):
         list_of("input fields"),
         WithJsonSchema({"type": "array", "items": TEXT_SCHEMA, "uniqueItems": True}),
     ] = Key(default=(), description="Input fields without which a row is skipped, and costs nothing.")
+    empty: Annotated[
+        tuple[Text, ...],
+        list_of("texts"),
+        WithJsonSchema({"type": "array", "items": TEXT_SCHEMA, "uniqueItems": True}),
+    ] = Key(default=(), description="Texts that stand for an empty cell of an input, such as N/A; in any case.")
     instructions: Text | None = Key(
         default=None, description="What holds for every answer. A change makes all of them new questions."
     )

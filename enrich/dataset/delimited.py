@@ -46,13 +46,23 @@ class TextBatch(Batch):
     `blank_lines` has (row, number) of the blank lines before a row, counted from the first of the batch.
     """
 
-    def __init__(self, start: int, raw: pl.DataFrame, blank_lines: Sequence[tuple[int, int]] = ()) -> None:
+    def __init__(
+        self,
+        start: int,
+        raw: pl.DataFrame,
+        blank_lines: Sequence[tuple[int, int]] = (),
+        *,
+        has_quotes_alone: bool = True,
+    ) -> None:
         self.start = start
         self.raw = raw
         self.blank_lines = blank_lines
+        self._has_quotes_alone = has_quotes_alone  # whether a cell may be an empty text
 
     @cached_property
     def _frame(self) -> pl.DataFrame:
+        if not self._has_quotes_alone:
+            return self.raw
         return self.raw.select(pl.when(pl.all() != "").then(pl.all()))
 
     @property
@@ -65,6 +75,8 @@ class TextBatch(Batch):
         return type(self)(self.start + begin, self.raw.slice(begin, end - begin), blank)
 
     def column(self, name: str) -> pl.Series:
+        if not self._has_quotes_alone:
+            return self.raw.get_column(name)
         return self.raw.select(pl.when(pl.col(name) != "").then(pl.col(name))).to_series()
 
     @property
@@ -135,9 +147,11 @@ class DelimitedTable(Table):
 
     def _plain_batches(self, rows: int) -> Iterator[TextBatch]:
         start = 0
+        quotes = self._dialect.quote.encode() * 2
         for block in self._blocks():
+            has_quotes_alone = bool(quotes) and quotes in block
             for frame in _read_plain(block, self.schema, self._dialect).iter_slices(rows):
-                yield TextBatch(start, frame)
+                yield TextBatch(start, frame, has_quotes_alone=has_quotes_alone)
                 start += frame.height
 
     def _strict_batches(self, rows: int) -> Iterator[TextBatch]:

@@ -8,6 +8,7 @@ from typing import Any
 import polars as pl
 from polars.exceptions import PolarsError
 
+from enrich.canonical import normal_text
 from enrich.dataset.arrow import ArrowTable
 from enrich.dataset.cells import text_cells
 from enrich.dataset.ndjson import NdjsonTable
@@ -89,10 +90,10 @@ class Layout:
 
 
 def is_empty(value: Any) -> bool:
-    """Whether a cell holds nothing to keep: null, only blanks, or NaN."""
+    """Whether a cell holds nothing to keep: null, nothing that can be seen, or NaN."""
     if isinstance(value, float):
         return math.isnan(value)
-    return value is None or (isinstance(value, str) and not value.strip())
+    return value is None or (isinstance(value, str) and not normal_text(value))
 
 
 def _fits(answer: AnswerColumn, table: Table) -> bool:

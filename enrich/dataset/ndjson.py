@@ -7,7 +7,7 @@ strings as they are, everything else as JSON. Blank lines are no rows. Where a k
 the last one counts, as JSON readers have it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import IO, Any, Final, Self
@@ -61,6 +61,15 @@ class NdjsonBatch(Batch):
 
     def values(self, column: str) -> list[Any]:
         return [document.get(column) for document in self.documents]
+
+    def unusual(self, column: str) -> Iterable[int]:
+        return [row for row, value in enumerate(self.values(column)) if not _is_plain(value)]
+
+
+def _is_plain(value: Any) -> bool:
+    if type(value) is str:
+        return value.isascii() and value.isprintable()
+    return value is None or type(value) in (int, bool)
 
 
 class NdjsonTable(Table):

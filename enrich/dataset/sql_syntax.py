@@ -16,7 +16,7 @@ MAX_DEPTH: Final = 50
 _TOKEN: Final = re.compile(
     r"(?P<blank>\s+|--[^\n]*|/\*.*?\*/)"
     r"|(?P<number>(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)"
-    r"|(?P<word>[^\W\d]\w*)"
+    r"|(?P<word>(?:[^\W\d]|[^\x00-\x7f\s])(?:\w|[^\x00-\x7f\s])*)"  # with accents of their own, and vowel signs
     r"|(?P<text>'(?:[^']|'')*')"
     r'|(?P<quoted>"(?:[^"]|"")+"|`[^`]+`)'
     r"|(?P<sign><>|!=|<=|>=|==|\|\||::|[-+*/%=<>(),])",

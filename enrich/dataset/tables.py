@@ -9,7 +9,7 @@ import csv
 import os
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,6 +58,15 @@ class Batch(ABC):
     def values(self, column: str) -> list[Any]:
         """The cells of one column as JSON values (text where JSON lacks the type), None for an empty one."""
         return self.column(column).to_list()
+
+    def unusual(self, column: str) -> Iterable[int]:
+        """The rows whose value in a column may be anything but printable ASCII, a number or a truth value."""
+        cells = self.column(column)
+        dtype = cells.dtype
+        if dtype == pl.String:
+            return cells.to_frame().select(pl.first().str.contains(r"[^ -~]").arg_true()).to_series().to_list()
+        is_plain = dtype.is_integer() or dtype.is_temporal() or dtype.is_decimal() or dtype in (pl.Boolean, pl.Null)
+        return () if is_plain else range(self.height)
 
     def texts(self, name: str) -> pl.Series:
         """The cells of one column as text, null where there is nothing."""

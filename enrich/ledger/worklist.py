@@ -51,6 +51,7 @@ class Worklist:
         self._db.executescript(
             "CREATE TABLE wanted (seq INTEGER PRIMARY KEY, key BLOB NOT NULL UNIQUE, document BLOB NOT NULL,"
             " low INTEGER NOT NULL, high INTEGER NOT NULL);"
+            "CREATE TABLE alias (alias BLOB PRIMARY KEY, key BLOB NOT NULL) WITHOUT ROWID;"
             "CREATE TABLE due (question INTEGER NOT NULL, seq INTEGER NOT NULL, generation INTEGER NOT NULL,"
             " previous TEXT, PRIMARY KEY (question, seq)) WITHOUT ROWID;"
         )
@@ -80,13 +81,23 @@ class Worklist:
     def __len__(self) -> int:
         return int(self._db.execute("SELECT count(*) FROM wanted").fetchone()[0])
 
+    def add_aliases(self, pairs: Iterable[tuple[bytes, bytes]]) -> None:
+        """Add (other key, key) of inputs that are asked about in an older form."""
+        self._db.executemany("INSERT OR IGNORE INTO alias (alias, key) VALUES (?, ?)", pairs)
+
     def holding(self, keys: Iterable[bytes]) -> set[bytes]:
         """Those of these keys that are inputs of the table."""
-        return {
-            key
-            for key in set(keys)
-            if self._db.execute("SELECT 1 FROM wanted WHERE key = ?", (key,)).fetchone() is not None
-        }
+        return {key for key in set(keys) if self.find([key]) == key}
+
+    def find(self, keys: Iterable[bytes]) -> bytes | None:
+        """The first input of the table that one of these keys stands for, by its own name or by its other one."""
+        for key in keys:
+            row = self._db.execute(
+                "SELECT key FROM wanted WHERE key = ? UNION ALL SELECT key FROM alias WHERE alias = ?", (key, key)
+            ).fetchone()
+            if row is not None:
+                return bytes(row[0])
+        return None
 
     def chunks(self) -> Iterator[list[Wanted]]:
         """All inputs, some thousands at a time."""

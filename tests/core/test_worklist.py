@@ -37,6 +37,9 @@ def test_many_are_kept_whole() -> None:
 
         assert masks(worklist) == {key(number): number % 5 + 1 for number in range(MANY)}
         assert worklist.holding([key(0), key(MANY - 1), key(MANY)]) == {key(0), key(MANY - 1)}
+        worklist.add_aliases([(key(MANY), key(0))])
+        assert worklist.find([key(MANY + 1), key(MANY)]) == key(0)
+        assert worklist.find([key(MANY + 1)]) is None
 
 
 @pytest.mark.parametrize("bits", [(0, 1), (49, 50), (0, 99), (50, 51, 98)])

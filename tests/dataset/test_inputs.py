@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from table_files import csv_text, examples
 
+from enrich.canonical import normal_text
 from enrich.dataset import InputBuilder, Table, open_table
 from enrich.errors import TableError
 
@@ -43,6 +44,10 @@ def documents(table: Table, inputs: dict[str, str]) -> list[str | None]:
         pytest.param({"n": "{name} {zip}"}, ["Acme", ""], '{"n":"Acme"}', id="template-half-empty"),
         pytest.param({"n": "firm {name}{zip}"}, ["", " "], None, id="template-empty"),
         pytest.param({"n": "{{{name}}}"}, ["Acme", ""], '{"n":"{Acme}"}', id="template-braces"),
+        pytest.param({"n": "name"}, ["\u200b\ufeffe\u0301te\u0301\u00ad\u2029", ""], '{"n":"été"}', id="normal"),
+        pytest.param({"n": "name", "p": "zip"}, ["A", "\u200b\u200f"], '{"n":"A"}', id="nothing-to-be-seen"),
+        pytest.param({"n": "{name}\u0301"}, ["e", ""], '{"n":"é"}', id="template-composed"),
+        pytest.param({"n": "{name} ({zip})"}, ["\u2060A", "B\u00a0"], '{"n":"A (B)"}', id="template-normal"),
         pytest.param({"n-1": "name", "class": "zip"}, ["A", "B"], '{"class":"B","n-1":"A"}', id="any-field-name"),
     ],
 )
@@ -122,7 +127,8 @@ def test_documents_are_canonical_json_of_the_cells_that_are_not_empty(
     table = table_of(tmp_path, ["a", "b"], *rows)
 
     for row, document in zip(rows, documents(table, {"y": "a", "x": "b"}), strict=True):
-        kept = {field: cell.strip() for field, cell in (("x", row[1]), ("y", row[0])) if cell.strip()}
+        normal = {"x": normal_text(row[1]), "y": normal_text(row[0])}
+        kept = {field: text for field, text in normal.items() if text}
         assert document == (json.dumps(kept, ensure_ascii=False, separators=(",", ":")) if kept else None) or (
             json.loads(document or "null") == (kept or None)  # the two may escape a control character differently
         )
@@ -151,3 +157,107 @@ def test_columns_that_are_missing_or_hold_bytes_are_refused() -> None:
         "t.parquet: the table has no column 'zip', which the input 'c' is made of; the columns are name, logo, logos",
         "t.parquet: column 'logos' holds bytes, which can't be sent as the input 'd'",
     ]
+
+
+# ---------------------------------------------------------------------- the same text is one question
+
+
+def old_documents(table: Table, inputs: dict[str, str], **options: Any) -> list[dict[int, str]]:
+    builder = InputBuilder(inputs, table.schema, **options)
+    found = [builder.read(batch).old_documents() for batch in table.batches()]
+    return [{row: document.decode() for row, document in batch.items()} for batch in found]
+
+
+@pytest.mark.parametrize(
+    ("text", "normal"),
+    [
+        pytest.param("Acme", "Acme", id="plain"),
+        pytest.param(" \t\r\nAcme \x0b", "Acme", id="blanks"),
+        pytest.param("\x00Acme\x07\x1b", "Acme", id="controls"),
+        pytest.param("\ufeffAcme", "Acme", id="byte-order-mark"),
+        pytest.param("\u00a0Acme\u202f\u3000", "Acme", id="no-break-spaces"),
+        pytest.param("\u200bAc\u200bme\u200b", "Ac\u200bme", id="zero-width-spaces"),
+        pytest.param("\u00adAc\u00adme\u00ad", "Ac\u00adme", id="soft-hyphens"),
+        pytest.param("\u200fAcme\u200e\u202c\u2069", "Acme", id="bidi"),
+        pytest.param("e\u0301", "é", id="nfd"),
+        pytest.param("\u1112\u1161\u11ab", "한", id="hangul"),
+        pytest.param("Å", "Å", id="angstrom"),
+        pytest.param("ﬁ", "ﬁ", id="no-compatibility"),
+        pytest.param("❤\ufe0f", "❤\ufe0f", id="variation"),
+        pytest.param(" \U0001f3f4\U000e0067\U000e007f ", "\U0001f3f4\U000e0067\U000e007f", id="flag"),
+        pytest.param("\ufe0f\u200d\ufe0f", "", id="selectors-alone"),
+        pytest.param("\u3164\u115f\u2800", "", id="fillers"),
+        pytest.param(" \u200b \ufeff\u00ad", "", id="nothing-to-be-seen"),
+        pytest.param("", "", id="empty"),
+    ],
+)
+def test_a_text_in_its_normal_form(text: str, normal: str) -> None:
+    assert normal_text(text) == normal
+    assert normal_text(normal) == normal
+
+
+ODD = "aé \u0301\u200b\ufeff\u00ad\u00a0\u200f\ufe0f\n\x07\u1100\u1161N/-"
+CHARACTERS = st.characters(exclude_categories=["Cs"], exclude_characters="\0")
+ANY_TEXT = st.text(st.one_of(st.sampled_from(ODD), CHARACTERS), max_size=6)
+
+
+@examples(300)
+@given(text=ANY_TEXT, other=ANY_TEXT)
+def test_an_input_that_was_normal_keeps_its_identity(tmp_path: Path, text: str, other: str) -> None:
+    inputs = {"x": "a", "t": "{a}, {b}"}
+    table = table_of(tmp_path, ["a", "b"], [text, other])
+
+    found, old = documents(table, inputs)[0], old_documents(table, inputs)[0]
+
+    parts = [text.strip(), other.strip()]
+    before = {"t": ", ".join(parts).strip() if any(parts) else "", "x": parts[0]}
+    before = {field: value for field, value in before.items() if value}
+    now = {field: normal_text(value) for field, value in before.items()}
+    assert json.loads(old.get(0, found) or "{}") == before
+    if all(normal_text(part) == part for part in parts) and now == before:
+        assert old == {}
+        assert json.loads(found or "{}") == before
+    again = documents(table_of(tmp_path, ["a", "b"], [normal_text(text), normal_text(other)]), inputs)
+    assert again == [found]
+
+
+def test_texts_in_lists_and_structs_are_composed_and_not_cut(tmp_path: Path) -> None:
+    (tmp_path / "t.ndjson").write_text('{"a":[" e\u0301 ",{"k":"e\u0301"}],"b":1.5}\n{"a":["é"],"b":"e\u0301"}\n')
+    table = open_table(tmp_path / "t.ndjson")
+
+    assert documents(table, {"f": "a", "g": "b"}) == ['{"f":[" é ",{"k":"é"}],"g":1.5}', '{"f":["é"],"g":"é"}']
+    assert old_documents(table, {"f": "a", "g": "b"}) == [
+        {0: '{"f":[" e\u0301 ",{"k":"e\u0301"}],"g":1.5}', 1: '{"f":["é"],"g":"e\u0301"}'}
+    ]
+
+
+def test_texts_that_the_config_takes_for_empty_are_left_out(tmp_path: Path) -> None:
+    rows = [["A", "n/a"], [" N/A\u200b", "B"], ["-", "#N/A"], ["- x", "NA"]]
+    table = table_of(tmp_path, ["name", "zip"], *rows)
+    inputs = {"n": "name", "t": "{name} {zip}"}
+    builder = InputBuilder(inputs, table.schema, empty=["N/A", "-", "#n/a"])
+    batch = next(table.batches())
+
+    assert builder.documents(batch) == [b'{"n":"A","t":"A"}', b'{"t":"B"}', None, b'{"n":"- x","t":"- x NA"}']
+    assert builder.missing(batch, ["n"]) == [None, "n", "n", None]
+    assert old_documents(table, inputs, empty=["N/A", "-", "#n/a"]) == [{}]
+    assert builder.placeholders(batch) == {("zip", "NA"): 1}
+    assert InputBuilder({"z": "zip"}, table.schema).placeholders(batch) == {
+        ("zip", "n/a"): 1,
+        ("zip", "#N/A"): 1,
+        ("zip", "NA"): 1,
+    }
+
+
+SPELLINGS = ["Socie\u0301te\u0301", "Soci\u00e9t\u00e9"]
+
+
+@pytest.mark.parametrize("source", SPELLINGS)
+@pytest.mark.parametrize("header", SPELLINGS)
+def test_a_column_is_found_in_either_spelling(tmp_path: Path, header: str, source: str) -> None:
+    table = table_of(tmp_path, [header, "x"], ["A", "1"])
+
+    for text in (source, f"{{{source}}}"):
+        assert documents(table, {"n": text}) == ['{"n":"A"}']
+    condition = table.condition(f"\"{source}\" = 'A' AND {source} LIKE 'A'")
+    assert next(table.batches()).mask(condition).to_list() == [True]
