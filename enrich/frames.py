@@ -7,6 +7,7 @@ What streams (LazyFrame, RecordBatchReader) comes back as a stream from the spoo
 Importing this module also gives polars frames the method `df.enrich(config)`.
 """
 
+import errno
 import shutil
 import sys
 import tempfile
@@ -37,6 +38,7 @@ from enrich.progress import BarProgress, Progress, QuietProgress, open_progress
 
 __all__ = ["ArrowStream", "IncompleteWarning", "enrich", "plan_of"]
 
+_ROOM_BYTES: Final = 1 << 16  # a disk with less is full
 _TABLE: Final = "the table"  # what errors call it
 _UNREADABLE: Final = (pl.Int128, pl.UInt128)  # of polars alone
 _PANDAS_TYPES: Final = {pl.Int64: "Int64", pl.Boolean: "boolean", pl.Float64: "float64"}
@@ -80,7 +82,8 @@ def enrich(
     table = _place(data, spool)
     try:
         folder = spool if files is None else as_path("files", files)
-        source = _spool(data, table)
+        with _spooling(spool):
+            source = _spool(data, table)
         with _named(table):
             report = run(
                 config,
@@ -108,7 +111,8 @@ def plan_of(data: Any, config: Given, **options: Any) -> Plan:
         )
     with tempfile.TemporaryDirectory(prefix="enrich-") as spool:
         table = _place(data, Path(spool))
-        _spool(data, table)
+        with _spooling(Path(spool)):
+            _spool(data, table)
         with _named(table):
             return plan(config, table, **options)
 
@@ -119,6 +123,21 @@ def plan_of(data: Any, config: Given, **options: Any) -> Plan:
 def _place(data: Any, folder: Path) -> Path:
     """The file that a table in memory is spooled to: its name tells the format."""
     return folder / f"table{'.parquet' if isinstance(data, pl.LazyFrame) else SPOOL_SUFFIX}"
+
+
+@contextmanager
+def _spooling(folder: Path) -> Iterator[None]:
+    """Say it where the disk of temporary files is full; all else that goes wrong with a caller's table is theirs."""
+    try:
+        yield
+    except (OSError, PolarsError) as error:
+        known = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+        if known or shutil.disk_usage(folder).free < _ROOM_BYTES:  # polars has no other sign of it than its words
+            raise OutputError(
+                f"{folder.parent}: the disk of temporary files is full; nothing was sent. Free some space, or set"
+                " TMPDIR to a folder with room for the table; then make the same call again"
+            ) from error
+        raise
 
 
 def _spool(data: Any, path: Path) -> Any:

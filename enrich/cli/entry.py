@@ -1,6 +1,7 @@
 """The outermost frame: every way in which a command ends becomes a message and a documented exit code."""
 
 import os
+import resource
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -100,6 +101,8 @@ def set_up_process() -> None:
     sys.meta_path.insert(0, _Unused())
     # Arrow's own allocator is meant for many threads: it holds 30 MB more than that of the system, and is no faster.
     os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
+    # A core dump would hold the key and the table, in a folder that is not ours to choose; nobody asked for one.
+    resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
 
 
 class _Unused:

@@ -10,7 +10,7 @@ from enrich.errors import LedgerError
 from enrich.ledger.place import check_place
 
 _REASONS: Final = {
-    "SQLITE_FULL": "the disk is full (the ledger's, or that of temporary files)",
+    "SQLITE_FULL": "the disk is full (the ledger's, or that of temporary files, for which TMPDIR names a folder)",
     "SQLITE_IOERR": "the disk reports an error",
     "SQLITE_READONLY": "it can't be written",
     "SQLITE_CANTOPEN": "it can't be opened, or its folder can't be written",

@@ -210,6 +210,17 @@ def test_a_fault_of_ours_shows_a_traceback_without_the_key_and_ends_with_1(
     assert key not in ended.err
 
 
+def test_a_command_of_its_own_process_leaves_no_core_dump() -> None:
+    program = (
+        "import resource as r; hard = r.getrlimit(r.RLIMIT_CORE)[1]; r.setrlimit(r.RLIMIT_CORE, (hard, hard));"
+        "from enrich.cli.entry import set_up_process; set_up_process(); print(r.getrlimit(r.RLIMIT_CORE) == (0, hard))"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, env=child_environment(), check=True
+    )
+    assert ended.stdout == "True\n"
+
+
 def test_the_sandbox_prints_its_address_and_serves_until_it_is_told_to_end(folder: Path) -> None:
     process = subprocess.Popen(
         [*ENRICH, "sandbox", "--port", "0", "--latency", "0:0"],

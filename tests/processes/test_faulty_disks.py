@@ -6,12 +6,16 @@ It ends with 2 and says which file and what to do; outputs are the old ones or w
 import errno
 import os
 import subprocess
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
+import polars as pl
 import pytest
 
+import enrich
+from enrich.errors import OutputError
 from tests.faults.promises import BATCH, Scene, check, fault_free, lasting, read_table, serving
 from tests.processes.commands import Command, Commands, Disk
 from tests.processes.power import read_calls
@@ -221,3 +225,30 @@ def test_a_target_that_is_no_plain_file(commands, desk, tmp_path, mount, what) -
     else:
         assert status == 2
         assert desk.service.requests() == 0
+
+
+@pytest.mark.parametrize(
+    "kind", [pl.DataFrame.lazy, pl.DataFrame.to_arrow, pl.DataFrame.clone], ids=lambda kind: kind.__name__
+)
+@pytest.mark.parametrize("ask", [enrich.enrich, enrich.plan], ids=["enrich", "plan"])
+def test_a_table_in_memory_that_temporary_files_have_no_room_for(desk, tmp_path, mount, monkeypatch, kind, ask) -> None:
+    folder = mount("temporary", "size=256k")
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    table = kind(pl.DataFrame({"name": [f"Company {i * 7919}" for i in range(200_000)]}))
+    with pytest.raises(OutputError, match=r"temporary: the disk of temporary files is full.*TMPDIR"):
+        ask(table, desk.config, environ=desk.service.environ)
+    assert list(folder.iterdir()) == []
+    assert desk.service.requests() == 0
+
+
+def test_scratch_tables_that_temporary_files_have_no_room_for(commands, desk, mount) -> None:
+    folder = mount("temporary", "size=256k")
+    header = desk.table.read_text().splitlines()[0]
+    rows = (",".join([f"Company {i * 7919}"] * (header.count(",") + 1)) for i in range(50_000))
+    desk.table.write_text("\n".join([header, *rows]) + "\n")
+    environ = {**desk.service.environ, "TMPDIR": str(folder), "SQLITE_TMPDIR": str(folder)}
+    ended = commands.start(["run", str(desk.config), str(desk.table), "--yes"], folder=desk.folder, environ=environ)
+    assert ended.wait() == 2
+    assert "TMPDIR names a folder" in ended.said()
+    assert desk.service.requests() == 0
+    assert not desk.output.exists()
