@@ -11,13 +11,26 @@ import pytest
 import typer.main
 
 from enrich import __version__
+from enrich.api.client import MAX_PLAIN_EVENT_BYTES, MAX_RESULT_BYTES
+from enrich.api.connection import MAX_BODY_BYTES
+from enrich.api.errors import MAX_RETRY_AFTER_S
+from enrich.api.sse import MAX_EVENT_BYTES
+from enrich.api.streams import MAX_IDLE_BYTES, MAX_LISTED, MAX_REPEATS
+from enrich.api.wire import MAX_VALUES
 from enrich.cli.app import COMMANDS, make_app
 from enrich.errors import ExitCode
 from enrich.ledger import schema
+from enrich.listing import MAX_BYTES
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
-PAGES = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *DOCS.glob("*.md"), *(ROOT / "sample_data").glob("*.md")])
+PAGES = sorted(
+    [
+        *(ROOT / name for name in ("README.md", "CHANGELOG.md", "SECURITY.md")),
+        *DOCS.glob("*.md"),
+        *(ROOT / "sample_data").glob("*.md"),
+    ]
+)
 
 
 def text_of(page: str) -> str:
@@ -130,6 +143,31 @@ def test_links_lead_somewhere(page: Path) -> None:
         found = page if not path else (page.parent / path)
         assert found.exists(), target
         assert not anchor or anchor in anchors(found), target
+
+
+def test_how_to_report_a_hole_and_what_is_trusted_are_found_from_the_readme_and_from_each_other() -> None:
+    readme = text_of("README.md")
+    assert "](SECURITY.md)" in readme
+    assert "](docs/security.md)" in readme
+    assert "](docs/security.md)" in text_of("SECURITY.md")
+
+
+def test_the_bounds_in_the_documents_are_those_of_the_code() -> None:
+    rows = re.findall(
+        r"^\| ([^|]+) \| ([^|]+) \|", sections("docs/security.md")["What a service can do with bytes"], re.MULTILINE
+    )
+    said = {bound: value.replace(",", "") for bound, value in rows}
+    assert (
+        said["an answer"]
+        == f"{MAX_BODY_BYTES >> 20} MB; a result that is asked for by itself {MAX_RESULT_BYTES >> 20} MB"
+    )
+    events = f"{MAX_PLAIN_EVENT_BYTES >> 20} MB; with a result in it {MAX_EVENT_BYTES >> 20} MB"
+    assert said["an event of a stream"] == events
+    assert said["values in one event"] == f"{MAX_VALUES}"
+    assert said["megabytes without an event"] == f"{MAX_IDLE_BYTES >> 20} MB"
+    assert said["a listing that tells nothing new"].startswith(f"{MAX_REPEATS} events")
+    assert said["runs of one listing"] == f"{MAX_LISTED} and {MAX_BYTES >> 20} MB where it is held in memory"
+    assert said["`Retry-After`"] == f"{MAX_RETRY_AFTER_S:.0f} s"
 
 
 def test_every_document_is_linked_from_the_readme() -> None:

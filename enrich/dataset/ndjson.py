@@ -30,6 +30,10 @@ _BATCH_BYTES: Final = 4 << 20
 _ONE_OBJECT: Final = "each line must be one JSON object, in UTF-8"
 
 
+_LARGE: Final = 1 << 20  # bytes: a shorter line has fewer values than …
+_MOST_VALUES: Final = 1_000_000  # of one row: each takes some 100 bytes of memory
+
+
 class NdjsonBatch(Batch):
     """Rows of NDJSON: `lines` as they came, without line breaks, and `documents`, the same parsed."""
 
@@ -122,6 +126,10 @@ class _Scan:
         self.faults: list[Fault] = []
 
     def add(self, number: int, line: bytes) -> None:
+        if len(line) > _LARGE and line.count(b",") + line.count(b"[") + line.count(b"{") > _MOST_VALUES:
+            message = f"the row has more than {_MOST_VALUES} values"
+            self.faults.append(Fault(message, number, hint="give each of its parts a row"))
+            return
         try:
             document = _DECODER.decode(line)
             too_deep = line.count(b"[") + line.count(b"{") > _DEEPEST and _is_deeper(document, _DEEPEST)

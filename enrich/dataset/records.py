@@ -10,6 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import IO, Final, Self
 
@@ -59,7 +60,7 @@ class RecordReader:
         return next(self._reader)
 
     def _lines(self) -> Iterator[str]:
-        for line in self._text:
+        for line in bounded_lines(self._text):
             self.raw.append(line)
             self._size += len(line)
             if self._size > MAX_RECORD_BYTES:
@@ -78,7 +79,7 @@ def read_rows(
     raw: list[str] = []
 
     def lines() -> Iterator[str]:
-        for line in text:
+        for line in bounded_lines(text):
             raw.append(line)
             yield line
 
@@ -91,6 +92,11 @@ def read_rows(
             else:
                 blank += 1
             raw.clear()
+
+
+def bounded_lines(text: io.TextIOBase) -> Iterator[str]:
+    """The lines of a text, which is read no further than a record may go: a longer line comes in pieces."""
+    return iter(partial(text.readline, MAX_RECORD_BYTES + 1), "")
 
 
 def _parse(lines: Iterable[str], dialect: Dialect) -> Iterator[list[str]]:
