@@ -11,7 +11,7 @@ import base64
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -361,11 +361,20 @@ def _held_back(columns: Mapping[str, _Column]) -> Element:
     blocks = [block for name, column in columns.items() if (block := _held_back_of(name, column)) is not None]
     return _section(
         "Held back, and why",
-        "Answers that are not in the table, or not as new, by reason."
-        if blocks
-        else "Nothing was held back.",
+        _held_back_text({status for column in columns.values() for status in _HELD_BACK if column.statuses[status]}),
         el("div", blocks, class_="reasons") if blocks else None,
     )
+
+
+def _held_back_text(statuses: Set[str]) -> str:
+    """What the answers of these statuses have to do with the table: only some of them are not in it."""
+    kinds = [
+        ("stand in the table and wait for a person", statuses & {"review"}),
+        ("have an older answer in their place", statuses & {"kept"}),
+        ("are not in the table", statuses - {"review", "kept"}),
+    ]
+    said = [text for text, found in kinds if found]
+    return f"Answers that {', or that '.join(said)}, by reason." if said else "Nothing was held back."
 
 
 def _held_back_of(name: str, column: _Column) -> Element | None:

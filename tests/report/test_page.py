@@ -274,3 +274,25 @@ def test_counting_many_alike_is_the_same_as_one_by_one(manifest: Manifest) -> No
         one_by_one.add("a", "withheld", "low", "because")
     at_once.add("a", "withheld", "low", "because", count=5)
     assert one_by_one.render(manifest) == at_once.render(manifest)
+
+
+@pytest.mark.parametrize(
+    ("statuses", "said"),
+    [
+        (("accepted", "review"), "Answers that stand in the table and wait for a person, by reason."),
+        (("kept",), "Answers that have an older answer in their place, by reason."),
+        (("withheld", "failed"), "Answers that are not in the table, by reason."),
+        (
+            ("review", "invalid"),
+            "Answers that stand in the table and wait for a person, or that are not in the table, by reason.",
+        ),
+        (("accepted", "human"), "Nothing was held back."),
+    ],
+)
+def test_what_stands_in_the_table_is_not_said_to_be_missing(
+    manifest: Manifest, statuses: tuple[str, ...], said: str
+) -> None:
+    collector = ReportCollector(["city"])
+    for status in statuses:
+        collector.add("city", status, "medium", f"why it is {status}")
+    assert said in parse(collector.render(manifest)).texts
