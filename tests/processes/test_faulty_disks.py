@@ -6,6 +6,7 @@ It ends with 2 and says which file and what to do; outputs are the old ones or w
 import errno
 import os
 import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -241,14 +242,15 @@ def test_a_table_in_memory_that_temporary_files_have_no_room_for(desk, tmp_path,
     assert desk.service.requests() == 0
 
 
-def test_scratch_tables_that_temporary_files_have_no_room_for(commands, desk, mount) -> None:
+def test_scratch_tables_that_temporary_files_have_no_room_for(desk, mount) -> None:
     folder = mount("temporary", "size=256k")
     header = desk.table.read_text().splitlines()[0]
-    rows = (",".join([f"Company {i * 7919}"] * (header.count(",") + 1)) for i in range(50_000))
+    rows = (",".join([f"Company {i:0100}"] * (header.count(",") + 1)) for i in range(100_000))
     desk.table.write_text("\n".join([header, *rows]) + "\n")
-    environ = {**desk.service.environ, "TMPDIR": str(folder), "SQLITE_TMPDIR": str(folder)}
-    ended = commands.start(["run", str(desk.config), str(desk.table), "--yes"], folder=desk.folder, environ=environ)
-    assert ended.wait() == 2
-    assert "TMPDIR names a folder" in ended.said()
+    environ = {**os.environ, **desk.service.environ, "TMPDIR": str(folder), "SQLITE_TMPDIR": str(folder)}
+    argv = [sys.executable, "-m", "enrich", "plan", str(desk.config), str(desk.table)]
+    ended = subprocess.run(argv, env=environ, capture_output=True, text=True, check=False)
+    assert ended.returncode == 2, ended.stderr
+    assert "TMPDIR names a folder" in ended.stderr
     assert desk.service.requests() == 0
     assert not desk.output.exists()
