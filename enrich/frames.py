@@ -13,7 +13,7 @@ import sys
 import tempfile
 import warnings
 import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
 from importlib.util import find_spec
@@ -26,10 +26,10 @@ from polars.exceptions import PolarsError
 
 from enrich.arguments import as_options, as_path, in_python, seal, spelled
 from enrich.dataset import default_output
-from enrich.dataset.arrow import is_known
+from enrich.dataset.arrow import ArrowBatch, is_known
 from enrich.dataset.arrow_values import inner_types
 from enrich.dataset.formats import SPOOL_SUFFIX
-from enrich.dataset.spool import read_spool, write_spool
+from enrich.dataset.spool import is_spoolable, read_spool, write_spool
 from enrich.dataset.tables import name_faults
 from enrich.errors import ExitCode, OutputError, TableError, UsageError
 from enrich.library import Given, Plan, plan, run
@@ -150,20 +150,32 @@ def _spool(data: Any, path: Path) -> Any:
         case pa.Table():
             _spool_arrow(data, path)
         case pa.RecordBatchReader():
+            if lacking := _named_types(field for field in data.schema if not is_spoolable(field.type)):
+                raise UsageError(f"data: {lacking} can't be put on disk; give a pyarrow Table instead")
             write_spool(path, data.schema, data)
         case _ if _is_pandas(data):
             _spool_arrow(_from_pandas(data), path)
         case _ if hasattr(data, "__arrow_c_stream__"):
             table = _from_stream(data)
+            data = _to_polars(table)
             _spool_arrow(table, path)
-            return _to_polars(table)
         case _:
             raise _no_table(data)
     return data
 
 
 def _spool_arrow(table: pa.Table, path: Path) -> None:
+    """Write a table; its columns that the stream can't hold stay where they are, and go there as text."""
+    for number, field in enumerate(table.schema):
+        if not is_spoolable(field.type):
+            batches = [ArrowBatch(0, batch, path) for batch in table.select([number]).to_batches()]
+            texts = [batch.texts(field.name).to_arrow(compat_level=pl.CompatLevel.oldest()) for batch in batches]
+            table = table.set_column(number, field.name, pa.chunked_array(texts, pa.large_string()))
     write_spool(path, table.schema, table.to_batches())
+
+
+def _named_types(fields: Iterable[pa.Field]) -> str:
+    return ", ".join(f"{field.name!r} ({field.type})" for field in fields)
 
 
 def _from_stream(data: Any) -> pa.Table:
@@ -175,9 +187,8 @@ def _from_stream(data: Any) -> pa.Table:
 
 def _to_polars(table: pa.Table) -> pl.DataFrame:
     """An Arrow table as polars has it. Raises UsageError naming the columns of types that it lacks."""
-    lacking = [f"{field.name!r} ({field.type})" for field in table.schema if not _is_in_polars(field.type)]
-    if lacking:
-        raise UsageError(f"data: polars has no type for {', '.join(lacking)}; give a pyarrow Table instead")
+    if lacking := _named_types(field for field in table.schema if not _is_in_polars(field.type)):
+        raise UsageError(f"data: polars has no type for {lacking}; give a pyarrow Table instead")
     try:
         return pl.DataFrame(table)
     except PolarsError:

@@ -235,13 +235,15 @@ class ArrowEncoder:
         self._layout = layout
         self._schema = _arrow_schema(layout)
         self._held: list[pa.RecordBatch] = []
+        self._most_rows = 1 if form.kind == "spool" else _ROW_GROUP_ROWS
         self._writer = arrow_writer(file, form, self._schema)
 
     def write(self, batch: Batch, answers: pl.DataFrame) -> None:
         arrays = [self._array(field, batch, answers) for field in self._schema]
         self._held.append(pa.RecordBatch.from_arrays(arrays, schema=self._schema))
         rows = sum(held.num_rows for held in self._held)
-        if rows >= _ROW_GROUP_ROWS or sum(held.nbytes for held in self._held) >= _ROW_GROUP_BYTES:
+        # Not `nbytes`, which takes the process down with it for some types without a buffer.
+        if rows >= self._most_rows or sum(held.get_total_buffer_size() for held in self._held) >= _ROW_GROUP_BYTES:
             self._flush()
 
     def close(self) -> None:

@@ -10,11 +10,12 @@ from typing import Any, Final
 import pyarrow as pa
 
 from enrich.dataset.arrow import ArrowTable
+from enrich.dataset.arrow_values import inner_types
 from enrich.dataset.formats import TableFormat
 from enrich.dataset.streams import reading
 from enrich.dataset.tables import FileState
 
-__all__ = ["SpoolTable", "open_spool", "read_spool", "spool_writer", "write_spool"]
+__all__ = ["SpoolTable", "is_spoolable", "open_spool", "read_spool", "spool_writer", "write_spool"]
 
 _SPOOLED_ROWS: Final = 8192  # of one batch, of which parts are taken again and again
 
@@ -49,6 +50,29 @@ def read_spool(path: Path, columns: Iterable[int] | None = None) -> pa.RecordBat
     """The batches of a spooled table, of all its columns or of those with these numbers, in their order."""
     options = None if columns is None else pa.ipc.IpcReadOptions(included_fields=sorted(columns))
     return pa.ipc.open_stream(pa.OSFile(str(path)), options=options)
+
+
+def is_spoolable(arrow_type: pa.DataType) -> bool:
+    """Whether Arrow's stream gives a type back as it was.
+
+    It can't read dictionaries of extensions, forgets one of two extensions around a type, and writing a union inside of
+    a list ends the process where it is empty.
+    """
+    try:
+        pa.ipc.read_schema(pa.schema([pa.field("x", arrow_type)]).serialize())
+    except pa.ArrowException:
+        return False
+    return not (_wraps_twice(arrow_type) or any(map(_holds_union, inner_types(arrow_type))))
+
+
+def _wraps_twice(arrow_type: pa.DataType) -> bool:
+    inner, extension = inner_types(arrow_type), pa.BaseExtensionType
+    here = isinstance(arrow_type, extension) and isinstance(inner[0], extension)
+    return here or any(map(_wraps_twice, inner))
+
+
+def _holds_union(arrow_type: pa.DataType) -> bool:
+    return pa.types.is_union(arrow_type) or any(map(_holds_union, inner_types(arrow_type)))
 
 
 def spool_writer(file: Any, schema: pa.Schema) -> pa.RecordBatchStreamWriter:

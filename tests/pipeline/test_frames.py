@@ -309,6 +309,29 @@ def test_a_reader_gives_the_schema_back_that_it_had(desk: Desk, name: str) -> No
     assert call(desk, table, limit=1).select(["name", "x"]).schema.equals(schema, check_metadata=True)
 
 
+UNSPOOLABLE = {
+    "a union in a list": pa.ListArray.from_arrays(pa.array([0, 1, 1, 2], pa.int32()), ARROW_TYPES["union"].slice(0, 2)),
+    "a union in lists that are all empty": pa.ListArray.from_arrays(
+        pa.array([0, 0, 0, 0], pa.int32()), ARROW_TYPES["union"].slice(0, 0)
+    ),
+    "a dictionary of an extension": pa.DictionaryArray.from_arrays(
+        pa.array([0, None, 1], pa.int8()), ARROW_TYPES["uuid"].slice(0, 2)
+    ),
+}
+
+
+@pytest.mark.parametrize("name", UNSPOOLABLE)
+def test_what_arrow_can_not_put_on_disk_stays_in_a_table_and_is_refused_in_a_reader(desk: Desk, name: str) -> None:
+    column = UNSPOOLABLE[name]
+    table = pa.table({"name": ["A", "B", "C"], "domain": ["x.example"] * 3, "x": column})
+    out = call(desk, table, limit=1)
+    assert out.select(table.column_names).schema == table.schema
+    assert out["x"].chunk(0).equals(column)
+    reader = pa.RecordBatchReader.from_batches(table.schema, table.to_batches())
+    with pytest.raises(UsageError, match=r"^data: 'x' \(.*\) can't be put on disk; give a pyarrow Table instead"):
+        call(desk, reader)
+
+
 def test_what_streams_types_that_polars_lacks_is_refused_by_column(desk: Desk) -> None:
     class Streams:
         def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
