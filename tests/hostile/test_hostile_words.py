@@ -82,7 +82,7 @@ def test_names_of_files_and_columns_are_only_shown(folder: Path, command: Comman
         pytest.param(("run", "column.yaml", "{table}", "--sandbox"), 2, id="no such column"),
         pytest.param(("run", "key.yaml", "{table}", "--sandbox"), 2, id="no such key"),
         pytest.param(("check", "syntax.yaml", "{table}"), 2, id="no YAML"),
-        pytest.param(("run", "c.yaml", "twice.csv", "--sandbox"), 2, id="a column twice"),
+        pytest.param(("run", "c.yaml", "twice.csv", "--sandbox", "-o", "x.parquet"), 2, id="a column twice"),
         pytest.param(("run", "c.yaml", "ragged.csv", "--sandbox"), 2, id="a ragged row"),
         pytest.param(("run", "c.yaml", "bad.ndjson", "--sandbox"), 2, id="no JSON"),
         pytest.param(("run", "c.yaml", "{table}", "--sandbox", "--where", "nope{evil}"), 2, id="--where"),
