@@ -192,7 +192,7 @@ def test_only_mapped_columns_leave_the_machine(desk: Desk) -> None:
 
 def test_without_a_key_nothing_is_sent_and_the_sandbox_is_named(desk: Desk) -> None:
     desk.rows(2)
-    with pytest.raises(MissingKeyError, match="--sandbox"):
+    with pytest.raises(MissingKeyError, match="add sandbox=True"):
         desk.run(environ={"PARALLEL_BASE_URL": desk.service.base_url})
     assert desk.service.posts() == 0
 
