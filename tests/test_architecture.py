@@ -161,6 +161,22 @@ def names(node: ast.expr) -> set[str]:
     return {inner.id for inner in ast.walk(node) if isinstance(inner, ast.Name)}
 
 
+def test_no_message_shows_the_number_of_an_error_of_the_disk() -> None:
+    """`str` of an OSError begins with `[Errno 2]`, which says nothing to people: `strerror` is its text."""
+    showing = [
+        f"{shown(file)}:{part.lineno}"
+        for file in files()
+        for node in ast.walk(tree(file))
+        if isinstance(node, ast.ExceptHandler) and node.type is not None and names(node.type) & DISK_ERRORS
+        for part in ast.walk(node)
+        if isinstance(part, ast.FormattedValue) and isinstance(part.value, ast.Name) and part.value.id == node.name
+    ]
+    assert showing == []
+
+
+DISK_ERRORS = {"OSError", "FileNotFoundError", "PermissionError", "IsADirectoryError", "FileExistsError"}
+
+
 def test_whoever_catches_everything_passes_it_on() -> None:
     """`except BaseException` cleans up and raises again, or hands the error to whoever waits for it."""
     for file in files():
