@@ -232,7 +232,9 @@ def _is_known_nested(arrow_type: pa.DataType) -> bool:
     if types.is_struct(arrow_type):
         names = [field.name for field in arrow_type]
         return 0 < len({*names}) == len(names)
-    return any(is_type(arrow_type) for is_type in (types.is_list, types.is_large_list, types.is_fixed_size_list))
+    if types.is_fixed_size_list(arrow_type):
+        return not types.is_null(arrow_type.value_type)  # polars takes no array of nulls from Arrow
+    return any(is_type(arrow_type) for is_type in (types.is_list, types.is_large_list))
 
 
 @lru_cache(maxsize=256)

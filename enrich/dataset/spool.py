@@ -67,8 +67,8 @@ def is_spoolable(arrow_type: pa.DataType) -> bool:
 
 def _wraps_twice(arrow_type: pa.DataType) -> bool:
     inner, extension = inner_types(arrow_type), pa.BaseExtensionType
-    here = isinstance(arrow_type, extension) and isinstance(inner[0], extension)
-    return here or any(map(_wraps_twice, inner))
+    is_wrapper = isinstance(arrow_type, extension) or pa.types.is_dictionary(arrow_type)
+    return (is_wrapper and isinstance(inner[0], extension)) or any(map(_wraps_twice, inner))
 
 
 def _holds_union(arrow_type: pa.DataType) -> bool:

@@ -253,6 +253,11 @@ def test_a_dictionary_with_a_text_that_is_not_utf8_is_refused_by_name_since_no_p
         try_writing(tmp_path / "out.parquet", table, [ANSWER])
 
 
+def test_lists_of_a_fixed_size_may_hold_nothing_but_nulls(tmp_path: Path) -> None:
+    column = pa.FixedSizeListArray.from_arrays(pa.nulls(2), 2)
+    assert cells_of(tmp_path, column) == (["[null,null]"], ["[null,null]"], ["[null,null]"])
+
+
 def test_a_list_of_runs_without_any_is_taken(tmp_path: Path) -> None:
     runs = pa.RunEndEncodedArray.from_arrays(pa.array([], pa.int32()), pa.nulls(0))
     assert cells_of(tmp_path, pa.ListArray.from_arrays(pa.array([0, 0], pa.int32()), runs)) == (["[]"], ["[]"], ["[]"])

@@ -310,6 +310,9 @@ def test_a_reader_gives_the_schema_back_that_it_had(desk: Desk, name: str) -> No
 
 
 UNSPOOLABLE = {
+    "a dictionary of an extension of nulls": pa.DictionaryArray.from_arrays(
+        pa.array([None] * 3, pa.int8()), pa.ExtensionArray.from_storage(pa.opaque(pa.null(), "t", "v"), pa.nulls(0))
+    ),
     "a union in a list": pa.ListArray.from_arrays(pa.array([0, 1, 1, 2], pa.int32()), ARROW_TYPES["union"].slice(0, 2)),
     "a union in lists that are all empty": pa.ListArray.from_arrays(
         pa.array([0, 0, 0, 0], pa.int32()), ARROW_TYPES["union"].slice(0, 0)
