@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from enrich.dataset import open_table
@@ -77,3 +78,45 @@ def test_a_long_text_has_one_value_however_many_commas(tmp_path) -> None:
     path = tmp_path / "t.ndjson"
     path.write_bytes(b'{"a":"' + b"x, " * 300_000 + b'"}\n')
     assert open_table(path).height == 1
+
+
+def one_value(path: Path, value: str, rows: int) -> None:
+    """A Parquet file in which a column has one value, which a dictionary holds once."""
+    note = pa.DictionaryArray.from_arrays(pa.array([0] * rows, pa.int32()), pa.array([value]))
+    table = pa.table({"company": [f"Company {n % 3}" for n in range(rows)], "note": note})
+    pq.write_table(table, path, compression="zstd", store_schema=False)
+
+
+def test_rows_of_one_long_value_come_a_few_at_a_time(tmp_path) -> None:
+    path = tmp_path / "t.parquet"
+    one_value(path, "x" * MB, 100)
+    assert path.stat().st_size < MB
+    table = open_table(path)
+    heights = [batch.height for batch in table.batches(1000)]
+    assert (sum(heights), max(heights) <= 32) == (100, True)
+    one_value(path, "x", 5000)
+    assert [batch.height for batch in open_table(path).batches(1000)] == [1000] * 5
+
+
+def test_a_list_of_equal_numbers_without_end_is_refused_by_its_column(tmp_path) -> None:
+    path = tmp_path / "t.parquet"
+    zeros = pa.Array.from_buffers(pa.int64(), 9_000_000, [None, pa.py_buffer(bytes(72_000_000))])
+    numbers = pa.ListArray.from_arrays(pa.array([0, 9_000_000], pa.int32()), zeros)
+    pq.write_table(pa.table({"company": ["Acme"], "numbers": numbers}), path, compression="zstd", store_schema=False)
+    assert path.stat().st_size < MB
+    table = open_table(path)
+    with pytest.raises(TableError) as caught:
+        list(table.batches())
+    assert str(caught.value) == (
+        f"{path}: column 'numbers' has 68 MB a row in row group 0, at most 64 MB; "
+        "write smaller values, or leave the column out"
+    )
+
+
+@pytest.mark.slow
+def test_half_a_kilobyte_of_parquet_takes_no_gigabytes_in_a_column_that_is_not_asked_about(tmp_path) -> None:
+    (tmp_path / "c.yaml").write_text(CONFIG)
+    one_value(tmp_path / "t.parquet", "x" * MB, 2000)
+    ended = measured(tmp_path, "plan", "c.yaml", "t.parquet")
+    assert ended.code == 0, ended.said
+    assert ended.peak_mb < MOST_MB
