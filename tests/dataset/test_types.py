@@ -258,6 +258,12 @@ def test_lists_of_a_fixed_size_may_hold_nothing_but_nulls(tmp_path: Path) -> Non
     assert cells_of(tmp_path, column) == (["[null,null]"], ["[null,null]"], ["[null,null]"])
 
 
+def test_a_part_of_lists_of_a_fixed_size_may_be_all_null(tmp_path: Path) -> None:
+    items, mask = pa.nulls(6, pa.bool_()), pa.array([True] * 3)
+    table = table_with(tmp_path, pa.FixedSizeListArray.from_arrays(items, type=pa.list_(pa.bool_(), 2), mask=mask))
+    assert [batch.column("x").to_list() for batch in table.batches(2)] == [[None, None], [None]]
+
+
 def test_a_list_of_runs_without_any_is_taken(tmp_path: Path) -> None:
     runs = pa.RunEndEncodedArray.from_arrays(pa.array([], pa.int32()), pa.nulls(0))
     assert cells_of(tmp_path, pa.ListArray.from_arrays(pa.array([0, 0], pa.int32()), runs)) == (["[]"], ["[]"], ["[]"])
