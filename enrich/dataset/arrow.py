@@ -53,7 +53,8 @@ class ArrowBatch(Batch):
         array = self._array(name)
         if pa.types.is_temporal(array.type) and is_known(array.type):
             return pl.Series(name, within_polars(array))
-        if pa.types.is_fixed_size_list(array.type):  # polars refuses a part of one whose cells are all null
+        if pa.types.is_fixed_size_list(array.type) and is_known(array.type):
+            # polars refuses a part of one whose cells are all null.
             array = array.take(pa.array(range(len(array)), pa.int64()))
         if is_known(array.type):
             return pl.Series(name, array)

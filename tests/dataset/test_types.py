@@ -262,6 +262,9 @@ def test_a_part_of_lists_of_a_fixed_size_may_be_all_null(tmp_path: Path) -> None
     items, mask = pa.nulls(6, pa.bool_()), pa.array([True] * 3)
     table = table_with(tmp_path, pa.FixedSizeListArray.from_arrays(items, type=pa.list_(pa.bool_(), 2), mask=mask))
     assert [batch.column("x").to_list() for batch in table.batches(2)] == [[None, None], [None]]
+    runs = pa.RunEndEncodedArray.from_arrays(pa.array([2], pa.int32()), pa.nulls(1))
+    (batch,) = table_with(tmp_path, pa.FixedSizeListArray.from_arrays(runs, 2)).batches()
+    assert batch.column("x").to_list() == ["[null,null]"]
 
 
 def test_a_list_of_runs_without_any_is_taken(tmp_path: Path) -> None:
