@@ -57,7 +57,7 @@ def refuse_foreign(job: Job, ledger: Ledger) -> None:
 
 def _raise(faults: list[str]) -> None:
     if faults:
-        raise ClaimError("\n".join([*faults, "Nothing was sent, and nothing was written"]))
+        raise ClaimError("\n".join(faults) + ". Nothing was sent, and nothing was written")
 
 
 def foreign_files(job: Job, ledger: Ledger) -> list[str]:

@@ -233,7 +233,7 @@ def _explained(held_back: HeldError, outcome: Outcome, stop: Interruption) -> He
     paid = f"{counted(outcome.completed, 'run')} paid, {usd_text(dollars(outcome.usd_micro))}: all in the ledger"
     why = "interrupted" if stop.code is not None else outcome.stopped
     explained = HeldError(
-        f"{held_back}\nThe outputs were left as they are ({paid}{f'; stopped: {why}' if why else ''}). The same command"
+        f"{held_back}. The outputs were left as they are ({paid}{f'; stopped: {why}' if why else ''}). The same command"
         " goes on and pays nothing twice; another output (-o) takes what is there now, and --replace puts it there all"
         " the same"
     )

@@ -9,7 +9,7 @@ import errno
 import json
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, Final, Literal, TextIO
@@ -65,9 +65,10 @@ class Console:
         """Something that is allowed and seldom meant."""
         self._tell({"event": "warning", "text": text}, f"Warning: {text}")
 
-    def error(self, text: str, code: ExitCode, *, is_list: bool = False) -> None:
-        """Why the command ends; a list of faults, each with its file and line, speaks for itself."""
-        self._tell({"event": "error", "text": text, "exit_code": int(code)}, text if is_list else f"Error: {text}")
+    def error(self, faults: Sequence[str], code: ExitCode) -> None:
+        """Why the command ends: each fault is a line of its own, `Error: `, the place where it is, and a sentence."""
+        event: dict[str, str | int] = {"event": "error", "text": "\n".join(faults), "exit_code": int(code)}
+        self._tell(event, "\n".join(f"Error: {fault}" for fault in faults))
 
     @property
     def is_terminal(self) -> bool:

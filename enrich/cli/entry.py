@@ -14,7 +14,7 @@ from enrich.api.environment import Environment
 from enrich.cli.app import COMMANDS, make_app
 from enrich.cli.console import Console
 from enrich.cli.misuse import misuse_text
-from enrich.errors import EnrichError, ExitCode, FaultsError
+from enrich.errors import EnrichError, ExitCode
 
 OUR_FAULT = (
     "this is a fault of enrich; nothing is lost: what was paid for is in the ledger or at the service, "
@@ -54,20 +54,22 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _explain(error: Exception, console: Console, argv: Sequence[str]) -> ExitCode:
     if isinstance(error, MISUSE):
         if argv:
-            console.error(misuse_text(error, argv, COMMANDS), ExitCode.USAGE)
+            console.error([misuse_text(error, argv, COMMANDS)], ExitCode.USAGE)
         else:  # nothing was asked for: the help is the answer
             usage = StringIO()
             error.show(file=usage)
-            console.error(usage.getvalue(), ExitCode.USAGE, is_list=True)
+            console.note(usage.getvalue())
         return ExitCode.USAGE
-    known = _known(error)
-    text, code = known or ("".join(traceback.format_exception(error)) + OUR_FAULT, ExitCode.INTERNAL)
-    console.error(text, code, is_list=isinstance(error, FaultsError))
-    return code
+    if known := _known(error):
+        text, code = known
+        console.error(text.split("\n"), code)
+        return code
+    console.error(["".join(traceback.format_exception(error)) + OUR_FAULT], ExitCode.INTERNAL)
+    return ExitCode.INTERNAL
 
 
 def _known(error: Exception) -> tuple[str, ExitCode] | None:
-    """Message and exit code of what is nobody's bug; None for all else."""
+    """Message (a line a fault) and exit code of what is nobody's bug; None for all else."""
     if isinstance(error, EnrichError):
         return None if error.exit_code is ExitCode.INTERNAL else (str(error), error.exit_code)
     if isinstance(error, OSError) and error.strerror:

@@ -1,5 +1,6 @@
 """How an error becomes an ending: one error out of task groups, SQLite's errors in words, an exit code for each."""
 
+import json
 import sqlite3
 from pathlib import Path
 
@@ -82,9 +83,9 @@ def test_a_full_disk_in_words(tmp_path: Path) -> None:
         connection.execute("INSERT INTO t VALUES (zeroblob(100000))")
     connection.close()
     assert str(raised.value) == (
-        f"{tmp_path}/some.db: the ledger can't be used: the disk is full (the ledger's, or that of temporary files) "
-        "(database or disk is full). Nothing more was sent; what was paid for is in the ledger or at the service, and "
-        "the same command goes on when this is mended"
+        f"{tmp_path}/some.db: the ledger can't be used: the disk is full (the ledger's, or that of temporary files, "
+        "for which TMPDIR names a folder) (database or disk is full). Nothing more was sent; what was paid for is in "
+        "the ledger or at the service, and the same command goes on when this is mended"
     )
 
 
@@ -151,3 +152,67 @@ def test_a_deadline_ends_a_run_in_good_order(enrich: Enrich, folder: Path, monke
 def test_a_deadline_without_length_is_refused(enrich: Enrich) -> None:
     with pytest.raises(UsageError, match=r"deadline_s: expected more than 0 seconds, got 0"):
         library.run("places.yaml", "places.csv", deadline_s=0, sandbox=True)
+
+
+TWO_FAULTS = CONFIG.replace("processor: core", "procesor: core\nbudget: -1")
+RAGGED = "name,note\nBasel\nCologne,a,b\n"
+PLAN = ["plan", "places.yaml", "places.csv"]
+RUN_JSON = ["run", "places.yaml", "places.csv", "--sandbox", "--log-format", "json"]
+
+
+@pytest.mark.parametrize(
+    ("argv", "files", "begins"),
+    [
+        pytest.param(
+            ["check", "places.yaml"], {"places.yaml": TWO_FAULTS},
+            ["places.yaml:1: processor: ", "places.yaml:8: procesor: ", "places.yaml:9: budget: "],
+            id="faults-of-a-config",
+        ),
+        pytest.param(
+            PLAN, {"places.csv": RAGGED}, ["places.csv:2: ", "places.csv:3: "], id="faults-of-a-table"
+        ),
+        pytest.param(PLAN, {"places.csv": ""}, ["places.csv: "], id="no-line"),
+        pytest.param([*PLAN, "--limit", "0"], {}, ["--limit: "], id="an-option"),
+        pytest.param([*PLAN, "--limit", "x"], {}, ["--limit: "], id="an-option-of-another-kind"),
+        pytest.param([*PLAN, "--where", "nam = 1"], {}, ["--where: "], id="a-condition"),
+        pytest.param(
+            ["run", "places.yaml", "places.csv", "--sandbox"],
+            dict.fromkeys(("places.sandbox.review.csv", "places.sandbox.run.json"), "somebody's\n"),
+            ["places.sandbox.run.json: ", "places.sandbox.review.csv: "],
+            id="files-of-others",
+        ),
+        pytest.param(["run", "places.yaml", "places.csv", "--yes"], {}, ["no API key: "], id="no-place"),
+    ],
+)  # fmt: skip
+def test_each_fault_is_a_line_of_one_form(
+    enrich: Enrich,
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    argv: list[str],
+    files: dict[str, str],
+    begins: list[str],
+) -> None:
+    monkeypatch.delenv("PARALLEL_API_KEY", raising=False)
+    for name, text in files.items():
+        (folder / name).write_text(text)
+    ended = enrich(*argv)
+    assert (ended.code, ended.out) == (2, "")
+    lines = ended.err.splitlines()
+    assert [line[: len(f"Error: {start}")] for line, start in zip(lines, begins, strict=True)] == [
+        f"Error: {start}" for start in begins
+    ]
+
+
+def test_json_logs_tell_all_faults_in_one_event(enrich: Enrich, folder: Path) -> None:
+    (folder / "places.csv").write_text(RAGGED)
+    lines = enrich("run", "places.yaml", "places.csv", "--sandbox").err.splitlines()
+    (event,) = map(json.loads, enrich(*RUN_JSON).err.splitlines())
+    assert (event["event"], event["exit_code"]) == ("error", 2)
+    assert [f"Error: {fault}" for fault in event["text"].split("\n")] == lines
+
+
+def test_without_a_command_the_help_is_no_fault(enrich: Enrich) -> None:
+    ended = enrich()
+    assert (ended.code, ended.out) == (2, "")
+    assert "Usage: enrich" in ended.err
+    assert "Error" not in ended.err

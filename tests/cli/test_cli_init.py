@@ -163,9 +163,12 @@ def test_check_prints_every_fault_of_a_config_with_its_line(enrich: Enrich, fold
     ended = enrich("check", "places.yaml", "places.csv")
     assert (ended.code, ended.out) == (2, "")
     lines = ended.err.splitlines()
-    assert all(line.startswith("places.yaml") for line in lines)
+    assert all(line.startswith("Error: places.yaml") for line in lines)
     assert len(lines) == 3
-    assert any(line.startswith("places.yaml:8: procesor: ") and 'did you mean "processor"?' in line for line in lines)
+    assert any(
+        line.startswith("Error: places.yaml:8: procesor: ") and line.endswith('did you mean "processor"?')
+        for line in lines
+    )
 
 
 def test_check_holds_the_config_against_the_table(enrich: Enrich, folder: Path) -> None:
@@ -173,9 +176,9 @@ def test_check_holds_the_config_against_the_table(enrich: Enrich, folder: Path) 
     ended = enrich("check", "places.yaml", "other.csv")
     assert (ended.code, ended.out) == (2, "")
     assert ended.err == (
-        'places.yaml:2: inputs.place: the table has no column "name"; did you mean "nam"?\n'
-        'places.yaml:5: outputs.river: the table already has a column "river"; existing: fill asks for its empty cells '
-        "only, existing: replace for all\n"
+        'Error: places.yaml:2: inputs.place: the table has no column "name"; did you mean "nam"?\n'
+        'Error: places.yaml:5: outputs.river: the table already has a column "river"; existing: fill asks for its '
+        "empty cells only, existing: replace for all\n"
     )
 
 
@@ -184,7 +187,7 @@ def test_check_holds_the_config_against_the_table(enrich: Enrich, folder: Path) 
     [
         pytest.param(
             {"name": [b"x"]}, "",
-            "other.parquet: column 'name' holds bytes, which can't be sent as the input 'place'\n",
+            "Error: other.parquet: column 'name' holds bytes, which can't be sent as the input 'place'\n",
             id="an input",
         ),
         pytest.param(

@@ -37,8 +37,8 @@ def sure(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
-        pytest.param(["nope.yaml", "places.csv"], "nope.yaml: there is no such file\n", id="no-config"),
-        pytest.param(["places.yaml", "nope.csv"], "nope.csv: there is no such file\n", id="no-table"),
+        pytest.param(["nope.yaml", "places.csv"], "Error: nope.yaml: there is no such file\n", id="no-config"),
+        pytest.param(["places.yaml", "nope.csv"], "Error: nope.csv: there is no such file\n", id="no-table"),
         pytest.param(["places.yaml", "places.csv", "-o", "free.csv"], NO_KEY, id="no-key"),
         pytest.param(
             ["places.yaml", "places.csv", "--limit", "0"],
@@ -67,8 +67,8 @@ def sure(folder: Path) -> None:
         ),
         pytest.param(
             ["places.yaml", "places.csv", "--where", "nam = 'Basel'"],
-            '--where: nam = \'Basel\': the table has no column "nam" (at character 1); did you mean "name"? (text '
-            "values stand in single quotes)\n",
+            'Error: --where: nam = \'Basel\': the table has no column "nam" (at character 1); did you mean "name"? '
+            "(text values stand in single quotes)\n",
             id="where",
         ),
         pytest.param(
@@ -185,7 +185,7 @@ def test_links_that_lead_in_a_circle_are_no_fault_of_ours(enrich: Enrich, folder
 
 def test_a_folder_is_no_table(enrich: Enrich, folder: Path) -> None:
     (folder / "d").mkdir()
-    assert enrich("plan", "places.yaml", "d").err == "d: is a folder, expected a file\n"
+    assert enrich("plan", "places.yaml", "d").err == "Error: d: is a folder, expected a file\n"
 
 
 @pytest.mark.parametrize(

@@ -219,7 +219,7 @@ def test_all_that_is_somebodys_own_is_told_at_once_and_stays(desk: Desk) -> None
     for name, content in SOMEBODYS.items():
         (desk.folder / name).write_bytes(content)
     message = refused(desk.run)
-    assert [line.partition(": ")[0] for line in message.splitlines()[:-1]] == [
+    assert [line.partition(": ")[0] for line in message.splitlines()] == [
         str(desk.folder / name) for name in ("table.run.json", *OURS[:3])
     ]
     assert {name: contents(desk.folder)[name] for name in SOMEBODYS} == SOMEBODYS

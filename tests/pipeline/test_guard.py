@@ -69,8 +69,7 @@ def test_a_wrong_key_leaves_the_good_table(desk: Desk, done: enrich.Report, wron
     assert error.exit_code == ExitCode.HELD
     assert str(error).startswith(
         f"{done.output}: shows 6 answers that would be taken out, such as city in row 1: not asked, or not answered"
-        " yet\n"
-        "The outputs were left as they are (0 runs paid, $0.00: all in the ledger; stopped: "
+        " yet. The outputs were left as they are (0 runs paid, $0.00: all in the ledger; stopped: "
     )
     assert str(error).endswith("and replace=True puts it there all the same")
     assert outputs(done) == before
