@@ -84,7 +84,7 @@ async def adopt(
 ) -> tuple[Adoption, Report]:
     """Join a group's results to a table and write it, as `run` would that has nothing to ask.
 
-    Raises EnrichError, or ApiError where the service refuses.
+    Raises EnrichError; where the service refuses, an ApiError.
     """
     shown = progress or QuietProgress()
     job = await run_sync(prepare, config, table, options)

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from enrich.api.environment import Environment
 from enrich.config import Config, load_mapping
-from enrich.errors import EnrichError, FaultsError, UsageError
+from enrich.errors import EnrichError, FaultsError, UsageError, system_refusals
 from enrich.job import Options
 from enrich.phrases import did_you_mean
 
@@ -153,9 +153,10 @@ def spelled(text: str) -> str:
 
 @contextmanager
 def in_python() -> Iterator[None]:
-    """Let the errors of the block name arguments, where the command's name options."""
+    """Let the errors of the block name arguments, where the command's name options; what the system refuses is one."""
     try:
-        yield
+        with system_refusals():
+            yield
     except EnrichError as error:
         if isinstance(error, FaultsError):
             error.file = spelled(error.file).removesuffix("=") if error.file in _ARGUMENTS else error.file

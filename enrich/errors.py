@@ -10,8 +10,15 @@
     ├── LedgerBusyError      another instance holds the ledger                 exit 75
     ├── UsageError           an option of the command                          exit 2
     ├── MissingKeyError      no API key in the environment                     exit 2
-    ├── ServiceRefusedError  key or permission refused by the service          exit 5
+    ├── SystemRefusedError   the operating system refuses a file or the like   exit 2
+    ├── ApiError             a call of the service failed (`enrich.api.errors`)
+    │   ├── BaseUrlError     … its address can't be used                       exit 2
+    │   ├── UnauthorizedError, ForbiddenError: key or permission refused       exit 5
+    │   └── all others       … what it has can be fetched later                exit 4
     └── ReceiptError         the books do not add up: a fault of ours          exit 1
+
+A few more stand beside the only code that raises them. What is no EnrichError never leaves a public call, unless it is
+a fault of ours or of the caller's own code.
 
 `ExitCode` is the one table of exit codes; README and docs/exit-codes.md are tested against it.
 """
@@ -20,6 +27,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import ClassVar
 
 
 class ExitCode(IntEnum):
@@ -62,6 +70,8 @@ class EnrichError(Exception):
     """Base of every error a caller may want to catch; its text is a whole message for people."""
 
     exit_code = ExitCode.INTERNAL
+    hint: ClassVar[str] = ""
+    """What to do, where the text itself does not say it."""
 
 
 class FaultsError(EnrichError):
@@ -125,10 +135,25 @@ class MissingKeyError(EnrichError):
         )
 
 
-class ServiceRefusedError(EnrichError):
-    """The service refused the key or the processor. What was paid for is kept."""
+class SystemRefusedError(EnrichError):
+    """The operating system refused something that no other error stands for: a file, a folder, memory, a socket."""
 
-    exit_code = ExitCode.REFUSED
+    exit_code = ExitCode.USAGE
+
+    def __init__(self, refusal: OSError) -> None:
+        place = f"{refusal.filename}: " if refusal.filename else ""
+        super().__init__(f"{place}{refusal.strerror}; nothing more was sent; mend that, and the same command goes on")
+
+
+@contextmanager
+def system_refusals() -> Iterator[None]:
+    """Raise what the operating system refuses in the block as SystemRefusedError."""
+    try:
+        yield
+    except OSError as error:
+        if not error.strerror:  # not from the system: a fault of ours
+            raise
+        raise SystemRefusedError(error) from error
 
 
 class ReceiptError(EnrichError):
@@ -138,9 +163,9 @@ class ReceiptError(EnrichError):
 def sole_error(group: BaseExceptionGroup[BaseException]) -> BaseException:
     """The error that a task group wraps: the one for people where there is one, the group itself if unclear."""
     leaves = _leaves(group)
-    for kind in (EnrichError, OSError):
+    for is_wanted in (_must_be_mended, _is_of_the_system, _is_for_people):
         for leaf in leaves:
-            if isinstance(leaf, kind):
+            if is_wanted(leaf):
                 return leaf
     return leaves[0] if len({type(leaf) for leaf in leaves}) == 1 else group
 
@@ -155,6 +180,19 @@ def ungrouped() -> Iterator[None]:
         if error is group:
             raise
         raise error from error.__cause__
+
+
+def _is_for_people(error: BaseException) -> bool:
+    return isinstance(error, EnrichError)
+
+
+def _is_of_the_system(error: BaseException) -> bool:
+    return isinstance(error, OSError)
+
+
+def _must_be_mended(error: BaseException) -> bool:
+    """Whether a person must do something first: what passes by itself says less beside it."""
+    return isinstance(error, EnrichError) and error.exit_code is not ExitCode.STOPPED
 
 
 def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:

@@ -73,12 +73,13 @@ def enrich(
     is streamed to disk, and what comes back reads from there. `files` is a folder in which review file, report and
     manifest are kept; `on_report` is given the Report; `options` are those of `enrich.run`.
 
-    Raises EnrichError as `enrich.run` does; warns with IncompleteWarning when rows are left pending.
+    Raises EnrichError as `enrich.run` does, and what reading `data` itself raises (a query on a file that is gone);
+    warns with IncompleteWarning when rows are left pending.
     """
     seal(options)
     with in_python():
         as_options(options)  # a wrong one should not cost the spooling of a large table
-    spool = Path(tempfile.mkdtemp(prefix="enrich-"))
+        spool = Path(tempfile.mkdtemp(prefix="enrich-"))
     table = _place(data, spool)
     try:
         folder = spool if files is None else as_path("files", files)
@@ -109,7 +110,9 @@ def plan_of(data: Any, config: Given, **options: Any) -> Plan:
         raise UsageError(
             "data: a RecordBatchReader can be read once only, and not by a plan; give a Table or a LazyFrame"
         )
-    with tempfile.TemporaryDirectory(prefix="enrich-") as spool:
+    with in_python():
+        folder = tempfile.TemporaryDirectory(prefix="enrich-")
+    with folder as spool:
         table = _place(data, Path(spool))
         with _spooling(Path(spool)):
             _spool(data, table)

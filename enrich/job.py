@@ -102,6 +102,8 @@ class Interruption:
 class InterruptedEarlyError(EnrichError):
     """The command was interrupted before it sent anything."""
 
+    exit_code = ExitCode.INTERRUPTED  # or TERMINATED
+
     def __init__(self, code: ExitCode) -> None:
         super().__init__("interrupted; nothing was sent, and nothing was written")
         self.exit_code = code

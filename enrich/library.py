@@ -83,7 +83,8 @@ async def run_async(
 
     `config` is the path of a file, or a mapping with its keys. `options` are those of `enrich run`: limit, sample,
     where, processor, budget, settle_s, deadline_s, ledger, sandbox, facts, retry_failed, rewrite, replace, pay_again.
-    Raises EnrichError; what was paid for is in the ledger whatever happens.
+    Raises EnrichError, with the command's exit code as `exit_code` (docs/python.md says which there are); what was paid
+    for is in the ledger whatever happens.
     """
     seal(options)
     with in_python():
@@ -100,7 +101,8 @@ def run(
 ) -> Report:
     """`run_async` for code that awaits nothing, whether an event loop is running (a notebook) or not.
 
-    KeyboardInterrupt ends it in good order, and is raised then; the same call goes on.
+    Raises EnrichError as `run_async` does. KeyboardInterrupt ends it in good order, and is raised then; the same call
+    goes on.
     """
     seal(options)
     with in_python():
@@ -111,6 +113,7 @@ def plan(config: Any, table: Any, **options: Any) -> Plan:
     """What `run` would ask now, by the same options. Sends nothing and writes nothing.
 
     The table may also be one in memory, as `enrich.enrich` takes it, and may stand first: `plan(frame, config)`.
+    Raises EnrichError as `run_async` does.
     """
     seal(options)
     if not _is_given(config):

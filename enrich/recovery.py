@@ -125,7 +125,7 @@ class Entered:
 
 
 async def recover(request: Request, *, progress: Progress | None = None) -> Recovery:
-    """Rebuild what a ledger lacks. Raises LedgerError, UsageError, or ApiError where the service refuses.
+    """Rebuild what a ledger lacks. Raises LedgerError, UsageError, or, where the service refuses, ApiError.
 
     A ledger that can't be trusted is refused, unless `replace` allows to set it aside.
     """

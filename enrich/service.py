@@ -41,6 +41,7 @@ async def open_service(
     """A client of the service; with `sandbox`, of one that lives in this process as long as the block.
 
     Such a sandbox remembers its groups in a file beside the ledger, so that they outlive the command.
+    Raises MissingKeyError, BaseUrlError, or UsageError, also where the sandbox can't start.
     """
     environ = Environment.of(environ)
     with _place(environ, ledger, sandbox=sandbox, facts=facts) as (base_url, key):
@@ -58,6 +59,17 @@ def facts_beside(table: Path) -> Path | None:
 
 
 @contextmanager
+def sandbox_refusals() -> Iterator[None]:
+    """Raise UsageError where a sandbox can't start: it stands apart, and has an error of its own."""
+    from enrich.sandbox import SandboxError
+
+    try:
+        yield
+    except SandboxError as error:
+        raise UsageError(str(error)) from error
+
+
+@contextmanager
 def _place(
     environ: Mapping[str, str], ledger: Path, *, sandbox: bool, facts: Path | None
 ) -> Iterator[tuple[str, Secret]]:
@@ -69,5 +81,5 @@ def _place(
 
     state = ledger.with_name(ledger.stem + "-service.ndjson")
     key = token_hex(16)  # nobody else on this machine knows it
-    with running(SandboxSettings(facts=facts, state=state, api_key=key)) as base_url:
+    with sandbox_refusals(), running(SandboxSettings(facts=facts, state=state, api_key=key)) as base_url:
         yield base_url, Secret(key)

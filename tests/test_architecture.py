@@ -122,7 +122,7 @@ def test_what_stands_below_imports_nothing_from_above(part: str) -> None:
 def test_only_the_command_and_the_service_know_the_sandbox() -> None:
     users = {shown(file) for file in files() if "sandbox" in units(file)}
     users -= {shown(file) for file in files("sandbox")}
-    assert users <= {"enrich/cli/entry.py", "enrich/cli/sandbox.py", "enrich/service.py"}
+    assert users <= {"enrich/cli/sandbox.py", "enrich/service.py"}
 
 
 @pytest.mark.parametrize("part", PURE)

@@ -22,9 +22,9 @@
         └── RateLimitedError    429
 
 `retryable`: sending the very same request again is right. `created_nothing`: the request provably created
-no runs. Both are facts of the class. For the POST that costs, a timeout, a reset, 408, 409, 3xx, 5xx, any
-status that isn't listed above, and a 2xx that can't be read are UnknownOutcomeError. For free requests (GETs,
-making a group) those that may pass are UnavailableError, and the rest a plain StatusError.
+no runs. Both are facts of the class, as is `exit_code`. For the POST that costs, a timeout, a reset, 408, 409,
+3xx, 5xx, any status that isn't listed above, and a 2xx that can't be read are UnknownOutcomeError. For free
+requests (GETs, making a group) those that may pass are UnavailableError, and the rest a plain StatusError.
 
 The service's words are untrusted: control and bidi characters, the API key and its like are taken out, and
 they are cut at 500 characters.
@@ -39,6 +39,7 @@ from typing import ClassVar, Final, TypeAlias, cast
 
 from enrich.api.secret import Secret
 from enrich.api.wire import UnreadableError, decode_shallow
+from enrich.errors import EnrichError, ExitCode
 from enrich.text import clean
 
 __all__ = [
@@ -78,9 +79,11 @@ _MAX_FAULTS: Final = 5  # of a validation error, that a message names
 Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
 
 
-class ApiError(Exception):
+class ApiError(EnrichError):
     """Base of every failure of a call. Its text is safe to print, to log and to store."""
 
+    exit_code = ExitCode.STOPPED
+    hint = "the same command goes on"
     retryable: ClassVar[bool] = False
     created_nothing: ClassVar[bool] = False
     retry_after_s: float | None = None
@@ -90,6 +93,8 @@ class ApiError(Exception):
 class BaseUrlError(ApiError):
     """The service's address can't be used, or the key would travel in clear. Nothing was sent."""
 
+    exit_code = ExitCode.USAGE
+    hint = ""
     created_nothing = True
 
 
@@ -190,6 +195,9 @@ class InvalidError(StatusError):
 class UnauthorizedError(StatusError):
     """401: the key is missing, wrong or revoked."""
 
+    exit_code = ExitCode.REFUSED
+    hint = ""
+
 
 class CreditError(StatusError):
     """402: the account's credit doesn't cover what was asked for."""
@@ -197,6 +205,9 @@ class CreditError(StatusError):
 
 class ForbiddenError(StatusError):
     """403: the key may not do this: a processor, a feature."""
+
+    exit_code = ExitCode.REFUSED
+    hint = ""
 
 
 class NotFoundError(StatusError):

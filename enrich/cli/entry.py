@@ -14,7 +14,7 @@ from enrich.api.environment import Environment
 from enrich.cli.app import COMMANDS, make_app
 from enrich.cli.console import Console
 from enrich.cli.misuse import misuse_text
-from enrich.errors import EnrichError, ExitCode
+from enrich.errors import EnrichError, ExitCode, system_refusals
 
 OUR_FAULT = (
     "this is a fault of enrich; nothing is lost: what was paid for is in the ledger or at the service, "
@@ -39,7 +39,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if argv is None else argv)
     console = Console(sys.stdout, sys.stderr, redact=_redaction(Environment.here()))
     try:
-        ended = make_app()(args=given, prog_name="enrich", obj=console, standalone_mode=False)
+        with system_refusals():
+            ended = make_app()(args=given, prog_name="enrich", obj=console, standalone_mode=False)
         code = ended if isinstance(ended, int) else ExitCode.DONE
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else ExitCode.DONE
@@ -60,36 +61,12 @@ def _explain(error: Exception, console: Console, argv: Sequence[str]) -> ExitCod
             error.show(file=usage)
             console.note(usage.getvalue())
         return ExitCode.USAGE
-    if known := _known(error):
-        text, code = known
-        console.error(text.split("\n"), code)
-        return code
+    if isinstance(error, EnrichError) and error.exit_code is not ExitCode.INTERNAL:
+        text = f"{error}; {error.hint}" if error.hint else str(error)
+        console.error(text.split("\n"), error.exit_code)  # a line a fault
+        return error.exit_code
     console.error(["".join(traceback.format_exception(error)) + OUR_FAULT], ExitCode.INTERNAL)
     return ExitCode.INTERNAL
-
-
-def _known(error: Exception) -> tuple[str, ExitCode] | None:
-    """Message (a line a fault) and exit code of what is nobody's bug; None for all else."""
-    if isinstance(error, EnrichError):
-        return None if error.exit_code is ExitCode.INTERNAL else (str(error), error.exit_code)
-    if isinstance(error, OSError) and error.strerror:
-        place = f"{error.filename}: " if error.filename else ""
-        return (
-            f"{place}{error.strerror}; nothing more was sent; mend that, and the same command goes on",
-            ExitCode.USAGE,
-        )
-    from enrich.api.errors import ApiError, BaseUrlError, ForbiddenError, UnauthorizedError
-    from enrich.sandbox import SandboxError
-
-    match error:
-        case BaseUrlError() | SandboxError():
-            return str(error), ExitCode.USAGE
-        case UnauthorizedError() | ForbiddenError():
-            return str(error), ExitCode.REFUSED
-        case ApiError():
-            return f"{error}; the same command goes on", ExitCode.STOPPED
-        case _:
-            return None
 
 
 def _redaction(environ: Environment) -> Callable[[str], str]:

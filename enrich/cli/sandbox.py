@@ -60,6 +60,7 @@ def sandbox(
       enrich sandbox --fault response-lost=0.1 --fault rate-limited=5x
     """
     from enrich.sandbox import SandboxSettings, describe_faults, serve
+    from enrich.service import sandbox_refusals
 
     console = console_of(context)
     if list_faults:
@@ -67,9 +68,6 @@ def sandbox(
         return
     assert isinstance(latency, tuple)
     key = os.environ.get(KEY_VARIABLE, "").strip() or None
-    settings = SandboxSettings(
-        facts=facts, latency_s=latency, seed=seed, faults=tuple(fault or ()), state=state, api_key=key
-    )
 
     def ready(base_url: str) -> None:
         console.show(base_url + "\n")
@@ -77,4 +75,8 @@ def sandbox(
         console.note(f"To use it: export PARALLEL_BASE_URL={base_url} PARALLEL_API_KEY={word}")
         console.note(f"Its bill: curl -H x-api-key:{word} {base_url}/sandbox/bill    Ctrl-C ends it")
 
-    serve(settings, port=port, on_ready=ready)
+    with sandbox_refusals():
+        settings = SandboxSettings(
+            facts=facts, latency_s=latency, seed=seed, faults=tuple(fault or ()), state=state, api_key=key
+        )
+        serve(settings, port=port, on_ready=ready)

@@ -2,6 +2,7 @@
 
 import json
 import sqlite3
+from io import StringIO
 from pathlib import Path
 
 import anyio
@@ -10,10 +11,21 @@ from command_line import CONFIG, SURE, Enrich
 
 from enrich import library
 from enrich.api.errors import BaseUrlError, CreditError, ForbiddenError, UnauthorizedError, UnavailableError
-from enrich.cli.entry import _known
-from enrich.errors import EnrichError, ExitCode, LedgerError, ReceiptError, UsageError, sole_error, ungrouped
+from enrich.cli.console import Console
+from enrich.cli.entry import OUR_FAULT, _explain
+from enrich.errors import (
+    EnrichError,
+    ExitCode,
+    LedgerError,
+    ReceiptError,
+    UsageError,
+    sole_error,
+    system_refusals,
+    ungrouped,
+)
 from enrich.ledger import Ledger, ledger_refusals
 from enrich.sandbox import SandboxError, SandboxSettings, running
+from enrich.service import sandbox_refusals
 
 
 @pytest.mark.parametrize(
@@ -28,14 +40,28 @@ from enrich.sandbox import SandboxError, SandboxSettings, running
         pytest.param(ForbiddenError("x", status=403), 5, id="403"),
         pytest.param(CreditError("x", status=402), 4, id="402"),
         pytest.param(UnavailableError("x"), 4, id="unavailable"),
-        pytest.param(ReceiptError("x"), None, id="ReceiptError"),
-        pytest.param(ValueError("x"), None, id="ValueError"),
-        pytest.param(sqlite3.ProgrammingError("x"), None, id="misuse-of-SQLite"),
+        pytest.param(ReceiptError("x"), 1, id="ReceiptError"),
+        pytest.param(ValueError("x"), 1, id="ValueError"),
+        pytest.param(OSError("x"), 1, id="OSError-of-no-system"),
+        pytest.param(sqlite3.ProgrammingError("x"), 1, id="misuse-of-SQLite"),
     ],
 )
-def test_the_exit_code_of_an_error(error: Exception, code: int | None) -> None:
-    known = _known(error)
-    assert (None if known is None else known[1]) == code
+def test_the_exit_code_of_an_error(error: Exception, code: int) -> None:
+    told = StringIO()
+    with pytest.raises(Exception) as raised, system_refusals(), sandbox_refusals():
+        raise error
+    assert isinstance(raised.value, Exception)
+    assert _explain(raised.value, Console(StringIO(), told, redact=str), ["run"]) == code
+    assert (OUR_FAULT in told.getvalue()) is (code == 1)
+
+
+def test_the_command_line_says_that_the_same_command_goes_on_where_waiting_helps() -> None:
+    told = StringIO()
+    _explain(UnavailableError("no answer"), Console(StringIO(), told, redact=str), ["recover"])
+    assert told.getvalue().endswith("no answer; the same command goes on\n")
+    told = StringIO()
+    _explain(UnauthorizedError("no such key", status=401), Console(StringIO(), told, redact=str), ["recover"])
+    assert told.getvalue().endswith("no such key\n")
 
 
 def group(*errors: BaseException) -> BaseExceptionGroup:
@@ -57,6 +83,14 @@ def test_of_several_errors_the_one_for_people_comes_out() -> None:
     assert sole_error(group(ValueError(), group(one), OSError())) is one
     disk = OSError(28, "No space left on device")
     assert sole_error(group(ValueError(), group(disk))) is disk
+
+
+def test_what_must_be_mended_is_told_before_what_passes_by_itself() -> None:
+    passing, broken = UnavailableError("x"), LedgerError("y")
+    assert sole_error(group(passing, group(broken))) is broken
+    assert sole_error(group(ValueError(), passing)) is passing
+    disk = OSError(28, "No space left on device")
+    assert sole_error(group(passing, disk)) is disk
 
 
 def test_several_errors_of_one_kind_are_one() -> None:
