@@ -17,17 +17,37 @@ from types import TracebackType
 from typing import Final
 
 from enrich.errors import LedgerBusyError, LedgerError
-from enrich.files import real
+from enrich.files import open_regular, real
 
 _LOOKS: Final = 20
 _LOOK_S: Final = 0.02
 _TEXT: Final = re.compile(rb"pid (\d+) on [^\n]{0,255}")
+_BEGUN: Final = re.compile(rb"p(i(d( (\d+( (o(n?)?)?)?)?)?)?)?")  # such a text, half written
 _LONGEST: Final = 300  # bytes of such a text
 
 
 def is_lock(content: bytes) -> bool:
-    """Whether a file with this content is a lock of ours, as its last holder left it: named, or cut to nothing."""
-    return not content.strip(b"\0") or _TEXT.fullmatch(content) is not None
+    """Whether a file with this content is a lock of ours, as its last holder left it: named, or cut short."""
+    content = content.rstrip(b"\0")
+    return not content or any(form.fullmatch(content) is not None for form in (_TEXT, _BEGUN))
+
+
+def is_in_use(ledger: Path) -> bool:
+    """Whether a command holds the ledger's lock at this moment, this one included."""
+    path = _lock_file(ledger)
+    try:
+        with open_regular(path, follow=False) as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:  # there is none, or whoever opens it says what is wrong
+        return False
+    return False
+
+
+def _lock_file(ledger: Path) -> Path:
+    path = real(ledger)
+    return path.with_name(path.name + ".lock")
 
 
 class InstanceLock:
@@ -36,7 +56,7 @@ class InstanceLock:
     def __init__(self, ledger: Path) -> None:
         # The real path, so that links and relative paths to one ledger meet at one lock.
         self.ledger = real(ledger)
-        self.path = self.ledger.with_name(self.ledger.name + ".lock")
+        self.path = _lock_file(ledger)
         self._fd: int | None = None
 
     def __enter__(self) -> "InstanceLock":
@@ -48,16 +68,15 @@ class InstanceLock:
                 f"{self.path}: the ledger's lock can't be opened ({error.strerror}); nothing was sent, and the same "
                 "command goes on when this is mended"
             ) from None
-        if not stat.S_ISREG(os.fstat(fd).st_mode) or not is_lock(os.pread(fd, _LONGEST, 0)):
-            os.close(fd)
-            raise LedgerError(
-                f"{self.path}: this is not the lock of a ledger, and is left as it is; name another file with --ledger,"
-                " or `ledger:` in the config"
-            )
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            raise self._foreign(fd)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            holder = _holder(fd)
+            holder = _holder(fd)  # who may be just about to write its name
+            if not (holder or is_lock(os.pread(fd, _LONGEST, 0))):
+                raise self._foreign(fd) from None
+            holder = holder or "an unknown process"
             os.close(fd)
             raise LedgerBusyError(
                 f"{self.ledger}: in use by {holder}; nothing was sent. Wait for it to end, or give this run "
@@ -69,6 +88,8 @@ class InstanceLock:
                 f"{self.path}: this file system has no locks ({error.strerror}); put the ledger on a local "
                 "disk with --ledger"
             ) from None
+        if not is_lock(os.pread(fd, _LONGEST, 0)):
+            raise self._foreign(fd)
         try:
             os.ftruncate(fd, 0)
             os.pwrite(fd, _name(os.getpid()), 0)
@@ -80,6 +101,13 @@ class InstanceLock:
             ) from None
         self._fd = fd
         return self
+
+    def _foreign(self, fd: int) -> LedgerError:
+        os.close(fd)
+        return LedgerError(
+            f"{self.path}: this is not the lock of a ledger, and is left as it is; name another file with --ledger,"
+            " or `ledger:` in the config"
+        )
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -94,14 +122,17 @@ def _name(pid: int) -> bytes:
 
 
 def _holder(fd: int) -> str:
-    """Who holds the lock, by the file's text; that of a process that is gone is soon written over by the new holder."""
+    """Who holds the lock, by the file's text, empty where that does not tell.
+
+    The text of a process that is gone is soon written over by the new holder.
+    """
     for _ in range(_LOOKS):
         text = os.pread(fd, 200, 0)
         found = _TEXT.match(text)
         if found and (text != _name(int(found[1])) or _is_alive(int(found[1]))):
             return text.decode(errors="replace")
         time.sleep(_LOOK_S)
-    return "an unknown process"
+    return ""
 
 
 def _is_alive(pid: int) -> bool:

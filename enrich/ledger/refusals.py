@@ -29,10 +29,10 @@ def ledger_refusals(path: Path) -> Iterator[None]:
     except (sqlite3.OperationalError, sqlite3.DatabaseError) as error:
         name = getattr(error, "sqlite_errorname", "")
         if name.startswith(_DAMAGE):
-            check_place(path)
+            check_place(path, alone=True)
             raise damaged(path, str(error)) from None
         if not name and isinstance(error, sqlite3.OperationalError):  # of its own, the module raises it for this alone
-            check_place(path)
+            check_place(path, alone=True)
             raise damaged(path, "text in it is not UTF-8") from None
         reason = next((words for code, words in _REASONS.items() if name.startswith(code)), None)
         if reason is None:

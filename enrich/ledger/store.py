@@ -23,6 +23,7 @@ from enrich.keys import KEY_BYTES, fieldset_key, task_key
 from enrich.ledger import asked, blocks, schema
 from enrich.ledger.groups import add_groups, check_groups, complete_groups, groups_file
 from enrich.ledger.lock import InstanceLock
+from enrich.ledger.place import check_beside
 from enrich.ledger.records import (
     ExtraRun,
     Held,
@@ -76,6 +77,7 @@ class Ledger:
         """
         path = real(path)
         cls.make_folder(path)
+        check_beside(path)
         try:
             os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600))
         except OSError as error:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import enrich
-from enrich.errors import EnrichError, LedgerError, OutputError
+from enrich.errors import EnrichError, LedgerBusyError, LedgerError, OutputError
 from enrich.files import NewFile, open_regular, planted_link, write_whole
 from enrich.job import Options, prepare
 from enrich.ledger import InstanceLock, Ledger, check_place, place_problem
@@ -272,6 +272,48 @@ def test_a_journal_that_is_just_being_written_is_sqlites(tmp_path: Path) -> None
     (tmp_path / "x.db").touch()
     (tmp_path / "x.db-journal").write_bytes(bytes(28) + b"a page")
     assert place_problem(tmp_path / "x.db") == ""
+
+
+IN_THE_MAKING = {  # what a second command may find while the first is writing it
+    "": [b"", b"SQLi", b"SQLite f\0\0\0\0\0\0\0"],
+    ".lock": [b"", b"pid", b"pid 12 o"],
+    ".groups": [b"", b"# The gr", b"\0\0\0\0groups that"],
+    "-wal": [b"", b"\x37\x7f", b"\x37\0\x06\x82", b"\0\0\0\0 and a page"],
+    "-shm": [b"", b"\x18\xe2", b"\0\xe2\x2d\0", b"\xff" * 20],
+    "-journal": [b"", b"\xd9\xd5\x05", b"\xd9\xd5\0\xf9\x20\0\0\0", bytes(12) + b"a page", b"\x05\xd5 a page"],
+}
+STATES = [(end, content) for end, contents in IN_THE_MAKING.items() for content in contents]
+
+
+@pytest.mark.parametrize(("end", "content"), STATES)
+def test_what_another_command_is_just_writing_is_no_strangers(shared: Path, end: str, content: bytes) -> None:
+    ledger = shared / "poetry"
+    path = shared / f"poetry.sandbox{end}"
+    with InstanceLock(shared / "poetry.sandbox"):
+        path.write_bytes(content)
+        with pytest.raises(LedgerBusyError, match="in use by"):
+            run(shared, ledger=ledger)
+        assert path.read_bytes() == content
+
+
+@pytest.mark.parametrize("end", ["-wal", "-shm", "-journal", ".lock", ".groups", ""])
+def test_whoever_has_the_lock_looks_again(tmp_path: Path, end: str) -> None:
+    ledger, path = tmp_path / "x.db", tmp_path / f"x.db{end}"
+    with InstanceLock(ledger):
+        path.write_bytes(b"Dear diary")
+        check_place(ledger)
+        with pytest.raises(LedgerError, match="is left as it is"):
+            Ledger.open(ledger)
+    assert path.read_bytes() == b"Dear diary"
+    with pytest.raises(LedgerError, match="is left as it is"):
+        check_place(ledger)
+
+
+def test_a_link_is_refused_also_while_the_ledger_is_in_use(tmp_path: Path) -> None:
+    with InstanceLock(tmp_path / "x.db"):
+        (tmp_path / "x.db-wal").symlink_to(tmp_path / "victim")
+        with pytest.raises(LedgerError, match="beside it is a link"):
+            check_place(tmp_path / "x.db")
 
 
 @pytest.mark.parametrize("content", [b"", b"pid 77 on some-host", b"\0\0\0\0"], ids=["empty", "named", "zeros"])
