@@ -168,6 +168,14 @@ def writing(path: Path) -> Iterator[None]:
         raise OutputError(message) from error
 
 
+def _is_no_file(path: Path) -> bool:
+    """Whether something else than a file stands at the path: in one look, since it may go away between two."""
+    try:
+        return not stat.S_ISREG(path.stat().st_mode)
+    except FileNotFoundError:
+        return False
+
+
 def forget(file: IO[bytes]) -> None:
     """Have the system keep in memory nothing of a file that is on the disk, where it can be told (not on macOS)."""
     if hasattr(os, "posix_fadvise"):
@@ -190,7 +198,7 @@ class NewFile:
         with writing(path):
             refuse_planted(path)
             self._target = real(path)
-            if self._target.exists() and not self._target.is_file():
+            if _is_no_file(self._target):
                 raise OutputError(f"{path}: can't be written: there is something there that is not a file")
             _remove_leftovers(self._target)
             old = self._mode_of_old() if mode is None else mode
