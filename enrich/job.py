@@ -8,7 +8,7 @@ from decimal import Decimal
 from pathlib import Path
 
 from enrich.api.environment import Environment
-from enrich.api.processors import PROCESSORS
+from enrich.api.processors import NAMES, PROCESSORS
 from enrich.api.secret import Secret
 from enrich.config import Config, check_columns, load
 from enrich.dataset import Table, check_output_path, default_output, open_table, refuse_input, try_writing
@@ -116,7 +116,7 @@ def prepare(given: Path | Config, table_path: Path, options: Options, *, writes:
     """
     started_at = datetime.now(UTC)
     _check_options(options)
-    check_service(options.environ, sandbox=options.sandbox)
+    check_service(options.environ, sandbox=options.sandbox, facts=options.facts)
     config = load(given, options.environ) if isinstance(given, Path) else given
     ledger = _ledger_place(config, options)
     refuse_as_ledger(ledger, table_path, "the table")
@@ -202,7 +202,7 @@ def list_wanted(job: Job, ledger: Ledger, worklist: Worklist, check: Callable[[]
 
 def _check_options(options: Options) -> None:
     if options.processor is not None and options.processor not in PROCESSORS:
-        hint = did_you_mean(options.processor, PROCESSORS) or f"known are {', '.join(PROCESSORS)}"
+        hint = did_you_mean(options.processor, PROCESSORS) or NAMES
         raise UsageError(f"--processor: there is no processor {options.processor!r}; {hint}")
     for name, value in (("--limit", options.limit), ("--sample", options.sample)):
         if value is not None and value < 1:
@@ -215,5 +215,3 @@ def _check_options(options: Options) -> None:
         raise UsageError(f"--settle: expected 0 seconds or more, got {options.settle_s:g}")
     if options.deadline_s is not None and options.deadline_s <= 0:
         raise UsageError(f"--deadline: expected more than 0 seconds, got {options.deadline_s:g}")
-    if options.facts is not None and not options.sandbox:
-        raise UsageError("--facts: is for the sandbox; add --sandbox")

@@ -7,6 +7,7 @@ notion of resuming or of a cache.
 The module is not called `plan`, since `enrich.plan` is the library's function.
 """
 
+import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -26,6 +27,7 @@ FAILED: Final = frozenset({RunState.FAILED, RunState.REFUSED})
 
 ReadAnswers = Callable[[Held], Mapping[str, Answer]]
 
+_OF_PROPERTIES: Final = frozenset({"required", "additionalProperties"})  # follow from them
 _WEAK: Final = Answer(None, None, "", "[]", "withhold", "", strong=False)  # what a run under way may come to
 
 
@@ -178,17 +180,27 @@ def _reason(one: Field, held: Sequence[Held], rules: Rules, *, stale: bool, fail
     ]
     if earlier:
         return Reason(one.name, "changed", change_text(rules.schemas.get(earlier[-1]), one.schema))
-    return Reason(one.name, "missing", "new input" if one.id in rules.names else "new question")
+    is_known = one.id in rules.names or one.name in rules.names.values()
+    return Reason(one.name, "missing", "new input" if is_known else "new question")
 
 
 def change_text(earlier: Schema | None, schema: Schema) -> str:
     """What makes a question another one than it was, by its schema then and now."""
     if earlier is None:
         return "question changed"
-    if earlier == schema:
+    changed = {key for key in {*earlier, *schema} if _said(earlier, key) != _said(schema, key)}
+    if not changed:
         return "instructions, source policy or location changed"
-    said = [{key: value for key, value in one.items() if key != "description"} for one in (earlier, schema)]
-    return "description changed" if said[0] == said[1] else "schema changed"
+    keys = changed - {"description"} - (_OF_PROPERTIES if "properties" in changed else set())
+    parts = ["description"] if "description" in changed else []
+    if keys:
+        parts.append(f"schema ({', '.join(sorted(keys))})")
+    return f"{' and '.join(parts)} changed"
+
+
+def _said(schema: Schema, key: str) -> str:
+    """As in the identity of a field, where 1 and 1.0 differ, and the order of keys is nothing."""
+    return json.dumps(schema[key], sort_keys=True) if key in schema else ""
 
 
 # ---------------------------------------------------------------------- what may follow

@@ -46,7 +46,7 @@ from enrich.ledger import (
 from enrich.listing import GroupListing, IncompleteListingError, list_whole_group
 from enrich.progress import Progress, QuietProgress
 from enrich.report import DoubleCharge, by_question
-from enrich.service import open_service
+from enrich.service import check_service, open_service
 from enrich.till import Till
 
 GROUPS_AT_ONCE: Final = 8
@@ -129,6 +129,7 @@ async def recover(request: Request, *, progress: Progress | None = None) -> Reco
 
     A ledger that can't be trusted is refused, unless `replace` allows to set it aside.
     """
+    check_service(request.environ, sandbox=request.sandbox, facts=request.facts)
     await run_sync(check_place, request.ledger)
     groups = list(dict.fromkeys(request.groups)) or list(await run_sync(known_groups, request.ledger))
     if not groups:

@@ -23,15 +23,21 @@ def check_key(environ: Mapping[str, str]) -> Secret:
     return environ.key
 
 
-def check_service(environ: Mapping[str, str], *, sandbox: bool = False) -> None:
-    """Find what the environment says wrongly of the service, before any work. Whether it has a key is asked later.
+def check_service(environ: Mapping[str, str], *, sandbox: bool = False, facts: Path | None = None) -> None:
+    """Find what is said wrongly of the service, before any work. Whether there is a key is asked later.
 
-    Raises BaseUrlError, or UsageError.
+    Raises BaseUrlError, UsageError, or SandboxError for facts that can't be read; their lines are read when it starts.
     """
     environ = Environment.of(environ)
     limiter_from(environ)
     if not sandbox:
         base_url_from(environ)
+    if facts is not None:
+        if not sandbox:
+            raise UsageError("--facts: is for the sandbox; add --sandbox")
+        from enrich.sandbox import check_facts
+
+        check_facts(facts)
 
 
 @asynccontextmanager

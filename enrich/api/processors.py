@@ -12,7 +12,7 @@ from decimal import Decimal
 from types import MappingProxyType
 from typing import Final
 
-__all__ = ["PROCESSORS", "Processor", "price"]
+__all__ = ["NAMES", "PROCESSORS", "Processor", "price"]
 
 _FAST: Final = "-fast"
 _FAST_SPEEDUP: Final = 3  # "2 to 5 times sooner", by the vendor
@@ -55,6 +55,7 @@ _REGULAR: Final = (
 )
 
 PROCESSORS: Final[Mapping[str, Processor]] = MappingProxyType({p.name: p for p in (*_REGULAR, *map(_fast, _REGULAR))})
+NAMES: Final = f"there are {', '.join(p.name for p in _REGULAR)}, and each with {_FAST}"  # for messages
 
 
 def price(name: str) -> Decimal:

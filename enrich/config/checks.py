@@ -29,6 +29,7 @@ from enrich.spec import (
     check_output_schema,
     task_spec,
 )
+from enrich.templates import is_template, parse_template
 
 __all__ = [
     "ROW_COLUMNS",
@@ -358,8 +359,19 @@ def _refresh_advice(config: Config) -> Iterator[Fault]:
 
 def _variable_advice(config: Config) -> Iterator[Fault]:
     texts = {"instructions": config.instructions or ""}
-    texts |= {f"inputs.{field}": source for field, source in config.inputs.items()}
+    texts |= {f"inputs.{field}": _sent_as_it_stands(source) for field, source in config.inputs.items()}
     for path, text in texts.items():
         if match := re.search(r"\$\{\w+\}|\$[A-Z_]{3,}\b", text):
             message = f"{match[0]} is sent as it stands: variables of the environment are not replaced"
             yield Fault(message, path=path)
+    for field, source in config.inputs.items():
+        if match := re.search(r"\$\{([^{}]+)\}", source):
+            message = f'{match[0]} is sent as "$" and the column {shown(match[1])}: no variable of the environment'
+            yield Fault(message, path=f"inputs.{field}", hint=f"if the column alone is meant, write {{{match[1]}}}")
+
+
+def _sent_as_it_stands(source: str) -> str:
+    """The literal text of an input; a column may be called `$ABC`."""
+    if not is_template(source):
+        return ""
+    return " ".join(piece for piece in parse_template(source) if isinstance(piece, str))

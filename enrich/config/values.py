@@ -206,14 +206,12 @@ def _output_name(value: object) -> str:
 
 
 def _processor(value: object) -> str:
-    from enrich.api.processors import PROCESSORS
+    from enrich.api.processors import NAMES, PROCESSORS
 
     if not isinstance(value, str) or value not in PROCESSORS:
-        plain = [name for name in PROCESSORS if not name.endswith("-fast")]
-        known = f"there are {', '.join(plain)}, and each with -fast"
         ladder = [name.strip() for name in str(value).split(",")]
         hint = f"write [{', '.join(ladder)}]" if len(ladder) > 1 and {*ladder} <= {*PROCESSORS} else ""
-        raise expected("a processor", value, hint or did_you_mean(str(value), PROCESSORS) or known)
+        raise expected("a processor", value, hint or did_you_mean(str(value), PROCESSORS) or NAMES)
     return value
 
 

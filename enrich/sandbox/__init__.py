@@ -5,6 +5,7 @@ Nothing here imports the rest of `enrich`: a client and a server that share code
 """
 
 from enrich.sandbox.app import create_app
+from enrich.sandbox.facts import check_facts
 from enrich.sandbox.faults import FaultKind, describe_faults
 from enrich.sandbox.server import running, serve
 from enrich.sandbox.settings import SandboxError, SandboxSettings
@@ -13,6 +14,7 @@ __all__ = [
     "FaultKind",
     "SandboxError",
     "SandboxSettings",
+    "check_facts",
     "create_app",
     "describe_faults",
     "running",

@@ -14,6 +14,7 @@ that processor upwards, so that stronger ones can be surer.
 
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from enrich.sandbox.settings import SandboxError
 Json = Any
 
 _ADDRESS = re.compile(r"^(?:https?://)?(?:www\.)?(.*?)/*$", re.DOTALL)
+_EXPECTED = 'expected a fact such as {"match": {"name": "Acme"}, "answers": {"ceo": {"value": "A. B."}}}'
 _CONFIDENCES = ("high", "medium", "low", None)
 
 
@@ -97,21 +99,38 @@ def load_facts(path: Path | None) -> Facts:
     facts = Facts()
     if path is None:
         return facts
-    if path.exists() and not (path.is_file() or path.is_dir()):  # to open a pipe may wait for ever
-        raise SandboxError(f"{path}: the facts file is no regular file")
-    try:
+    check_facts(path)
+    with _refusals(path):
         for number, line in _lines(path):
             _add_line(facts, line, f"{path}:{number}")
-    except OSError as error:
-        raise SandboxError(f"{path}: facts file can't be read: {error.strerror or error}") from error
     return facts
+
+
+def check_facts(path: Path) -> None:
+    """Raise SandboxError where there is no file that can be read; what stands in it is left to `load_facts`."""
+    with _refusals(path):
+        if path.exists() and not (path.is_file() or path.is_dir()):  # to open a pipe may wait for ever
+            raise SandboxError(f"{path}: the facts file is no regular file")
+        path.open("rb").close()
+
+
+@contextmanager
+def _refusals(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise SandboxError(f"{path}: facts file can't be read: {error.strerror or 'it is damaged'}") from error
 
 
 def _lines(path: Path) -> Iterator[tuple[int, Json]]:
     if path.suffix == ".parquet":
         import polars as pl  # only here: it takes longer to import than the sandbox to start
 
-        for number, row in enumerate(pl.read_parquet(path).iter_rows(named=True), start=1):
+        try:
+            rows = pl.read_parquet(path).iter_rows(named=True)
+        except pl.exceptions.PolarsError as error:
+            raise SandboxError(f"{path}: facts file can't be read: it is no Parquet, or damaged") from error
+        for number, row in enumerate(rows, start=1):
             yield number, {**row, "processors": _without_nulls(row.get("processors"))}
         return
     with path.open("rb") as file:
@@ -120,7 +139,7 @@ def _lines(path: Path) -> Iterator[tuple[int, Json]]:
                 try:
                     yield number, msgspec.json.decode(line)
                 except msgspec.DecodeError as error:
-                    raise SandboxError(f"{path}:{number}: not JSON: {error}") from error
+                    raise SandboxError(f"{path}:{number}: not JSON; {_EXPECTED}") from error
 
 
 def _add_line(facts: Facts, line: Json, place: str) -> None:
@@ -177,7 +196,7 @@ def _unpacked(value: Json, place: str) -> Json:
         try:
             return msgspec.json.decode(value)
         except msgspec.DecodeError as error:
-            raise SandboxError(f"{place}: not JSON: {error}") from error
+            raise SandboxError(f"{place}: a text that is not JSON; {_EXPECTED}") from error
     if isinstance(value, dict):
         return {key: inner for key, inner in value.items() if inner is not None}
     return value

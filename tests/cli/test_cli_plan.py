@@ -49,8 +49,13 @@ def test_a_plan_before_and_after_a_run(enrich: Enrich, folder: Path, service: st
         ),
         pytest.param(
             CONFIG.replace("type: string", 'type: [string, "null"]') + SURE,
-            "2 changed\n                river: schema changed, 2 \u00d7 core",
+            "2 changed\n                river: schema (type) changed, 2 \u00d7 core",
             id="a-changed-type",
+        ),
+        pytest.param(
+            CONFIG.replace("The river on", "The one on").replace("type: string", 'type: [string, "null"]') + SURE,
+            "2 changed\n                river: description and schema (type) changed, 2 \u00d7 core",
+            id="both",
         ),
         pytest.param(
             CONFIG + "location: CH\n" + SURE,
@@ -89,6 +94,16 @@ def test_only_what_differs_is_due_again(enrich: Enrich, folder: Path, service: s
     enrich("run", "places.yaml", "places.csv", "--budget", "1")
     write(folder, config)
     assert f"answers due     {due}\n" in enrich("plan", "places.yaml", "places.csv").out
+
+
+def test_an_input_that_was_never_asked_is_new_whatever_became_of_the_question(
+    enrich: Enrich, folder: Path, service: str
+) -> None:
+    write(folder, CONFIG + SURE)
+    enrich("run", "places.yaml", "places.csv", "--budget", "1", "--limit", "1")
+    write(folder, CONFIG.replace("The river on", "The one on") + SURE)
+    due = "river: description changed, 1 \u00d7 core\n                river: new input, 1 \u00d7 core\n"
+    assert due in enrich("plan", "places.yaml", "places.csv").out
 
 
 def test_a_ladder_has_a_least_and_a_most(enrich: Enrich, folder: Path) -> None:

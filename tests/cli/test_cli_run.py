@@ -56,6 +56,12 @@ def sure(folder: Path) -> None:
             id="processor",
         ),
         pytest.param(
+            ["places.yaml", "places.csv", "--processor", "gpt-4"],
+            "Error: --processor: there is no processor 'gpt-4'; there are lite, base, core, core2x, pro, ultra, "
+            "ultra2x, ultra4x, ultra8x, and each with -fast\n",
+            id="no-such-processor",
+        ),
+        pytest.param(
             ["places.yaml", "places.csv", "--budget", "-3"],
             "Error: --budget: expected an amount in US dollars above 0, got -3\n",
             id="budget-negative",
@@ -101,6 +107,16 @@ def sure(folder: Path) -> None:
             ["places.yaml", "places.csv", "-o", "."],
             "Error: .: is a folder; give the name of a file\n",
             id="output-folder",
+        ),
+        pytest.param(
+            ["nope.yaml", "nope.csv", "--sandbox", "--facts", "nope.ndjson"],
+            "Error: nope.ndjson: facts file can't be read: No such file or directory\n",
+            id="no-facts-before-all-else",
+        ),
+        pytest.param(
+            ["places.yaml", "places.csv", "--sandbox", "--facts", "."],
+            "Error: .: facts file can't be read: Is a directory\n",
+            id="a-folder-for-facts",
         ),
         pytest.param(
             ["places.yaml", "places.csv", "--sandbox", "--facts", "nope.ndjson"],

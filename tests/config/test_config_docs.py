@@ -96,4 +96,5 @@ processor: core
 
 confidance: {accept: high}
 """
-    assert complaint(text) == block.replace("companies.yaml", "c.yaml").splitlines()
+    shown = block.replace("companies.yaml", "c.yaml").splitlines()
+    assert [f"Error: {fault}" for fault in complaint(text)] == shown

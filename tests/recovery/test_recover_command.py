@@ -81,6 +81,13 @@ def test_a_damaged_ledger_is_refused_by_every_command_that_names_the_way_out(
     )
 
 
+def test_facts_are_for_the_sandbox(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["recover", "test.yaml", "--group", "tgrp_1", "--facts", "nope.ndjson"]) == 2
+    assert capsys.readouterr().err == "Error: --facts: is for the sandbox; add --sandbox\n"
+    assert main(["recover", "test.yaml", "--group", "tgrp_1", "--facts", "nope.ndjson", "--sandbox"]) == 2
+    assert capsys.readouterr().err == "Error: nope.ndjson: facts file can't be read: No such file or directory\n"
+
+
 def test_what_is_missing_is_said(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["recover", "test.yaml"]) == 2
     assert capsys.readouterr().err == (

@@ -144,6 +144,12 @@ def test_a_wrong_line_is_named(tmp_path: Path, line: str, words: str) -> None:
     assert words in str(error.value)
 
 
+def test_a_facts_file_that_is_no_parquet_is_told_in_words_of_its_own(tmp_path: Path) -> None:
+    (tmp_path / "facts.parquet").write_bytes(b"PAR1, or so")
+    with pytest.raises(SandboxError, match=r"facts\.parquet: facts file can't be read: it is no Parquet, or damaged$"):
+        load_facts(tmp_path / "facts.parquet")
+
+
 def test_a_facts_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(SandboxError, match=r"no\.ndjson"):
         load_facts(tmp_path / "no.ndjson")
