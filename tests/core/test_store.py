@@ -1,0 +1,146 @@
+"""The ledger by itself: what its counts must agree with, what it says is at stake, and what it brings back."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from enrich.clock import Stamp
+from enrich.errors import LedgerError
+from enrich.keys import KEY_BYTES
+from enrich.ledger import Intent, Ledger, Outcome
+
+NOW = Stamp(1_800_000_000, 0, "boot")
+USD = 25_000
+
+
+def key(number: int) -> bytes:
+    return number.to_bytes(KEY_BYTES, "big")
+
+
+@pytest.fixture
+def ledger() -> Iterator[Ledger]:
+    with closing(Ledger.in_memory()) as opened:
+        opened.start_job(name="job", config="", source="", fields={})
+        yield opened
+
+
+def send(ledger: Ledger, numbers: Sequence[int], *, processor: str = "core") -> int:
+    tasks = tuple((key(number), 0) for number in numbers)
+    return ledger.record_intent(Intent(1, "tgrp_1", processor, ("f" * 16,), USD, b"body", NOW, tasks))
+
+
+def accept(ledger: Ledger, numbers: Sequence[int]) -> int:
+    submission_id = send(ledger, numbers)
+    ledger.record_accepted(submission_id, [f"trun_{number}" for number in numbers], None)
+    return submission_id
+
+
+def done(n: int, run_id: str = "trun") -> Outcome:
+    return Outcome(n, run_id, completed=True, raw=b"{}", at=NOW.wall)
+
+
+@pytest.mark.parametrize(
+    "change",
+    ["tasks = tasks + 1", "tasks = tasks - 1", "completed = 0", "completed = 2", "failed = 1"],
+)
+def test_a_ledger_whose_counts_are_not_those_of_its_runs_is_refused_before_money_is_spent(
+    ledger: Ledger, change: str
+) -> None:
+    ledger.record_outcomes(accept(ledger, [1, 2]), [done(0)])
+    ledger.check_whole()
+    ledger._db.execute(f"UPDATE submission SET {change}")
+    with pytest.raises(LedgerError, match="do not add up"):
+        ledger.check_whole()
+
+
+def test_a_wrong_entry_of_the_lookup_never_gives_one_input_the_answer_of_another(ledger: Ledger) -> None:
+    send(ledger, [1, 2])
+    assert {run.n for run in ledger.held([key(1)])[key(1)]} == {0}
+    (table,) = ledger._asked()
+    ledger._db.execute(f"UPDATE {table} SET n = n + 2")
+    ledger._db.execute(f"UPDATE {table} SET n = 3 - n")
+    assert ledger.held([key(1)]) == {}
+
+
+def test_results_are_read_on_from_where_the_last_ones_ended(ledger: Ledger) -> None:
+    submission_id = accept(ledger, [1, 2, 3])
+    for n, (cursor, kept) in enumerate([("c1", "c1"), ("c2", "c2"), (None, "c2")]):
+        if n < 2:
+            ledger.record_outcomes(submission_id, [done(n)], runs_cursor=cursor)
+        else:
+            ledger.record_outcomes(submission_id, [], runs_cursor=cursor)
+        assert ledger.submission(submission_id).runs_cursor == kept
+
+
+def test_money_is_at_stake_until_it_is_known_that_nothing_was_made(ledger: Ledger) -> None:
+    submission_id = send(ledger, [1, 2, 3])
+    totals = ledger.totals()
+    assert (totals.runs_unresolved, totals.usd_micro_unresolved) == (3, 3 * USD)  # a command that was killed as it sent
+
+    ledger.record_unknown(submission_id, NOW, "no answer")
+    totals = ledger.totals()
+    assert (totals.runs_unresolved, totals.usd_micro_unresolved) == (3, 3 * USD)
+
+    ledger.record_adopted(submission_id, {1: "trun_1"})
+    totals = ledger.totals()
+    assert (totals.runs_in_flight, totals.usd_micro_in_flight) == (1, USD)
+    assert (totals.runs_unresolved, totals.usd_micro_unresolved) == (2, 2 * USD)
+
+    ledger.record_resolved(submission_id)
+    totals = ledger.totals()
+    assert (totals.runs_in_flight, totals.usd_micro_in_flight) == (1, USD)
+    assert (totals.runs_unresolved, totals.usd_micro_unresolved) == (0, 0)
+
+
+def test_runs_that_were_accepted_are_at_stake_until_they_end(ledger: Ledger) -> None:
+    submission_id = accept(ledger, [1, 2])
+    assert (ledger.totals().runs_in_flight, ledger.totals().usd_micro_in_flight) == (2, 2 * USD)
+    ledger.record_outcomes(submission_id, [done(0)])
+    assert (ledger.totals().runs_in_flight, ledger.totals().usd_micro_in_flight) == (1, USD)
+
+
+@pytest.mark.parametrize("state", ["sending", "unknown", "open"])
+def test_a_submission_of_which_something_is_to_be_learnt_is_opened_again(ledger: Ledger, state: str) -> None:
+    submission_id = accept(ledger, [1]) if state == "open" else send(ledger, [1])
+    if state == "unknown":
+        ledger.record_unknown(submission_id, NOW, "no answer")
+    assert [(one.submission_id, one.state) for one in ledger.open_submissions()] == [(submission_id, state)]
+
+
+def test_runs_that_were_taken_for_not_made_are_watched_for(ledger: Ledger) -> None:
+    submission_id = send(ledger, [1])
+    ledger.record_unknown(submission_id, NOW, "no answer")
+    ledger.record_resolved(submission_id)
+    assert [(one.submission_id, one.watched) for one in ledger.open_submissions()] == [(submission_id, True)]
+    ledger.end_watch(submission_id)
+    assert ledger.open_submissions() == []
+
+
+def test_what_is_written_down_survives_a_power_cut(tmp_path: Path) -> None:
+    """Each transaction is synced: 2 is FULL."""
+    with closing(Ledger.open(tmp_path / "ledger.db")) as ledger:
+        assert ledger._db.execute("PRAGMA synchronous").fetchone() == (2,)
+        assert ledger._db.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+
+
+def test_double_charges_that_a_killed_command_found_are_reported_by_the_next(ledger: Ledger) -> None:
+    submission_id = accept(ledger, [1])
+    ledger.record_extra(submission_id, 0, "trun_twice")
+    assert ledger.has_unreported_extras()
+    second = ledger.start_job(name="job", config="", source="", fields={})
+    assert [one.job_id for one in ledger.extra_runs()] == [second]
+    ledger.end_job(second, "DONE")
+    assert not ledger.has_unreported_extras()
+    ledger.start_job(name="job", config="", source="", fields={})
+    assert [one.job_id for one in ledger.extra_runs()] == [second]  # told once
+
+
+def test_a_double_charge_counts_as_spent_by_its_processor(ledger: Ledger) -> None:
+    submission_id = accept(ledger, [1])
+    ledger.record_outcomes(submission_id, [done(0)])
+    ledger.record_extra(submission_id, 0, "trun_twice")
+    assert ledger.paid_by_processor() == {"core": USD}
+    ledger.record_extra_outcome("trun_twice", completed=True, raw=b"{}")
+    assert ledger.paid_by_processor() == {"core": 2 * USD}
