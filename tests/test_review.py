@@ -118,14 +118,21 @@ def test_an_error_leaves_the_older_file(tmp_path: Path) -> None:
     assert [file.name for file in tmp_path.iterdir()] == ["a.review.csv"]
 
 
-@pytest.mark.parametrize("lines", [10, 10_000], ids=["at the end", "while it is written"])
-def test_a_disk_without_room_is_an_output_error(tmp_path: Path, lines: int) -> None:
+@pytest.mark.parametrize(
+    ("lines", "chars"),
+    [
+        pytest.param(10, 9, id="at the end"),
+        pytest.param(100, 30_000, id="with the last lines"),  # more than is buffered
+        pytest.param(10_000, 9, id="while it is written"),
+    ],
+)
+def test_a_disk_without_room_is_an_output_error(tmp_path: Path, lines: int, chars: int) -> None:
     path = tmp_path / "a.review.csv"
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1_000, hard))
     try:
         with pytest.raises(OutputError, match=r"a\.review\.csv: can't be written: File too large"):
-            write(path, *[LINE] * lines)
+            write(path, *[replace(LINE, reasoning="x" * chars)] * lines)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert list(tmp_path.iterdir()) == []

@@ -22,6 +22,7 @@ from enrich.spec import (
     is_nullable,
     task_spec,
 )
+from enrich.spec.columns import room_in
 
 TEXT = {"type": "string", "description": "A"}
 
@@ -503,3 +504,32 @@ def test_sizes_are_characters_of_compact_json() -> None:
     assert chars({"b": "é", "a": [1, None]}) == len('{"a":[1,null],"b":"é"}')
     assert chars('{"a":"é😀"}'.encode()) == len('{"a":"é😀"}')
     assert (MAX_SPEC_CHARS, MAX_SPEC_AND_INPUT_CHARS) == (15_000, 25_000)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "held", "beyond"),
+    [(pl.Float16(), 2047, 2049), (pl.Float32(), 2**24 - 1, 2**24 + 1), (pl.Float64(), 2**53 - 1, 2**53 + 1)],
+)
+def test_a_column_of_floats_takes_every_whole_number_that_it_holds_exactly(
+    dtype: pl.DataType, held: int, beyond: int
+) -> None:
+    room = room_in(dtype)
+    assert room is not None
+    assert all(map(room.holds, (held, -held, held + 1)))
+    assert not any(map(room.holds, (beyond, -beyond)))
+
+
+@pytest.mark.parametrize(
+    ("types", "hint"),
+    [
+        pytest.param("integer", "", id="quotes would not help"),
+        pytest.param(["integer", "null"], "", id="nor here"),
+        pytest.param("string", "; put it in quotes", id="they would"),
+        pytest.param(["integer", "string"], "; put it in quotes", id="of either they would"),
+    ],
+)
+def test_quotes_are_advised_only_where_text_is_asked_for(types: Any, hint: str) -> None:
+    faults, _ = check_output_schema(root(x={"type": types, "description": "D", "enum": [1.5]}))
+    assert [fault.render("s").partition(";")[1:] for fault in faults] == [
+        (hint[:1], hint[1:])
+    ]

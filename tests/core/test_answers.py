@@ -168,3 +168,22 @@ def test_choosing(candidates, pending, failed, expected) -> None:
 def test_a_failure_is_told_in_the_services_words() -> None:
     assert choose([], pending=False, failed=FAILURE).reason == "the service's words"
     assert choose([], pending=False, failed=None, too_long="too long").reason == "too long"
+
+
+@pytest.mark.parametrize("fields", [["a"], "a", None, 3])
+def test_a_paid_answer_with_an_odd_basis_is_read_all_the_same(fields: Any) -> None:
+    odd = read(result('{"x":"a"}', {"fields": fields}))
+    assert (odd.value, odd.confidence, odd.verdict) == ("a", None, "review")
+
+
+@pytest.mark.parametrize(
+    ("odd", "url", "title", "excerpts"),
+    [
+        pytest.param({"url": "https://a.example", "title": 5}, "https://a.example", None, None, id="title"),
+        pytest.param({"url": 5, "title": "T"}, None, "T", None, id="address"),
+        pytest.param({"url": "https://a.ex", "excerpts": ["e", 5]}, "https://a.ex", None, ["e"], id="excerpts"),
+    ],
+)
+def test_a_source_keeps_what_is_good_beside_what_is_odd(odd: Any, url: Any, title: Any, excerpts: Any) -> None:
+    (cited,) = citations_of(json.dumps([odd]))
+    assert (cited.url, cited.title, cited.excerpts) == (url, title, excerpts)

@@ -369,3 +369,11 @@ def test_a_failure_of_this_command_is_not_taken_for_one_before_it_of_the_same_ti
     ledger = ledger_in_memory
     assert command(ledger, 1, None, behind_s=DAY) == [("core", 1)]
     assert command(ledger, 2, None, behind_s=DAY) == [("core", 2)]
+
+
+def test_a_stronger_run_builds_on_the_newest_answer_not_on_the_newest_submission() -> None:
+    verdicts = {1: {"hq-1": "review"}, 2: {"hq-1": "review"}}
+    ask = asked([held(1, age_days=1), held(2, age_days=2)], verdicts, ladder=(CORE, PRO))
+    assert ask is not None
+    assert ask.weaker is not None
+    assert ask.weaker.submission_id == 1

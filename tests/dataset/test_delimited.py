@@ -2,6 +2,7 @@
 
 import codecs
 import gzip
+from io import BytesIO
 from pathlib import Path
 
 import pyarrow as pa
@@ -9,7 +10,8 @@ import pytest
 from table_files import csv_rows, enriched, rows_of, write
 
 from enrich.dataset import TableFormat, open_table
-from enrich.dataset.dialect import find_delimiter, find_quote
+from enrich.dataset.delimited import record_blocks
+from enrich.dataset.dialect import Dialect, find_delimiter, find_quote
 
 
 @pytest.mark.parametrize(
@@ -139,3 +141,13 @@ def test_the_delimiter_is_the_one_that_cuts_evenly(text: str, delimiter: str) ->
 )  # fmt: skip
 def test_the_quote_is_single_only_where_the_header_says_so(text: str, quote: str) -> None:
     assert find_quote(text) == quote
+
+
+@pytest.mark.parametrize("chunk_bytes", [1, 2, 3, 4, 64])
+def test_blocks_are_whole_records_where_nothing_quotes(monkeypatch: pytest.MonkeyPatch, chunk_bytes: int) -> None:
+    monkeypatch.setattr("enrich.dataset.delimited.CHUNK_BYTES", chunk_bytes)
+    read = list(record_blocks(BytesIO(b"ab\ncd\n\nef"), Dialect(",", ""), blank_rows=True))
+    assert b"".join(read) == b"ab\ncd\n\nef\n"
+    assert all(block.endswith(b"\n") for block in read)
+    if chunk_bytes == 64:
+        assert len(read) == 2  # what is whole, and the record that is not

@@ -344,3 +344,17 @@ def test_a_table_that_changes_under_the_run_is_refused(tmp_path: Path, name: str
 
     hint = "run the same command again"
     assert str(caught.value) == f"{path}: the file was changed while it was being read; {hint}"
+
+
+def test_a_lone_line_break_is_told_once_and_not_of_every_row_after_it(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_bytes(b"a,b\n1\r2,2\n3,4\n5,6\n7,8,9\n")
+    with pytest.raises(TableError) as raised:
+        open_table(tmp_path / "t.csv")
+    assert [fault.line for fault in raised.value.faults] == [2, 5]
+
+
+def test_a_wrong_last_line_without_a_line_break_is_told_by_its_number(tmp_path: Path) -> None:
+    (tmp_path / "t.ndjson").write_bytes(b'{"a":1}\n\n[2]')
+    with pytest.raises(TableError) as raised:
+        open_table(tmp_path / "t.ndjson")
+    assert [fault.line for fault in raised.value.faults] == [3]
