@@ -21,11 +21,12 @@ def pytest_configure() -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """What takes minutes runs when it is asked for by its mark."""
+    """What takes long runs when it is asked for by its mark, so that the rest takes minutes."""
     if not config.option.markexpr:
-        nightly = [item for item in items if item.get_closest_marker("nightly")]
-        items[:] = [item for item in items if item not in nightly]
-        config.hook.pytest_deselected(items=nightly)
+        long = [item for item in items if item.get_closest_marker("slow") or item.get_closest_marker("nightly")]
+        chosen = set(items) - set(long)
+        items[:] = [item for item in items if item in chosen]
+        config.hook.pytest_deselected(items=long)
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "docs" / "walkthrough.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```sh\n(.*?)```(?:\n\n<!-- output -->\n```text\n(.*?)```)?", TEXT, flags=re.DOTALL)
 REAL = "…\n"
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")

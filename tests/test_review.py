@@ -138,6 +138,7 @@ def test_a_disk_without_room_is_an_output_error(tmp_path: Path, lines: int, char
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_lines(tmp_path: Path) -> None:
     peaks = []
     with ReviewWriter(tmp_path / "a.review.csv", input_fields=["company_name"]) as writer:

@@ -27,6 +27,7 @@ TRANSITIONS = (
 )
 
 
+@pytest.mark.slow
 def test_forty_kills_pay_nothing_twice_and_lose_nothing(commands: Commands) -> None:
     tally = Tally()
     for one in drawn_stories(commands, 40, seed=7, rows=64):

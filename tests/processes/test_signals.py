@@ -65,6 +65,7 @@ def test_a_second_signal_ends_at_once_and_the_next_command_goes_on(commands, tmp
         check(scene, receipts=False)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "more",
     [
