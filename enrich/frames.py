@@ -28,6 +28,7 @@ from enrich.arguments import as_options, as_path, in_python, seal, spelled
 from enrich.dataset import default_output
 from enrich.dataset.arrow import ArrowBatch, is_known
 from enrich.dataset.arrow_values import inner_types
+from enrich.dataset.dtypes import held, is_in_arrow, is_in_parquet
 from enrich.dataset.formats import SPOOL_SUFFIX
 from enrich.dataset.spool import is_spoolable, read_spool, write_spool
 from enrich.dataset.tables import name_faults
@@ -40,7 +41,6 @@ __all__ = ["ArrowStream", "IncompleteWarning", "enrich", "plan_of"]
 
 _ROOM_BYTES: Final = 1 << 16  # a disk with less is full
 _TABLE: Final = "the table"  # what errors call it
-_UNREADABLE: Final = (pl.Int128, pl.UInt128)  # of polars alone
 _PANDAS_TYPES: Final = {pl.Int64: "Int64", pl.Boolean: "boolean", pl.Float64: "float64"}
 
 
@@ -201,6 +201,10 @@ def _to_polars(table: pa.Table) -> pl.DataFrame:
 def _is_in_polars(arrow_type: pa.DataType) -> bool:
     """Whether polars has a type, if not as one that answers could go into; of some others it panics."""
     types = pa.types
+    if types.is_fixed_size_list(arrow_type) and not arrow_type.list_size:
+        return False
+    if types.is_map(arrow_type) and _has_narrow_decimals(arrow_type):
+        return False  # polars takes an empty one, and ends the process when it is used
     wrapped = (
         isinstance(arrow_type, pa.BaseExtensionType) or types.is_dictionary(arrow_type) or types.is_map(arrow_type)
     )
@@ -208,6 +212,11 @@ def _is_in_polars(arrow_type: pa.DataType) -> bool:
     if wrapped or lists or types.is_struct(arrow_type):
         return all(map(_is_in_polars, inner_types(arrow_type)))
     return is_known(arrow_type) or types.is_binary_view(arrow_type) or types.is_decimal32(arrow_type)
+
+
+def _has_narrow_decimals(arrow_type: pa.DataType) -> bool:
+    is_narrow = pa.types.is_decimal32(arrow_type) or pa.types.is_decimal64(arrow_type)
+    return is_narrow or any(map(_has_narrow_decimals, inner_types(arrow_type)))
 
 
 def _no_table(data: object) -> UsageError:
@@ -219,26 +228,23 @@ _Polars = TypeVar("_Polars", pl.DataFrame, pl.LazyFrame)
 
 
 def _writable(frame: _Polars) -> _Polars:
-    """The columns that Arrow can hold, integers of 128 bits as text; Python objects stay where they are."""
+    """The columns that Arrow can hold, in types that it has; Python objects stay where they are.
+
+    Raises UsageError naming columns of other types.
+    """
     schema = frame.collect_schema()
-    if isinstance(frame, pl.LazyFrame) and pl.Object in schema.values():
-        raise UsageError("data: a LazyFrame with Python objects in it can't be streamed to disk; collect it first")
+    if isinstance(frame, pl.LazyFrame):
+        if lacking := _named_columns(schema, [name for name, dtype in schema.items() if not is_in_parquet(dtype)]):
+            raise UsageError(f"data: {lacking} can't be streamed to disk, as a LazyFrame is; collect it first")
+    elif lacking := _named_columns(schema, [name for name, dtype in schema.items() if not is_in_arrow(dtype)]):
+        raise UsageError(f"data: {lacking} can't be given to Arrow; cast it to another type")
     names = [name for name, dtype in schema.items() if dtype != pl.Object]
-    held = {name: _held(schema[name]) for name in names}
-    return frame.select(names).with_columns(pl.col(name).cast(to) for name, to in held.items() if to != schema[name])
+    others = {name: held(schema[name]) for name in names}
+    return frame.select(names).with_columns(pl.col(name).cast(to) for name, to in others.items() if to != schema[name])
 
 
-def _held(dtype: Any) -> Any:
-    """The type that holds the values of another in Arrow."""
-    if dtype in _UNREADABLE:
-        return pl.String()
-    if isinstance(dtype, pl.List):
-        return pl.List(_held(dtype.inner))
-    if isinstance(dtype, pl.Array):
-        return pl.Array(_held(dtype.inner), dtype.size)
-    if isinstance(dtype, pl.Struct):
-        return pl.Struct({field.name: _held(field.dtype) for field in dtype.fields})
-    return dtype
+def _named_columns(schema: pl.Schema, names: Iterable[str]) -> str:
+    return ", ".join(f"{name!r} ({schema[name]})" for name in names)
 
 
 def _to_arrow(frame: pl.DataFrame) -> pa.Table:

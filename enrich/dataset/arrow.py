@@ -236,7 +236,8 @@ def _is_known_nested(arrow_type: pa.DataType) -> bool:
         names = [field.name for field in arrow_type]
         return 0 < len({*names}) == len(names)
     if types.is_fixed_size_list(arrow_type):
-        return not types.is_null(arrow_type.value_type)  # polars takes no array of nulls from Arrow
+        # polars takes no array of nulls from Arrow, and of lists of no cells it panics.
+        return arrow_type.list_size > 0 and not types.is_null(arrow_type.value_type)
     return any(is_type(arrow_type) for is_type in (types.is_list, types.is_large_list))
 
 

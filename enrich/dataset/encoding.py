@@ -16,7 +16,7 @@ import polars as pl
 import pyarrow as pa
 
 from enrich.dataset.arrow import ArrowBatch, ArrowTable
-from enrich.dataset.arrow_values import decoded
+from enrich.dataset.arrow_values import decoded, inner_types
 from enrich.dataset.cells import json_column, json_lines, safe_columns, text_cells
 from enrich.dataset.delimited import DelimitedTable, TextBatch
 from enrich.dataset.formats import KNOWN_SUFFIXES, TableFormat, named_format
@@ -269,13 +269,20 @@ class ArrowEncoder:
 
 
 def arrow_writer(file: BinaryIO | Outlet, form: TableFormat, schema: pa.Schema) -> Any:
-    """What writes Arrow tables in a format."""
+    """What writes Arrow tables in a format. Raises TypeError for lists of no cells, which Parquet can't give back."""
     if form.kind == "spool":
         return spool_writer(file, schema)
+    if any(_has_no_cells(field.type) for field in schema):  # the writer would end the process over some of them
+        raise TypeError("Parquet has no lists of no cells")
 
     import pyarrow.parquet as pq  # 10 MB, which text has no need of
 
     return pq.ParquetWriter(file, schema, compression="zstd")
+
+
+def _has_no_cells(arrow_type: pa.DataType) -> bool:
+    is_hollow = pa.types.is_fixed_size_list(arrow_type) and not arrow_type.list_size
+    return is_hollow or any(map(_has_no_cells, inner_types(arrow_type)))
 
 
 def _arrow_schema(layout: Layout) -> pa.Schema:

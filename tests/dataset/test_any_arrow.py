@@ -3,6 +3,7 @@
 import csv
 import json
 import tempfile
+import unicodedata
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from enrich.dataset.spool import is_spoolable, write_spool
 from enrich.errors import OutputError, TableError, UsageError
 
 ANSWER = AnswerColumn("answer", pl.String())
+UNSEEN = "\u034f\u17b4\u17b5\u2800"  # letters and marks without any ink
 
 
 def table_of(kind: Kind, raws: list[Raw]) -> pa.Table:
@@ -80,13 +82,28 @@ def check_inputs(source: Table, kind: Kind, raws: list[Raw]) -> None:
         cell: Any = None if document is None else json.loads(document)["field"]
         if cell is None:
             continue  # empty: null, "", [], an infinity
-        assert says_stripped(kind, cell, raw), (cell, raw)
+        assert says_as_asked(kind, cell, raw), (cell, raw)
 
 
-def says_stripped(kind: Kind, cell: Any, raw: Raw) -> bool:
+def says_as_asked(kind: Kind, cell: Any, raw: Raw) -> bool:
+    """Whether an input is a value, its texts in NFC, and without what can't be seen at the ends of one alone."""
+    raw = in_nfc(raw)
     if isinstance(raw, str):
-        return isinstance(cell, str) and cell == raw.strip()
+        before, found, after = raw.partition(cell)
+        return bool(found) and not any(map(can_be_seen, before + after))
     return means(kind, cell, raw) or (isinstance(cell, str) and means_text(kind, cell, raw)) or "inf" in repr(raw)
+
+
+def in_nfc(raw: Raw) -> Raw:
+    if isinstance(raw, dict):
+        return {key: in_nfc(inner) for key, inner in raw.items()}
+    if isinstance(raw, list | tuple):
+        return type(raw)(map(in_nfc, raw))
+    return unicodedata.normalize("NFC", raw) if isinstance(raw, str) else raw
+
+
+def can_be_seen(char: str) -> bool:
+    return unicodedata.category(char)[0] not in "CZ" and "FILLER" not in unicodedata.name(char) and char not in UNSEEN
 
 
 def check_file(folder: Path, kind: Kind, raws: list[Raw]) -> None:

@@ -279,6 +279,8 @@ UNWRITABLE = {
     "union": pa.UnionArray.from_sparse(pa.array([0], pa.int8()), [pa.array([1])]),
     "empty struct": pa.array([{}], pa.struct([])),
     "run_end_encoded": pa.RunEndEncodedArray.from_arrays(pa.array([1], pa.int32()), pa.array(["a"])),
+    "no cells": pa.array([[]], pa.list_(pa.int8(), 0)),
+    "a list of no cells": pa.array([[[]], None], pa.list_(pa.list_(pa.string(), 0))),
     "negative scale": pa.nulls(1, pa.decimal128(5, -2)),
 }
 

@@ -113,7 +113,14 @@ CASES = {
         content(thing={"a": 10**30, "b": []}), {**GOOD, "thing": None}, "thing: does not fit its column"
     ),
     "inner numbers of all kinds": Case(
-        content(thing={"a": 5.0, "b": [1, 2.5, 10**30]}), {**GOOD, "thing": {"a": 5, "b": [1.0, 2.5, 1e30]}}
+        content(thing={"a": 5.0, "b": [1, 2.5, 2**90, 1e30]}),
+        {**GOOD, "thing": {"a": 5, "b": [1.0, 2.5, 2.0**90, 1e30]}},
+    ),
+    "a whole number that a float would change": Case(
+        content(share=10**30), {**GOOD, "share": None}, "share: does not fit its column"
+    ),
+    "an inner whole number that a float would change": Case(
+        content(thing={"a": 1, "b": [0.5, 10**30]}), {**GOOD, "thing": None}, "thing: does not fit its column"
     ),
     "a key too many": Case(content(thing={"a": 1, "b": [], "c": 1}), {**GOOD, "thing": None}, "'c' was unexpected"),
     "a key twice": Case(text('"city": "Bonn"', '"city": "Rome", "city": "Bonn"')),

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pyarrow as pa
@@ -335,14 +336,20 @@ def test_what_arrow_can_not_put_on_disk_stays_in_a_table_and_is_refused_in_a_rea
         call(desk, reader)
 
 
-def test_what_streams_types_that_polars_lacks_is_refused_by_column(desk: Desk) -> None:
-    class Streams:
-        def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
-            table = pa.table({"name": ["A", "B", "C"], "x": ARROW_TYPES["interval"], "y": ARROW_TYPES["union"]})
-            return table.__arrow_c_stream__(requested_schema)
+class Streams:
+    """A table that has the Arrow stream interface and nothing else."""
 
+    def __init__(self, table: pa.Table) -> None:
+        self._table = table
+
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
+        return self._table.__arrow_c_stream__(requested_schema)
+
+
+def test_what_streams_types_that_polars_lacks_is_refused_by_column(desk: Desk) -> None:
+    table = pa.table({"name": ["A", "B", "C"], "x": ARROW_TYPES["interval"], "y": ARROW_TYPES["union"]})
     with pytest.raises(UsageError, match=r"^data: polars has no type for 'x' \(month_day_nano.*\), 'y' \(dense_union"):
-        call(desk, Streams())
+        call(desk, Streams(table))
     assert desk.service.posts() == 0
 
 
@@ -355,11 +362,92 @@ def test_whole_numbers_of_128_bits_may_stand_anywhere_in_polars(desk: Desk) -> N
             "list": numbers,
             "array": numbers.list.to_array(1),
             "struct": pl.Series([{"a": 2**100}, None], dtype=pl.Struct({"a": pl.UInt128})),
+            "map": pl.Series([{"a": 2**100, "b": None}, None], dtype=pl.Map(pl.String, pl.Int128)),
+            "lists": pl.Series([{"a": [2**100]}, {}], dtype=pl.Map(pl.String, pl.List(pl.UInt128))),
         }
     )
     for out in (call(desk, given), call(desk, given.lazy()).collect()):
         assert out.select(given.columns).equals(given)
         assert out.select(given.columns).schema == given.schema
+
+
+def extension(values: list[Any], dtype: Any) -> pl.Series:
+    return pl.Series(values, dtype=dtype).ext.to(pl.Extension("made.up", dtype))
+
+
+EXTENSION = extension(["a", None], pl.String())
+IN_MEMORY_ONLY = {
+    "no fields": pl.Series([{}, None], dtype=pl.Struct({})),
+    "a list of no fields": pl.Series([[{}, None], None], dtype=pl.List(pl.Struct({}))),
+    "an array of no fields": pl.Series([[{}], None], dtype=pl.Array(pl.Struct({}), 1)),
+    "a struct of no fields": pl.Series([{"a": {}}, None], dtype=pl.Struct({"a": pl.Struct({})})),
+    "a map to no fields": pl.Series([{"a": {}}, None], dtype=pl.Map(pl.String, pl.Struct({}))),
+    "a list of an extension": pl.select(pl.concat_list(pl.lit(EXTENSION))).to_series(),
+    "an array of an extension": pl.select(pl.concat_arr(pl.lit(EXTENSION))).to_series(),
+    "a struct of an extension": EXTENSION.to_frame("a").to_struct(),
+}
+
+
+@pytest.mark.parametrize("name", IN_MEMORY_ONLY)
+def test_what_polars_can_not_put_on_disk_stays_in_a_frame_and_is_refused_in_a_query(desk: Desk, name: str) -> None:
+    given = pl.DataFrame({"name": ["A", "B"], "domain": "x.example", "x": IN_MEMORY_ONLY[name]})
+    out = call(desk, given)
+    assert out.select(given.columns).equals(given)
+    assert out.select(given.columns).schema == given.schema
+    with pytest.raises(UsageError, match=r"^data: 'x' \(.*\) can't be streamed to disk, as a LazyFrame is; collect it"):
+        call(desk, given.lazy())
+
+
+OUT_OF_REACH = {
+    "categories in an extension": extension(["a", "b"], pl.Categorical()),
+    "an enum in an extension": extension(["a", "b"], pl.Enum(["a", "b"])),
+    "128 bits in an extension": extension([1, 2], pl.Int128()),
+    "keys of 128 bits": pl.Series([{2**100: 1}, None], dtype=pl.Map(pl.Int128, pl.Int8)),
+    "an array of categories in an extension": extension([["a"], None], pl.Array(pl.Categorical, 1)),
+}
+
+
+@pytest.mark.parametrize("name", OUT_OF_REACH)
+def test_what_polars_can_not_give_to_arrow_is_refused_by_column(desk: Desk, name: str) -> None:
+    given = pl.DataFrame({"name": ["A", "B"], "domain": "x.example", "x": OUT_OF_REACH[name]})
+    with pytest.raises(UsageError, match=r"^data: 'x' \(.*\) can't be given to Arrow; cast it to another"):
+        call(desk, given)
+    with pytest.raises(UsageError, match=r"^data: 'x' \(.*\) can't be streamed to disk"):
+        call(desk, given.lazy())
+    assert desk.service.posts() == 0
+
+
+@pytest.mark.parametrize("size", [0, 1])
+def test_arrays_of_no_cells_go_along(desk: Desk, size: int) -> None:
+    kinds = [pl.Array(pl.Int8, 0), pl.List(pl.Array(pl.String, 0)), pl.Struct({"a": pl.Array(pl.Int8, 0)})]
+    values: list[Any] = [[], [[]], {"a": []}]
+    columns = {
+        f"x{n}": pl.Series([one, None][: 2 * size], dtype=kind)
+        for n, (one, kind) in enumerate(zip(values, kinds, strict=True))
+    }
+    given = pl.DataFrame({"name": ["A", "B"][: 2 * size], "domain": ["x.example"] * 2 * size, **columns})
+    assert call(desk, given).select(given.columns).equals(given)
+    with pytest.raises(UsageError, match=r"^data: 'x0' \(.*\), 'x1' \(.*\), 'x2' \(.*\) can't be streamed to disk"):
+        call(desk, given.lazy())
+    table = pa.table({"name": ["A"], "domain": ["x.example"], "x": pa.array([[]], pa.list_(pa.int8(), 0))})
+    assert call(desk, table).select(table.column_names).equals(table)
+    with pytest.raises(UsageError, match=r"^data: polars has no type for 'x' \(fixed_size_list<.*>\[0\]\); give"):
+        call(desk, Streams(table))
+
+
+@pytest.mark.parametrize("kind", [pa.decimal32(9, 2), pa.decimal64(9, 2)], ids=str)
+def test_maps_of_narrow_decimals_over_which_polars_ends_the_process_never_reach_it(
+    desk: Desk, kind: pa.DataType
+) -> None:
+    offsets, keys = pa.array([0, 0], pa.int32()), pa.array([], pa.string())
+    for column in (
+        pa.MapArray.from_arrays(offsets, keys, pa.array([], kind)),
+        pa.MapArray.from_arrays(offsets, pa.array([], kind), pa.array([], pa.int8())),
+    ):
+        table = pa.table({"name": ["A"], "domain": ["x.example"], "x": column})
+        assert call(desk, table).select(table.column_names).equals(table)
+        with pytest.raises(UsageError, match=r"^data: polars has no type for 'x' \(map<.*\); give a pyarrow Table"):
+            call(desk, Streams(table))
 
 
 TYPES = {
@@ -498,7 +586,7 @@ def test_wrong_data_and_wrong_columns_are_errors(desk: Desk) -> None:
         call(desk, pl.DataFrame({"nam": ["a"]}))
     with pytest.raises(TableError, match=r"^the table: columns 1 and 2 have the same name 'name'"):
         call(desk, pa.table([["a"], ["b"]], names=["name", "name"]))
-    with pytest.raises(UsageError, match="a LazyFrame with Python objects"):
+    with pytest.raises(UsageError, match=r"^data: 'domain' \(Object\) can't be streamed to disk, as a LazyFrame is; "):
         call(desk, pl.LazyFrame({"name": ["a"], "domain": pl.Series([object()], dtype=pl.Object)}))
 
 
