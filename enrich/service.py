@@ -26,7 +26,7 @@ def check_key(environ: Mapping[str, str]) -> Secret:
 def check_service(environ: Mapping[str, str], *, sandbox: bool = False, facts: Path | None = None) -> None:
     """Find what is said wrongly of the service, before any work. Whether there is a key is asked later.
 
-    Raises BaseUrlError, UsageError, or SandboxError for facts that can't be read; their lines are read when it starts.
+    Raises BaseUrlError, or UsageError, also for facts that can't be read; their lines are read when the sandbox starts.
     """
     environ = Environment.of(environ)
     limiter_from(environ)
@@ -37,7 +37,8 @@ def check_service(environ: Mapping[str, str], *, sandbox: bool = False, facts: P
             raise UsageError("--facts: is for the sandbox; add --sandbox")
         from enrich.sandbox import check_facts
 
-        check_facts(facts)
+        with sandbox_refusals():
+            check_facts(facts)
 
 
 @asynccontextmanager
