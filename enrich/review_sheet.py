@@ -17,6 +17,7 @@ from typing import IO, Final
 
 from enrich.dataset.dialect import Dialect, find_newline
 from enrich.dataset.records import RecordReader, quoting_fault
+from enrich.dataset.streams import no_such_file
 from enrich.errors import Fault, TableError
 from enrich.files import is_special
 from enrich.phrases import did_you_mean
@@ -86,6 +87,8 @@ class Sheet:
         try:
             with self.path.open("rb") as file:
                 yield from self._lines(file)
+        except FileNotFoundError:
+            raise no_such_file(self.path, "`enrich run` writes it beside its output") from None
         except OSError as error:
             raise TableError(str(self.path), [Fault(f"can't be read: {error.strerror}")]) from error
 
@@ -188,7 +191,10 @@ class _Columns:
 
 def _header_faults(names: Sequence[str]) -> Iterator[Fault]:
     missing = [name for name in _NEEDED if name not in names]
-    if missing:
+    if any(names) and len(missing) == len(_NEEDED):
+        hint = "give the NAME.review.csv that `enrich run` wrote beside its output"
+        yield Fault("this is no review file", 1, "", hint)
+    elif missing:
         added = [name for name in names if name and name not in _OURS and not name.startswith(INPUT)]
         meant = next((name for name in added if did_you_mean(name, missing)), None)
         hint = "keep the columns of the review file"

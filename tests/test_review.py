@@ -239,5 +239,5 @@ def test_a_file_that_is_no_review_file_is_a_table_error(tmp_path: Path, content:
 
 
 def test_a_missing_file_is_a_table_error(tmp_path: Path) -> None:
-    with pytest.raises(TableError, match="can't be read"):
+    with pytest.raises(TableError, match="there is no such file"):
         read_decisions(tmp_path / "absent.csv")

@@ -141,6 +141,15 @@ def test_a_line_cut_before_its_answer_is_named_is_a_fault_wherever_it_stands(tmp
     assert faults(tmp_path / "a.csv", text(rows))[0].startswith(f":34: sheet row 34: {cells} cell")
 
 
+def test_a_table_in_the_place_of_a_review_file_is_told_so(tmp_path: Path) -> None:
+    assert faults(tmp_path / "a.csv", "name,river\nBasel,Rhine\n") == [
+        ":1: this is no review file; give the NAME.review.csv that `enrich run` wrote beside its output"
+    ]
+    (tmp_path / "a.csv").unlink()
+    with pytest.raises(TableError, match=r"a\.csv: there is no such file; `enrich run` writes it beside its output"):
+        list(Sheet(tmp_path / "a.csv"))
+
+
 def test_a_column_that_was_renamed_is_named(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     header = [name.replace("decision", "decisions") for name in HEADER]

@@ -7,6 +7,7 @@ other encoding than UTF-8 is decoded strictly: a byte that is not of it is a fau
 import codecs
 import gzip
 import io
+import re
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,6 +28,8 @@ _BOMS: Final = (
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
+_ADDRESS: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/+[^/]")
+_SPREADSHEETS: Final = frozenset({".xlsx", ".xlsm", ".xlsb", ".xls", ".ods", ".numbers"})
 _OTHER_FILES: Final = (
     (b"\x1f\x8b", "gzip", "name it .csv.gz (or .tsv.gz, .ndjson.gz)"),
     (b"\x28\xb5\x2f\xfd", "zstandard", "name it .csv.zst (or .tsv.zst, .ndjson.zst)"),
@@ -42,7 +45,7 @@ def reading(path: Path) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError:
-        raise TableError(str(path), [Fault("there is no such file")]) from None
+        raise no_such_file(path) from None
     except IsADirectoryError:
         raise TableError(str(path), [Fault("this is a folder, not a table", hint="name a file")]) from None
     except pa.ArrowNotImplementedError as error:
@@ -189,9 +192,19 @@ class _Transcoded(io.RawIOBase):
         super().close()
 
 
+def no_such_file(path: Path, hint: str = "") -> TableError:
+    """The error for a name with no file behind it; a path made of an address has lost one of its slashes."""
+    if _ADDRESS.match(str(path)):
+        return TableError(str(path), [Fault("is an address, expected a file", hint="download it first")])
+    return TableError(str(path), [Fault("there is no such file", hint=hint)])
+
+
 def unknown_kind(path: Path) -> TableError:
     """The error for a name that promises no table."""
     if path.is_dir():
         return TableError(str(path), [Fault("is a folder, expected a file")])
+    if _ADDRESS.match(str(path)):
+        return no_such_file(path)
     message = f"unknown kind of table {''.join(path.suffixes)}".strip()
-    return TableError(str(path), [Fault(message, hint=f"give a file named {KNOWN_SUFFIXES}")])
+    hint = "save it as CSV (UTF-8) in the spreadsheet program first" if path.suffix.lower() in _SPREADSHEETS else ""
+    return TableError(str(path), [Fault(message, hint=hint or f"give a file named {KNOWN_SUFFIXES}")])

@@ -228,10 +228,19 @@ def complaint(path: Path, **options: Any) -> str:
             "t.parquet: the file is damaged: what it holds can't be read as Parquet; fetch or write it again",
             id="not-parquet",
         ),
+        *(
+            pytest.param(
+                f"t{suffix}",
+                b"",
+                f"t{suffix}: unknown kind of table {suffix}; save it as CSV (UTF-8) in the spreadsheet program first",
+                id=f"spreadsheet{suffix}",
+            )
+            for suffix in (".xlsx", ".XLS", ".xlsm", ".ods", ".numbers")
+        ),
         pytest.param(
-            "t.xlsx",
+            "t.txt",
             b"",
-            "t.xlsx: unknown kind of table .xlsx; give a file named .csv, .tsv, .ndjson, .jsonl "
+            "t.txt: unknown kind of table .txt; give a file named .csv, .tsv, .ndjson, .jsonl "
             "(each also with .gz or .zst) or .parquet",
             id="unknown-suffix",
         ),
@@ -292,6 +301,15 @@ def test_a_byte_that_the_given_encoding_lacks_is_refused_with_its_line(tmp_path:
     message = complaint(tmp_path / "t.csv", encoding="windows-1252")
 
     assert message == "t.csv:3: the bytes 81 are not cp1252; is it another encoding?"
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["https://x.example/places.csv", "s3://bucket/places.parquet", "https://x.example/export?format=csv", "file:///p.csv"],
+)
+def test_an_address_is_no_file(address: str) -> None:
+    with pytest.raises(TableError, match=r": is an address, expected a file; download it first$"):
+        open_table(Path(address))
 
 
 def test_a_table_that_is_not_there_or_a_folder_is_refused(tmp_path: Path) -> None:
