@@ -9,6 +9,7 @@ leave empty. Everything else is a fault, and then nothing of the file counts.
 import csv
 import io
 import re
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
@@ -35,6 +36,7 @@ _NEEDED: Final = ("row", "field", "run_id", *PERSON)
 _OURS: Final = frozenset((*ANSWER, *RUN, *PERSON))
 _DELIMITERS: Final = ",;\t"
 _SAMPLE_BYTES: Final = 256 << 10
+_MAX_BLOCK_CHARS: Final = 96 << 20
 _BLOCK_ROWS: Final = 16  # of a sheet, which Excel writes with as many cells as the widest of them has
 _WRONG: Final = re.compile("[\0\udc80-\udcff]")
 _NOT_UTF8: Final = ("not UTF-8", "save it as CSV UTF-8")
@@ -120,7 +122,7 @@ class Sheet:
             self.faults.append(replace(quoting_fault(reader, error), path=f"sheet row {row}"))
 
     def _whole(self, found: Iterator["_Record"], columns: "_Columns") -> Iterator[SheetLine]:
-        records = enumerate(found, 2)
+        records = self._bounded(enumerate(found, 2))
         block, widest = list(islice(records, _BLOCK_ROWS - 1)), columns.count  # the header is a row of the first block
         while block:
             filled = [(row, record) for row, record in block if any(cell.strip() for cell in record.cells)]
@@ -128,6 +130,17 @@ class Sheet:
             for row, record in filled:
                 yield from self._line(row, record, columns, widest)
             block, widest = list(islice(records, _BLOCK_ROWS)), 0
+
+    def _bounded(self, records: Iterator[tuple[int, "_Record"]]) -> Iterator[tuple[int, "_Record"]]:
+        """The records up to those that are too large to be held together: a block of them is."""
+        sizes: deque[int] = deque(maxlen=_BLOCK_ROWS)
+        for row, record in records:
+            sizes.append(sum(map(len, record.cells)))
+            if sum(sizes) > _MAX_BLOCK_CHARS:
+                said = f"{_BLOCK_ROWS} rows in a row have more than {_MAX_BLOCK_CHARS >> 20} MB"
+                self.faults.append(Fault(said, record.line, f"sheet row {row}", "is this the review file?"))
+                return
+            yield row, record
 
     def _line(self, row: int, record: "_Record", columns: "_Columns", widest: int) -> Iterator[SheetLine]:
         """The line of a record; none, and a fault, if the record is no whole one."""

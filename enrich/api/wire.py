@@ -3,16 +3,17 @@
 Outputs and inputs stay raw JSON, as they came: they are stored before anything interprets them. Fields that
 the service may leave out or send as null are optional; what a caller can't do without (ids, a status, the
 number of runs) is required. Where a text can't be read as it is, its JSON is mended (see `mending`), and what
-isn't required and isn't as expected is left out: a result that was paid for is worth more than its form.
+isn't required and isn't as expected is left out: a result that was paid for is worth more than its form. Ids and
+other words are short: of what is longer than any of them, nothing is kept, sent back or shown.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Final, TypeAlias, TypeVar, get_args, get_origin
+from typing import Annotated, Any, Final, TypeAlias, TypeVar, get_args, get_origin
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Meta, Raw, Struct
 
 from enrich.api.mending import is_deep, mended
 
@@ -41,30 +42,33 @@ NULL: Final = Raw(b"null")
 MAX_VALUES: Final = 1_000_000  # of one event
 _LARGE: Final = 1024 * 1024  # bytes: what is smaller has fewer
 
-MetadataValue: TypeAlias = str | int | float | bool | None
+MAX_WORD: Final = 1000  # characters of an id, a state, a time, a value of metadata; the service's own are shorter
+
+Word: TypeAlias = Annotated[str, Meta(max_length=MAX_WORD)]
+MetadataValue: TypeAlias = Word | int | float | bool | None
 
 
 class ErrorBody(Struct, frozen=True, gc=False):
     """The service's own account of an error. `detail` is raw JSON."""
 
     message: str | None = None
-    ref_id: str | None = None
+    ref_id: Word | None = None
     detail: Raw = NULL
 
 
 class RunState(Struct, frozen=True, gc=False):
     """One run as the service sees it. `warnings` is raw JSON."""
 
-    run_id: str
-    status: str
+    run_id: Word
+    status: Word
     is_active: bool | None = None
-    processor: str | None = None
+    processor: Word | None = None
     metadata: dict[str, MetadataValue] | None = None
     error: ErrorBody | None = None
-    interaction_id: str | None = None
-    taskgroup_id: str | None = None
-    created_at: str | None = None
-    modified_at: str | None = None
+    interaction_id: Word | None = None
+    taskgroup_id: Word | None = None
+    created_at: Word | None = None
+    modified_at: Word | None = None
     warnings: Raw = NULL
 
 
@@ -82,30 +86,30 @@ class GroupStatus(Struct, frozen=True, gc=False):
     task_run_status_counts: dict[str, int] | None = None
     is_active: bool | None = None
     status_message: str | None = None
-    modified_at: str | None = None
+    modified_at: Word | None = None
 
 
 class Group(Struct, frozen=True, gc=False):
     """A task group."""
 
-    taskgroup_id: str
+    taskgroup_id: Word
     status: GroupStatus
     metadata: dict[str, MetadataValue] | None = None
-    created_at: str | None = None
+    created_at: Word | None = None
 
 
 class NewGroup(Struct, frozen=True, gc=False):
     """A task group that was just made: it is empty, and only its id is needed."""
 
-    taskgroup_id: str
+    taskgroup_id: Word
 
 
 class AddedRuns(Struct, frozen=True, gc=False):
     """The answer to adding runs. Which id belongs to which input is told by metadata, never by position."""
 
-    run_ids: list[str]
-    run_cursor: str | None = None
-    event_cursor: str | None = None
+    run_ids: list[Word]
+    run_cursor: Word | None = None
+    event_cursor: Word | None = None
     status: GroupStatus | None = None
 
 
@@ -116,7 +120,7 @@ class RunEvent(Struct, frozen=True, gc=False, tag_field="type", tag="task_run.st
     """
 
     run: RunState
-    event_id: str | None = None
+    event_id: Word | None = None
     output: Raw = NULL
     input: Raw = NULL
     data: bytes = msgspec.field(default=b"", name="(data)")  # set by decode_event, not by the JSON
@@ -126,14 +130,14 @@ class GroupStatusEvent(Struct, frozen=True, gc=False, tag_field="type", tag="tas
     """A change of a group's counts."""
 
     status: GroupStatus
-    event_id: str | None = None
+    event_id: Word | None = None
 
 
 class ErrorEvent(Struct, frozen=True, gc=False, tag_field="type", tag="error"):
     """An error reported inside a stream; the stream may go on after it."""
 
     error: ErrorBody
-    event_id: str | None = None
+    event_id: Word | None = None
 
 
 Event: TypeAlias = RunEvent | GroupStatusEvent | ErrorEvent
@@ -205,7 +209,7 @@ def decode_event(data: bytes, *, last_id: str = "") -> Event | None:
         if again is None:
             raise UnreadableError(str(error)) from None
         data, event = again
-    if event is not None and event.event_id is None and last_id:
+    if event is not None and event.event_id is None and 0 < len(last_id) <= MAX_WORD:
         msgspec.structs.force_setattr(event, "event_id", last_id)
     if isinstance(event, RunEvent):
         msgspec.structs.force_setattr(event, "data", data)

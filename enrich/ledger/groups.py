@@ -21,6 +21,7 @@ from enrich.files import open_regular, real, write_whole
 _LINE: Final = re.compile(rb"^([\x21-\x7e]{1,200})\n", re.MULTILINE)  # a line cut short is none
 _HEADER: Final = b"# The groups that the ledger beside this file has paid through; kept by enrich\n"
 _FIRST_ID: Final = b"tgrp_"  # how lists without a header begin: those of version 0.2.0
+MAX_BYTES: Final = 64 << 20  # of a list; that of a million groups has 40 MB
 _BLANK: Final = b"\0 \t\r\n"  # zeros are what a power cut leaves
 
 
@@ -110,7 +111,12 @@ def _content(path: Path) -> bytes:
     """The list as it stands, empty where there is none of ours."""
     try:
         with open_regular(path, follow=False) as file:
-            content = file.read()
+            content = file.read(MAX_BYTES + 1)
     except OSError:
         return b""
+    if len(content) > MAX_BYTES and is_group_list(content[: len(_HEADER)]):
+        raise LedgerError(
+            f"{path}: larger than {MAX_BYTES >> 20} MB, which no list of groups is. Nothing was sent. Put a copy in its"
+            " place, or delete it, and pay again for what only it names"
+        )
     return content if is_group_list(content[: len(_HEADER)]) else b""

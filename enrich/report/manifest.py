@@ -25,6 +25,8 @@ from enrich.text import plain_json
 if TYPE_CHECKING:
     from enrich.spec import Json
 
+MAX_BYTES: Final = 16 << 20  # of a manifest; one that names a hundred thousand groups has 4 MB
+
 __all__ = ["SCHEMA", "Manifest", "Outputs", "PastRun", "Selection", "read_manifest", "write_manifest"]
 
 SCHEMA: Final = "enrich.run/1"
@@ -182,8 +184,9 @@ def read_manifest(path: Path) -> PastRun:
     if is_special(path):
         raise UsageError(f"{path}: this is no regular file; name the manifest of a run")
     try:
-        with open_regular(path) as file:
-            text = file.read()
+        text = _start(path)
+        if len(text) > MAX_BYTES:
+            raise UsageError(f"{path}: this is no manifest of a run (it is larger than {MAX_BYTES >> 20} MB)")
         run = msgspec.json.decode(text, type=PastRun)
     except OSError as error:
         raise UsageError(f"{path}: the manifest can't be read ({error.strerror})") from None
@@ -194,6 +197,12 @@ def read_manifest(path: Path) -> PastRun:
     return run
 
 
+def _start(path: Path) -> bytes:
+    """The file, and no more of it than is needed to see that it is too large."""
+    with open_regular(path) as file:
+        return file.read(MAX_BYTES + 1)
+
+
 class _Head(msgspec.Struct, frozen=True):
     schema: str
 
@@ -201,11 +210,11 @@ class _Head(msgspec.Struct, frozen=True):
 def is_manifest(path: Path) -> bool:
     """Whether a file is a manifest of ours, of whatever version; of a newer one nothing else may be known."""
     try:
-        with open_regular(path) as file:
-            head = msgspec.json.decode(file.read(), type=_Head)
+        text = _start(path)
+        head = msgspec.json.decode(text, type=_Head)
     except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
         return False
-    return head.schema.startswith(_ANY_SCHEMA)
+    return len(text) <= MAX_BYTES and head.schema.startswith(_ANY_SCHEMA)
 
 
 def _outputs_json(outputs: Outputs) -> dict[str, Json]:

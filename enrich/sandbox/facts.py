@@ -17,12 +17,17 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
 from enrich.sandbox.processors import PROCESSORS, Processor
 from enrich.sandbox.settings import SandboxError
+
+MAX_LINE_BYTES: Final = 4 << 20
+MAX_BYTES: Final = 128 << 20  # of all texts, unpacked
+MAX_VALUES: Final = 3_000_000  # of JSON: each takes some 100 bytes of memory, and may have been one of text
+_SHOWN: Final = 80  # characters of what is wrong
 
 Json = Any
 
@@ -101,8 +106,9 @@ def load_facts(path: Path | None) -> Facts:
         return facts
     check_facts(path)
     with _refusals(path):
-        for number, line in _lines(path):
-            _add_line(facts, line, f"{path}:{number}")
+        room = _Room(path)
+        for number, line in _lines(path, room):
+            _add_line(facts, line, f"{path}:{number}", room)
     return facts
 
 
@@ -122,35 +128,74 @@ def _refusals(path: Path) -> Iterator[None]:
         raise SandboxError(f"{path}: facts file can't be read: {error.strerror or 'it is damaged'}") from error
 
 
-def _lines(path: Path) -> Iterator[tuple[int, Json]]:
-    if path.suffix == ".parquet":
-        import polars as pl  # only here: it takes longer to import than the sandbox to start
+@dataclass(slots=True)
+class _Room:
+    """What is left of what a facts file may take of memory, where all of it is held."""
 
-        try:
-            rows = pl.read_parquet(path).iter_rows(named=True)
-        except pl.exceptions.PolarsError as error:
-            raise SandboxError(f"{path}: facts file can't be read: it is no Parquet, or damaged") from error
-        for number, row in enumerate(rows, start=1):
-            yield number, {**row, "processors": _without_nulls(row.get("processors"))}
+    path: Path
+    left: int = MAX_BYTES
+    values: int = MAX_VALUES
+
+    def take(self, number: int, size: int, text: bytes | str | None = None) -> None:
+        """Count some bytes of a line, and the values that a text of JSON has at most. Raises SandboxError."""
+        self.left -= size
+        if isinstance(text, bytes):
+            self.values -= text.count(b",") + text.count(b"[") + text.count(b"{")
+        elif text is not None:
+            self.values -= text.count(",") + text.count("[") + text.count("{")
+        if self.left < 0 or self.values < 0:
+            raise SandboxError(
+                f"{self.path}:{number}: facts have at most {MAX_BYTES >> 20} MB and {MAX_VALUES} values up to here; "
+                "give a facts file of fewer questions"
+            )
+
+
+def _lines(path: Path, room: _Room) -> Iterator[tuple[int, Json]]:
+    if path.suffix == ".parquet":
+        yield from _rows(path, room)
         return
     with path.open("rb") as file:
-        for number, line in enumerate(file, start=1):
+        for number, line in enumerate(iter(lambda: file.readline(MAX_LINE_BYTES + 1), b""), start=1):
+            if len(line) > MAX_LINE_BYTES:
+                raise SandboxError(f"{path}:{number}: a fact has at most {MAX_LINE_BYTES >> 20} MB")
+            room.take(number, len(line), line)
             if line.strip():
                 try:
                     yield number, msgspec.json.decode(line)
-                except msgspec.DecodeError as error:
+                except (msgspec.DecodeError, RecursionError) as error:
                     raise SandboxError(f"{path}:{number}: not JSON; {_EXPECTED}") from error
 
 
-def _add_line(facts: Facts, line: Json, place: str) -> None:
+def _rows(path: Path, room: _Room) -> Iterator[tuple[int, Json]]:
+    import pyarrow as pa  # only here: it takes longer to import than the sandbox to start
+    import pyarrow.parquet as pq
+
+    try:
+        with pq.ParquetFile(path, buffer_size=1 << 20, pre_buffer=False) as file:
+            groups = [file.metadata.row_group(n) for n in range(file.num_row_groups)]
+            largest = max((group.total_byte_size for group in groups), default=0)
+            room.take(1, sum(group.total_byte_size for group in groups))
+            room.left = MAX_BYTES
+            number = 0
+            # One value that a dictionary holds once may be that of each row.
+            for batch in file.iter_batches(max(1, min(1000, MAX_BYTES // 4 // max(1, largest))), use_threads=False):
+                room.take(number + 1, batch.nbytes)
+                for row in batch.to_pylist():
+                    number += 1
+                    yield number, {**row, "processors": _without_nulls(row.get("processors"))}
+    except pa.ArrowException as error:
+        raise SandboxError(f"{path}: facts file can't be read: it is no Parquet, or damaged") from error
+
+
+def _add_line(facts: Facts, line: Json, place: str, room: _Room) -> None:
     if not isinstance(line, dict):
         raise SandboxError(f"{place}: a fact is an object, not {type(line).__name__}")
-    line = {name: _unpacked(value, place) for name, value in line.items()}
+    line = {name: _unpacked(value, place, room) for name, value in line.items()}
     answers = _part(line, "answers", place)
     processors = _part(line, "processors", place)
     for name in processors:
         if name not in PROCESSORS:
-            raise SandboxError(f"{place}: unknown processor {name!r}; known: {', '.join(PROCESSORS)}")
+            raise SandboxError(f"{place}: unknown processor {_shown(name)}; known: {', '.join(PROCESSORS)}")
     for by_field in (answers, *processors.values()):
         _check_answers(by_field, place)
     matches = line.get("match")
@@ -165,22 +210,21 @@ def _part(line: Mapping[str, Json], name: str, place: str) -> Mapping[str, Mappi
     part = line.get(name)
     part = {} if part is None else part
     if not isinstance(part, dict):
-        raise SandboxError(f"{place}: {name} must be an object, not {part!r}")
+        raise SandboxError(f"{place}: {name} must be an object, not {_shown(part)}")
     for key, value in part.items():
         if not isinstance(value, dict):
-            raise SandboxError(f"{place}: {name}.{key} must be an object, not {value!r}")
+            raise SandboxError(f"{place}: {name}.{_cut(repr(key)[1:-1])} must be an object, not {_shown(value)}")
     return part
 
 
 def _check_answers(by_field: Mapping[str, Json], place: str) -> None:
     for name, said in by_field.items():
         if not isinstance(said, dict):
-            raise SandboxError(f"{place}: the answer for {name!r} must be an object with a value")
+            raise SandboxError(f"{place}: the answer for {_shown(name)} must be an object with a value")
         confidence = said.get("confidence")
         if confidence not in _CONFIDENCES and type(confidence) not in (int, float):
-            raise SandboxError(
-                f"{place}: confidence of {name!r} is {confidence!r}, not high, medium, low, a number or null"
-            )
+            has = f"confidence of {_shown(name)} is {_shown(confidence)}"
+            raise SandboxError(f"{place}: {has}, not high, medium, low, a number or null")
 
 
 def _without_nulls(value: Json) -> Json:
@@ -190,16 +234,25 @@ def _without_nulls(value: Json) -> Json:
     return {key: _without_nulls(inner) for key, inner in value.items() if inner is not None}
 
 
-def _unpacked(value: Json, place: str) -> Json:
+def _unpacked(value: Json, place: str, room: _Room) -> Json:
     """JSON text as what it says, and an object without the nulls that Parquet puts where a key is absent."""
     if isinstance(value, str):
+        room.take(int(place.rpartition(":")[2]), 0, value)
         try:
             return msgspec.json.decode(value)
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, RecursionError) as error:
             raise SandboxError(f"{place}: a text that is not JSON; {_EXPECTED}") from error
     if isinstance(value, dict):
         return {key: inner for key, inner in value.items() if inner is not None}
     return value
+
+
+def _shown(value: Json) -> str:
+    return _cut(repr(value[:_SHOWN] if isinstance(value, str) else value))
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
 
 
 def _comparable(value: Json) -> str:

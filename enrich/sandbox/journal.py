@@ -12,6 +12,7 @@ import uuid
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO, Final
 
 import msgspec
 
@@ -20,6 +21,8 @@ from enrich.sandbox.requests import RunRequest
 from enrich.sandbox.settings import SandboxError
 
 FORMAT = 1
+MAX_LINE_BYTES: Final = 132 << 20  # the largest body of a request, and what is written with it
+_MAX_HEAD_BYTES: Final = 1000
 _START = b'{"enrich_sandbox":'  # of the first line
 
 
@@ -83,8 +86,9 @@ class Journal:
     def entries(self) -> Iterator[JournaledGroup | JournaledBatch]:
         """What was written, in order. Raises SandboxError with the line that can't be read."""
         with self._path.open("rb") as lines:
-            next(lines)
-            for number, text in enumerate(lines, start=2):
+            for number, text in enumerate(self._lines(lines), start=1):
+                if number == 1:
+                    continue
                 try:
                     yield self._entry(msgspec.json.decode(text, type=_Line))
                 except (msgspec.DecodeError, ServiceError) as error:
@@ -134,12 +138,19 @@ class Journal:
             return nonce
         with self._path.open("rb") as lines:
             try:
-                head = msgspec.json.decode(next(lines), type=_Head)
+                head = msgspec.json.decode(next(self._lines(lines, _MAX_HEAD_BYTES)), type=_Head)
             except msgspec.DecodeError as error:
                 raise SandboxError(f"{self._path}:1: not a sandbox's state file: {error}") from error
         if head.enrich_sandbox != FORMAT:
             raise SandboxError(f"{self._path}:1: state of format {head.enrich_sandbox}; this is format {FORMAT}")
         return head.nonce
+
+    def _lines(self, file: BinaryIO, most: int = MAX_LINE_BYTES) -> Iterator[bytes]:
+        for number, line in enumerate(iter(lambda: file.readline(most + 1), b""), start=1):
+            if len(line) > most:
+                what = f"not a line of a sandbox's state: it has more than {most} bytes"
+                raise SandboxError(f"{self._path}:{number}: {what}")
+            yield line
 
     def _cut_torn_line(self) -> int:
         """The size of the file up to its last line end, to which it is cut."""

@@ -21,7 +21,7 @@ HEEDED_S = 5.0  # a second for what is being read, and then the outputs are writ
 
 
 def event(run_id: str, filler: str = "") -> bytes:
-    run = {"run_id": run_id, "status": "running", "interaction_id": filler}
+    run = {"run_id": run_id, "status": "running", "warnings": [filler]}
     return b"data: %b\n\n" % msgspec.json.encode({"type": "task_run.state", "run": run})
 
 
