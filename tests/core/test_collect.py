@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from enrich.api.client import Client
-from enrich.api.errors import ApiError, InvalidError, NotFoundError
+from enrich.api.errors import ApiError, InvalidError, NotFoundError, UnauthorizedError
 from enrich.clock import Stamp
 from enrich.collect import collect
 from enrich.drive import Driver
@@ -287,3 +287,50 @@ def test_a_listing_that_stays_open_is_taken_for_read_when_it_brings_no_more(ledg
             return await Driver(client, recorder, Till()).run(read())
 
     assert run_fast(drive, 50.0) == [(["a"], False), ([], True)]
+
+
+def until_events(steps: Generator[Any, Any, None]) -> None:
+    """Go on to the first look at the group."""
+    effect = next(steps)
+    while not isinstance(effect, FollowEvents):
+        assert isinstance(effect, Now)
+        effect = steps.send(Stamp(0, 0, "boot"))
+
+
+def test_a_refused_key_ends_the_watching_at_once() -> None:
+    steps = collect(accepted("a"))
+    until_events(steps)
+    with pytest.raises(UnauthorizedError):
+        steps.throw(UnauthorizedError("no such key", status=401))
+
+
+def test_a_group_that_is_polled_for_long_is_polled_more_and_more_seldom() -> None:
+    steps = collect(accepted("a"))
+    until_events(steps)
+    effect = steps.throw(NotFoundError("no events here", status=404))
+    waits: list[float] = []
+    while len(waits) < 8:
+        match effect:
+            case Sleep(seconds):
+                waits.append(seconds)
+                effect = steps.send(None)
+            case PollGroup():
+                effect = steps.send(Followed(frozenset(), True, 0, None, broken=False))
+            case _:
+                assert isinstance(effect, Now)
+                effect = steps.send(Stamp(0, 0, "boot"))
+    assert waits == [2.0, 4.0, 8.0, 16.0, 30.0, 30.0, 30.0, 30.0]
+
+
+@pytest.mark.parametrize(
+    ("said", "at"),
+    [
+        pytest.param("2026-01-01T02:00:00+02:00", 1_767_225_600, id="another zone"),
+        pytest.param("2026-01-01T00:00:00Z", 1_767_225_600, id="UTC"),
+        pytest.param("2026-01-01T00:00:00", 1_767_225_600, id="no zone"),
+        pytest.param("yesterday", None, id="no moment"),
+        pytest.param(None, None, id="nothing"),
+    ],
+)
+def test_the_age_of_an_answer_is_counted_from_when_the_service_says_it_ended(said: str | None, at: int | None) -> None:
+    assert ReadRun("r", None, "completed", b"{}", has_output=True, error=None, modified_at=said).at == at

@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 
 from enrich.clock import Stamp
+from enrich.due import Results
 from enrich.errors import LedgerError
 from enrich.keys import KEY_BYTES
 from enrich.ledger import Intent, Ledger, Outcome
+from enrich.rounds import Compare, InTurn, Plan, Together, course
 
 NOW = Stamp(1_800_000_000, 0, "boot")
 USD = 25_000
@@ -144,3 +146,26 @@ def test_a_double_charge_counts_as_spent_by_its_processor(ledger: Ledger) -> Non
     assert ledger.paid_by_processor() == {"core": USD}
     ledger.record_extra_outcome("trun_twice", completed=True, raw=b"{}")
     assert ledger.paid_by_processor() == {"core": 2 * USD}
+
+
+def test_a_command_begins_and_ends_with_a_look_at_runs_that_may_come_late(ledger: Ledger) -> None:
+    submission_id = send(ledger, [1])
+    ledger.record_unknown(submission_id, NOW, "no answer")
+    ledger.record_resolved(submission_id)
+    steps = course(ledger, Plan(0, ()), settle_s=1.0, ended=lambda: True)
+    first, compare, asking, last = next(steps), steps.send(None), steps.send(Plan(0, ())), steps.send(None)
+    assert (type(compare), type(asking)) == (Compare, Together)
+    for step in (first, last):
+        assert isinstance(step, InTurn)
+        assert len(list(step.protocols)) == 1
+
+
+def test_memory_does_not_grow_with_the_results_that_are_read(ledger: Ledger) -> None:
+    submission_id = accept(ledger, range(40))
+    for n in range(40):  # a block each
+        ledger.record_outcomes(submission_id, [Outcome(n, f"trun_{n}", completed=True, raw=b'{"id":"trun_%d"}' % n)])
+    results = Results(ledger)
+    for n in range(40):
+        (run,) = ledger.held([key(n)])[key(n)]
+        assert results(run) == b'{"id":"trun_%d"}' % n
+        assert len(results._blocks) <= 16

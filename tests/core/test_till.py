@@ -143,3 +143,11 @@ def test_a_stop_stands() -> None:
     one.stop("refused", "the key")
     one.stop("budget", "later")
     assert one.ask(AwaitTurn(1, PRICE), 0.0) == Stop("refused", "the key")
+
+
+def test_to_wait_for_the_service_alone_needs_no_money_and_ends_no_spending() -> None:
+    one = till(budget=PRICE)
+    assert one.ask(AwaitTurn(1, PRICE), 0.0) == 1
+    one.settled(Settled(PRICE, paid=1), 0.0)
+    assert one.ask(AwaitTurn(0, PRICE), 0.0) == 0
+    assert one.stopped is None

@@ -14,10 +14,11 @@ from recovery_desk import Desk, Service
 
 from enrich.cli import main
 from enrich.errors import ExitCode, LedgerError
+from enrich.ledger import Ledger
 from enrich.recovery import Request as Recovered
 from enrich.recovery import recover
 from enrich.report import Selection
-from enrich.verification import OutputToCheck, Request, Verification, verify
+from enrich.verification import _CELL_CHARS, OutputToCheck, Request, Verification, _shown, verify
 
 
 def check(desk: Desk, *, output: Path | None = None, **options: Any) -> Verification:
@@ -383,3 +384,16 @@ def test_a_file_that_is_not_there_is_named(
 def test_without_a_ledger_there_is_nothing_to_verify(typed: Desk, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["verify"]) == 2
     assert "there is no ledger here yet" in capsys.readouterr().err
+
+
+def test_a_ledger_in_which_nothing_was_asked_needs_no_key(tmp_path: Path) -> None:
+    Ledger.open(tmp_path / "ledger.db").close()
+    found = anyio.run(verify, Request(ledger=tmp_path / "ledger.db", environ={}))
+    assert (found.exit_code, found.counts) == (ExitCode.DONE, Counter())
+
+
+def test_a_long_cell_is_shown_cut_to_one_length() -> None:
+    longest = "x" * (_CELL_CHARS - 2)  # in quotes
+    assert _shown(longest) == repr(longest)
+    for text in (longest + "x", "x" * 500):
+        assert _shown(text) == "'" + "x" * (_CELL_CHARS - 2) + "…"

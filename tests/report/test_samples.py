@@ -1,0 +1,23 @@
+"""The answers that the report shows: with what they were asked of."""
+
+import pytest
+
+from enrich.answers import Cells
+from enrich.ledger import Held, RunState
+from enrich.outputs import _sample
+from enrich.selection import Row
+
+RUN = Held(1, 0, 0, RunState.COMPLETED, frozenset({"f"}), "core", "trun_1", 1, 1, 0, None)
+
+
+@pytest.mark.parametrize(
+    ("document", "inputs"),
+    [
+        pytest.param(b'{"company":"Acme","size":5}', {"company": "Acme", "size": 5}, id="inputs"),
+        pytest.param(None, {}, id="none"),
+    ],
+)
+def test_a_sample_of_the_report_shows_the_inputs_of_its_row(document: bytes | None, inputs: dict[str, object]) -> None:
+    cells = Cells(["accepted"], [""], ["Bern"], ["high"], ["It says so."], ["[]"], [RUN])
+    shown = _sample(7, Row(b"k" * 16, document, 1), cells, 0)
+    assert (shown.row, shown.inputs, shown.value, shown.processor) == (7, inputs, "Bern", "core")
