@@ -19,6 +19,7 @@ from enrich.drive import Driver
 from enrich.due import OPEN_GROUPS, Comparison, Summary, dollars
 from enrich.effects import AwaitTurn, SpendingStopped, StopRequested
 from enrich.ledger import Ledger, OpenSubmission, Task, Worklist
+from enrich.planning import IN_FLIGHT
 from enrich.progress import Progress
 from enrich.submit import Batch, Protocol, batch_size, resolve, submit, watch
 from enrich.till import Till
@@ -87,7 +88,7 @@ def course(ledger: Ledger, plan: Plan, *, settle_s: float, ended: Callable[[], b
     vain, made = 0, _runs_made(ledger)
     while True:
         left = [submission for submission in ledger.open_submissions() if submission.state != "done"]
-        runs = plan.runs + sum(len(submission.tasks) for submission in left)
+        runs = plan.runs + sum(state in IN_FLIGHT for submission in left for state in submission.states)
         patience_s = settle_s * min(2**vain, LONGEST_SETTLING)
         yield Together([recover(one, settle_s=settle_s) for one in left], plan.batches, runs, patience_s)
         yield InTurn(_watched(one) for one in _watched_in(ledger))

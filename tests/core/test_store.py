@@ -66,6 +66,15 @@ def test_a_wrong_entry_of_the_lookup_never_gives_one_input_the_answer_of_another
     assert ledger.held([key(1)]) == {}
 
 
+def test_what_a_command_waits_for_are_the_runs_that_have_not_ended(ledger: Ledger) -> None:
+    ledger.record_outcomes(accept(ledger, [1, 2, 3]), [done(0)])
+    steps = course(ledger, Plan(5, ()), settle_s=0, ended=lambda: False)
+    step = next(steps)
+    while not isinstance(step, Together):
+        step = steps.send(Plan(5, ()))
+    assert step.runs == 5 + 2
+
+
 def test_results_are_read_on_from_where_the_last_ones_ended(ledger: Ledger) -> None:
     submission_id = accept(ledger, [1, 2, 3])
     for n, (cursor, kept) in enumerate([("c1", "c1"), ("c2", "c2"), (None, "c2")]):
