@@ -203,6 +203,8 @@ def _is_in_polars(arrow_type: pa.DataType) -> bool:
     types = pa.types
     if types.is_fixed_size_list(arrow_type) and not arrow_type.list_size:
         return False
+    if isinstance(arrow_type, pa.BaseExtensionType) and types.is_dictionary(arrow_type.storage_type):
+        return False
     if types.is_map(arrow_type) and _has_narrow_decimals(arrow_type):
         return False  # polars takes an empty one, and ends the process when it is used
     wrapped = (

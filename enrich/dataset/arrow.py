@@ -162,8 +162,6 @@ class ArrowTable(Table):
         try:
             yield
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
-            if columns is not None and len(columns) == 1:
-                raise
             faults = [self._unreadable(name) for name in columns or self.columns if not self._is_readable(name)]
             if not faults:
                 raise

@@ -9,13 +9,16 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
+from polars.exceptions import PolarsError
 
 from enrich.dataset.arrow import ArrowTable
+from enrich.dataset.dtypes import has_wide_integers
 from enrich.dataset.formats import TableFormat
 from enrich.dataset.streams import reading
-from enrich.dataset.tables import FileState
+from enrich.dataset.tables import FileState, table_error
 from enrich.errors import Fault, TableError
 
 if TYPE_CHECKING:
@@ -36,9 +39,14 @@ class ParquetTable(ArrowTable):
         self.format = table_format
         with reading(path):
             self.state = FileState.of(path)
-            with self._open() as file:
-                schema = file.schema_arrow
-                self.height = int(file.metadata.num_rows)
+            try:
+                with self._open() as file:
+                    schema = file.schema_arrow
+                    self.height = int(file.metadata.num_rows)
+            except pa.ArrowNotImplementedError:
+                if faults := _wide_integers(path):
+                    raise table_error(path, faults) from None
+                raise
         self.describe(schema)
         self._row_bytes: dict[tuple[str, ...] | None, int] = {}
 
@@ -90,6 +98,17 @@ class ParquetTable(ArrowTable):
             return size
         longest = pc.max(pc.binary_length(first[0].dictionary)).as_py() or 0
         return max(size, longest * int(chunk.num_values))
+
+
+def _wide_integers(path: Path) -> list[Fault]:
+    """The columns with integers of 128 bits, which polars writes and Arrow lacks: one of them hides all the schema."""
+    try:
+        schema = pl.scan_parquet(path, glob=False).collect_schema()
+    except PolarsError:
+        return []
+    hint = "write it as another type, such as text"
+    wide = [name for name, dtype in schema.items() if has_wide_integers(dtype)]
+    return [Fault(f"column {name!r} ({schema[name]}) can't be read", hint=hint) for name in wide]
 
 
 def _flat_texts(file: "pq.ParquetFile") -> list[str]:

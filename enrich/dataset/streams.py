@@ -48,8 +48,8 @@ def reading(path: Path) -> Iterator[None]:
         raise no_such_file(path) from None
     except IsADirectoryError:
         raise TableError(str(path), [Fault("this is a folder, not a table", hint="name a file")]) from None
-    except pa.ArrowNotImplementedError as error:
-        fault = Fault(f"can't be read: {error}", hint="write such columns with another type, such as text")
+    except pa.ArrowNotImplementedError:
+        fault = Fault("has a column of a type that can't be read", hint="write it as another type, such as text")
         raise TableError(str(path), [fault]) from None
     except (gzip.BadGzipFile, EOFError, zlib.error, pa.ArrowException) as error:
         raise _damaged(path, error) from None

@@ -327,13 +327,21 @@ def test_parquet_columns_of_one_name_are_refused(tmp_path: Path) -> None:
     assert message == "t.parquet: columns 1 and 2 have the same name 'a'; rename one of them"
 
 
-def test_integers_of_128_bits_are_no_damage(tmp_path: Path) -> None:
-    pl.DataFrame({"a": pl.Series([2**100], dtype=pl.Int128)}).write_parquet(tmp_path / "t.parquet")
+def test_integers_of_128_bits_are_refused_by_column(tmp_path: Path) -> None:
+    columns = {
+        "a": pl.Series([2**100], dtype=pl.Int128),
+        "b": pl.Series([1]),
+        "c": pl.Series([{"d": [2**100]}], dtype=pl.Struct({"d": pl.List(pl.UInt128)})),
+    }
+    pl.DataFrame(columns).write_parquet(tmp_path / "t[1].parquet")
 
-    message = complaint(tmp_path / "t.parquet")
+    message = complaint(tmp_path / "t[1].parquet")
 
-    hint = "write such columns with another type, such as text"
-    assert message == f"t.parquet: can't be read: Integers with more than 64 bits not implemented; {hint}"
+    hint = "write it as another type, such as text"
+    assert message == (
+        f"t[1].parquet: column 'a' (Int128) can't be read; {hint}\n"
+        f"t[1].parquet: column 'c' (Struct({{'d': List(UInt128)}})) can't be read; {hint}"
+    )
 
 
 def test_a_record_without_end_is_refused_before_it_fills_the_memory(tmp_path: Path) -> None:
