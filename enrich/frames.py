@@ -205,20 +205,18 @@ def _is_in_polars(arrow_type: pa.DataType) -> bool:
         return False
     if isinstance(arrow_type, pa.BaseExtensionType) and types.is_dictionary(arrow_type.storage_type):
         return False
-    if types.is_map(arrow_type) and _has_narrow_decimals(arrow_type):
-        return False  # polars takes an empty one, and ends the process when it is used
     wrapped = (
         isinstance(arrow_type, pa.BaseExtensionType) or types.is_dictionary(arrow_type) or types.is_map(arrow_type)
     )
     lists = types.is_list(arrow_type) or types.is_large_list(arrow_type) or types.is_fixed_size_list(arrow_type)
     if wrapped or lists or types.is_struct(arrow_type):
-        return all(map(_is_in_polars, inner_types(arrow_type)))
+        # Of narrow decimals inside of others polars makes a column that ends the process when it is used.
+        return not any(_is_narrow(inner) or not _is_in_polars(inner) for inner in inner_types(arrow_type))
     return is_known(arrow_type) or types.is_binary_view(arrow_type) or types.is_decimal32(arrow_type)
 
 
-def _has_narrow_decimals(arrow_type: pa.DataType) -> bool:
-    is_narrow = pa.types.is_decimal32(arrow_type) or pa.types.is_decimal64(arrow_type)
-    return is_narrow or any(map(_has_narrow_decimals, inner_types(arrow_type)))
+def _is_narrow(arrow_type: pa.DataType) -> bool:
+    return bool(pa.types.is_decimal32(arrow_type) or pa.types.is_decimal64(arrow_type))
 
 
 def _no_table(data: object) -> UsageError:

@@ -207,7 +207,7 @@ def test_a_column_of_any_type_comes_back_to_memory_as_it_was(column: tuple[Kind,
 
 @pytest.mark.nightly
 @pytest.mark.timeout(3600)
-@examples(5000)
+@examples(1500)
 @given(columns(depth=3, rows=6))
 def test_a_column_of_any_type_comes_out_all_night(column: tuple[Kind, list[Raw]]) -> None:
     check(*column)

@@ -347,9 +347,16 @@ class Streams:
 
 
 def test_what_streams_types_that_polars_lacks_is_refused_by_column(desk: Desk) -> None:
-    table = pa.table({"name": ["A", "B", "C"], "x": ARROW_TYPES["interval"], "y": ARROW_TYPES["union"]})
-    with pytest.raises(UsageError, match=r"^data: polars has no type for 'x' \(month_day_nano.*\), 'y' \(dense_union"):
-        call(desk, Streams(table))
+    in_extension = pa.ExtensionArray.from_storage(
+        pa.opaque(pa.dictionary(pa.int8(), pa.string()), "t", "v"),
+        pa.DictionaryArray.from_arrays(pa.array([0, 0, None], pa.int8()), pa.array(["a"])),
+    )
+    columns = {"x": ARROW_TYPES["interval"], "y": ARROW_TYPES["union"], "z": in_extension}
+    said = (
+        r"^data: polars has no type for 'x' \(month_day_nano.*\), 'y' \(dense_union.*\), 'z' \(extension<arrow.opaque"
+    )
+    with pytest.raises(UsageError, match=said):
+        call(desk, Streams(pa.table({"name": ["A", "B", "C"], **columns})))
     assert desk.service.posts() == 0
 
 
@@ -436,17 +443,19 @@ def test_arrays_of_no_cells_go_along(desk: Desk, size: int) -> None:
 
 
 @pytest.mark.parametrize("kind", [pa.decimal32(9, 2), pa.decimal64(9, 2)], ids=str)
-def test_maps_of_narrow_decimals_over_which_polars_ends_the_process_never_reach_it(
+def test_narrow_decimals_in_others_over_which_polars_ends_the_process_never_reach_it(
     desk: Desk, kind: pa.DataType
 ) -> None:
     offsets, keys = pa.array([0, 0], pa.int32()), pa.array([], pa.string())
     for column in (
         pa.MapArray.from_arrays(offsets, keys, pa.array([], kind)),
         pa.MapArray.from_arrays(offsets, pa.array([], kind), pa.array([], pa.int8())),
+        pa.array([[]], pa.list_(kind)),
+        pa.array([{"a": []}], pa.struct([("a", pa.list_(pa.list_(kind, 2)))])),
     ):
         table = pa.table({"name": ["A"], "domain": ["x.example"], "x": column})
         assert call(desk, table).select(table.column_names).equals(table)
-        with pytest.raises(UsageError, match=r"^data: polars has no type for 'x' \(map<.*\); give a pyarrow Table"):
+        with pytest.raises(UsageError, match=r"^data: polars has no type for 'x' \(.*\); give a pyarrow Table"):
             call(desk, Streams(table))
 
 
