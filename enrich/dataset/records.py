@@ -12,6 +12,7 @@ from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from threading import RLock
 from typing import IO, Final, Self
 
 from enrich.dataset.dialect import Dialect
@@ -21,6 +22,7 @@ from enrich.errors import Fault, TableError
 
 MAX_RECORD_BYTES: Final = 64 << 20
 _QUOTE_HINT: Final = "inside a quoted cell a quote is written twice: is one missing, or left open?"
+_LIMIT: Final = RLock()  # who holds it may set the csv module's limit
 _MOST: Final = 0.9  # of the rows, which tell what the header should be like
 _NOT_UTF8: Final = re.compile("[\udc80-\udcff]")
 
@@ -100,14 +102,24 @@ def bounded_lines(text: io.TextIOBase) -> Iterator[str]:
 
 
 def _parse(lines: Iterable[str], dialect: Dialect) -> Iterator[list[str]]:
-    csv.field_size_limit(MAX_RECORD_BYTES)  # holds for the process; its default of 128 KB is too small
-    return csv.reader(
+    """Records, by a parser that takes large cells: its limit is one for the whole process, and is lent for a record."""
+    reader = csv.reader(
         lines,
         delimiter=dialect.delimiter,
         quotechar=dialect.quote or None,
         quoting=csv.QUOTE_MINIMAL if dialect.quote else csv.QUOTE_NONE,
         strict=True,
     )
+    while True:
+        with _LIMIT:
+            others = csv.field_size_limit(MAX_RECORD_BYTES)
+            try:
+                record = next(reader, None)
+            finally:
+                csv.field_size_limit(others)
+        if record is None:
+            return
+        yield record
 
 
 def line_breaks(raw: list[str], newline: str) -> int:

@@ -67,7 +67,11 @@ def enriched(path: Path, answers: Mapping[str, Sequence[Any]], output: str = "",
 
 def csv_rows(text: str, **dialect: Any) -> list[list[str]]:
     """The records of a text as Python's csv module reads them, strictly."""
-    return list(csv.reader(io.StringIO(text, newline=""), strict=True, **dialect))
+    before = csv.field_size_limit(len(text) + 1)
+    try:
+        return list(csv.reader(io.StringIO(text, newline=""), strict=True, **dialect))
+    finally:
+        csv.field_size_limit(before)
 
 
 def csv_text(

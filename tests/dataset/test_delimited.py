@@ -1,6 +1,7 @@
 """CSV and TSV: what is found in a file, and how the output keeps it."""
 
 import codecs
+import csv
 import gzip
 from io import BytesIO
 from pathlib import Path
@@ -12,6 +13,8 @@ from table_files import csv_rows, enriched, rows_of, write
 from enrich.dataset import TableFormat, open_table
 from enrich.dataset.delimited import record_blocks
 from enrich.dataset.dialect import Dialect, find_delimiter, find_quote
+from enrich.dataset.records import RecordReader
+from enrich.errors import TableError
 
 
 @pytest.mark.parametrize(
@@ -151,3 +154,22 @@ def test_blocks_are_whole_records_where_nothing_quotes(monkeypatch: pytest.Monke
     assert all(block.endswith(b"\n") for block in read)
     if chunk_bytes == 64:
         assert len(read) == 2  # what is whole, and the record that is not
+
+
+@pytest.mark.parametrize("content", [b'a,b\n"%s",2\n1\n', b'a,b\n"%s,2\n'], ids=["cells", "quotes"])
+def test_the_csv_module_of_the_host_program_is_left_as_it_was(tmp_path: Path, content: bytes) -> None:
+    before = csv.field_size_limit()
+    (tmp_path / "t.csv").write_bytes(content % (b"x" * 2 * before))
+    with pytest.raises(TableError):
+        open_table(tmp_path / "t.csv", delimiter=",")
+    assert csv.field_size_limit() == before
+
+
+def test_a_large_cell_is_read_beside_a_record_that_is_half_read() -> None:
+    before = csv.field_size_limit()
+    text = b'a,b\n"%s",2\n' % (b"x" * 2 * before)
+    one, other = (RecordReader(BytesIO(text), Dialect(",", '"')) for _ in range(2))
+    for reader in (one, other, other, one):
+        record = next(reader)
+        assert csv.field_size_limit() == before
+    assert len(record[0]) == 2 * before
