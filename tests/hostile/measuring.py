@@ -72,6 +72,14 @@ class Running:
             assert time.monotonic() < until, self.said()
             time.sleep(0.01)
 
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def left(self) -> tuple[int, float]:
+        """The code and the seconds of one that ends so suddenly that nothing of it is measured."""
+        return self._process.wait(TIMEOUT_S), time.monotonic() - self._since
+
     def ended(self) -> Measured:
         """Wait for its end; it is killed if that does not come."""
         try:
