@@ -28,7 +28,7 @@ from enrich.dataset.arrow_values import (
     json_values,
     within_polars,
 )
-from enrich.dataset.cells import finite, is_json_type, text_cells
+from enrich.dataset.cells import finite, is_json_type, json_column, text_cells
 from enrich.dataset.tables import BATCH_ROWS, Batch, FileState, Table, changed, name_faults, rereading, table_error
 from enrich.errors import Fault, TableError
 
@@ -50,15 +50,7 @@ class ArrowBatch(Batch):
         return self._frame
 
     def column(self, name: str) -> pl.Series:
-        array = self._array(name)
-        if pa.types.is_temporal(array.type) and is_known(array.type):
-            return pl.Series(name, within_polars(array))
-        if pa.types.is_fixed_size_list(array.type) and is_known(array.type):
-            # polars refuses a part of one whose cells are all null.
-            array = array.take(pa.array(range(len(array)), pa.int64()))
-        if is_known(array.type):
-            return pl.Series(name, array)
-        return _texts(name, json_cells(array))
+        return _column_of(name, self._array(name))
 
     @property
     def height(self) -> int:
@@ -69,28 +61,24 @@ class ArrowBatch(Batch):
 
     def values(self, column: str) -> list[Any]:
         array = self._array(column)
-        if is_known(array.type):
-            if pa.types.is_nested(array.type):
-                return json_values(array)
-            if is_json_type(self.column(column).dtype):
-                return self.column(column).to_list()
-        return self.texts(column).to_list()
+        if not is_known(array.type):
+            return _texts_of(column, array).to_list()
+        if pa.types.is_nested(array.type):
+            return json_values(array)
+        cells = _column_of(column, array)
+        return (cells if is_json_type(cells.dtype) else _texts_of(column, array)).to_list()
 
     def texts(self, name: str) -> pl.Series:
-        array = self._array(name)
-        if not is_known(array.type) or pa.types.is_nested(array.type):
-            return _texts(name, json_cells(array))
-        if pa.types.is_date64(array.type) or (pa.types.is_temporal(array.type) and not in_plain_time(array)):
-            return _texts(name, json_cells(array))
-        return text_cells(pl.Series(name, array))
+        return _texts_of(name, self._array(name))
 
     def json(self, name: str) -> pl.Series | list[Any]:
         array = self._array(name)
-        if is_known(array.type):
-            if pa.types.is_nested(array.type):
-                return list(map(finite, json_values(array)))
-            return super().json(name) if is_json_type(self.column(name).dtype) else self.texts(name)
-        return self.texts(name)
+        if not is_known(array.type):
+            return _texts_of(name, array)
+        if pa.types.is_nested(array.type):
+            return list(map(finite, json_values(array)))
+        cells = _column_of(name, array)
+        return json_column(cells) if is_json_type(cells.dtype) else _texts_of(name, array)
 
     def check_text(self, name: str) -> None:
         """Raise TableError where a text in a column is not UTF-8, with its row."""
@@ -198,6 +186,28 @@ class ArrowTable(Table):
 
     def batches(self, rows: int = BATCH_ROWS) -> Iterator[Batch]:
         return self.batches_of(None, rows)
+
+
+def _column_of(name: str, array: pa.Array) -> pl.Series:
+    """An array as the view has it."""
+    if not is_known(array.type):
+        return _texts(name, json_cells(array))
+    if pa.types.is_temporal(array.type):
+        array = within_polars(array)
+    elif pa.types.is_fixed_size_list(array.type):
+        # polars refuses a part of one whose cells are all null.
+        array = array.take(pa.array(range(len(array)), pa.int64()))
+    return pl.Series(name, array)
+
+
+def _texts_of(name: str, array: pa.Array) -> pl.Series:
+    """An array as text, with all its digits."""
+    types = pa.types
+    if not is_known(array.type) or types.is_nested(array.type) or types.is_date64(array.type):
+        return _texts(name, json_cells(array))
+    if types.is_temporal(array.type) and not in_plain_time(array):
+        return _texts(name, json_cells(array))
+    return text_cells(pl.Series(name, array))
 
 
 def is_known(arrow_type: pa.DataType) -> bool:

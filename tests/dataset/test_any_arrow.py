@@ -66,7 +66,7 @@ def check_text_formats(source: Table, kind: Kind, raws: list[Raw]) -> None:
         assert all(means_text(kind, row[1], raw) for row, raw in zip(rows, raws, strict=True)), (rows, raws)
     out = enriched(source, ".ndjson")
     assert out is not None
-    cells = [json.loads(line)["x"] for line in out.read_text("utf-8").splitlines()]
+    cells = [json.loads(line)["x"] for line in out.read_bytes().splitlines()]
     for cell, raw in zip(cells, raws, strict=True):
         assert means(kind, cell, raw) or (isinstance(cell, str) and means_text(kind, cell, raw)), (cell, raw)
 
