@@ -89,10 +89,11 @@ def test_what_points_out_of_a_schema_is_a_fault_with_its_line_and_asks_nobody(
     for argv in (("check", "c.yaml", "t.csv"), ("plan", "c.yaml", "t.csv"), ("run", "c.yaml", "t.csv", "--sandbox")):
         ended = command(*argv)
         assert ended.code == 2, ended.said
-        lines = [line for line in ended.said.splitlines() if line.strip().startswith("c.yaml:")]
+        lines = [line for line in ended.said.splitlines() if line.strip().startswith("Error: c.yaml:")]
         assert lines, ended.said
         assert all(
-            line.strip().startswith(("c.yaml:11: outputs.size.properties.staff.", "c.yaml:12: ")) for line in lines
+            line.strip().startswith(("Error: c.yaml:11: outputs.size.properties.staff.", "Error: c.yaml:12: "))
+            for line in lines
         )
         assert "$" in lines[0]
         assert "Traceback" not in ended.said
