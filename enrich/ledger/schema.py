@@ -142,6 +142,12 @@ def create(connection: sqlite3.Connection) -> None:
     )
 
 
+def is_blank(connection: sqlite3.Connection) -> bool:
+    """Whether a database has no table yet: nothing was ever kept in it."""
+    (parts,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+    return bool(parts == 0)
+
+
 def strange_parts(connection: sqlite3.Connection) -> list[str]:
     """What a database has and no ledger ever had: it acts by itself, or stands for something else, when it is used."""
     rows = connection.execute("SELECT type, name, coalesce(sql, '') FROM sqlite_schema ORDER BY name").fetchall()

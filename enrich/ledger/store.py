@@ -120,8 +120,8 @@ class Ledger:
     def reader(cls, path: Path) -> "Ledger":
         """A read-only view of the ledger at `path`, beside the one that writes.
 
-        One of an older version is brought up to date first. Raises LedgerError where there is none, or it can't be
-        read.
+        One of an older version is brought up to date first, one without any table holds nothing. Raises LedgerError
+        where there is none, or it can't be read.
         """
         path = real(path)
         if not path.exists():
@@ -145,6 +145,10 @@ class Ledger:
             with ledger_refusals(path):
                 connection.execute(f"PRAGMA cache_size = -{_CACHE_KB}")
                 connection.execute(_UNTRUSTED)
+                if schema.is_blank(connection):  # a command was killed while it made it: the next one makes its tables
+                    connection.close()
+                    check_groups(path, tuple)
+                    return cls.in_memory()
                 version = ledger._version()
                 ledger._refuse_strange()
                 if version == schema.VERSION:
@@ -179,7 +183,7 @@ class Ledger:
         db = self._db
         db.execute("PRAGMA busy_timeout = 5000")
         db.execute(_UNTRUSTED)
-        new = db.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0] == 0
+        new = schema.is_blank(db)
         if not new:
             self._version()  # before anything is changed in what may be no ledger
             self._refuse_strange()

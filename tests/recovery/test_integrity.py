@@ -177,6 +177,28 @@ def test_nothing_is_written_before_all_pages_were_looked_at(without_results: Pat
     assert without_results.read_bytes() == before
 
 
+def _without_a_page(path: Path) -> None:
+    path.touch()
+
+
+def _without_a_table(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as database:
+        database.execute("PRAGMA journal_mode = WAL")
+
+
+@pytest.mark.parametrize("begun", [_without_a_page, _without_a_table])
+def test_a_ledger_that_was_only_begun_when_the_command_was_killed_holds_nothing(
+    desk, begun: Callable[[Path], None]
+) -> None:
+    desk.ledger.parent.mkdir(parents=True, exist_ok=True)
+    begun(desk.ledger)
+
+    assert enrich.plan(desk.config, desk.table).runs
+    with closing(Ledger.reader(desk.ledger)) as ledger:
+        assert list(ledger.group_ids()) == []
+    assert desk.run().exit_code == 0
+
+
 def test_what_is_no_ledger_is_left_as_it_is(tmp_path: Path) -> None:
     path = tmp_path / "other.db"
     database = sqlite3.connect(path)
