@@ -1,5 +1,6 @@
 """What holds for every test: asyncio as the event loop, no key and no address of a real service."""
 
+import csv
 import signal
 from collections.abc import Iterator
 from contextlib import closing
@@ -32,6 +33,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _large_cells() -> Iterator[None]:
+    """Let the tests' own readers take the cells that hostile answers are made of; `enrich` needs no such help."""
+    before = csv.field_size_limit(64 << 20)
+    yield
+    csv.field_size_limit(before)
 
 
 @pytest.fixture

@@ -84,8 +84,8 @@ class Layout:
             return column.cast(dtype)
         except PolarsError as error:
             raise OutputError(
-                f"{self.table.path}: column {column.name!r} is {dtype} and can't hold an answer: "
-                f"{str(error).splitlines()[0]}; name the answer otherwise"
+                f"{self.table.path}: column {column.name!r} is {dtype} and can't hold an answer; "
+                "name the answer otherwise"
             ) from error
 
 

@@ -215,7 +215,7 @@ def test_a_column_of_any_type_comes_out_all_night(column: tuple[Kind, list[Raw]]
 
 @pytest.mark.nightly
 @pytest.mark.timeout(3600)
-@examples(1000)
+@examples(300)
 @given(columns(depth=3, rows=6))
 def test_a_column_of_any_type_comes_back_all_night(column: tuple[Kind, list[Raw]]) -> None:
     with tempfile.TemporaryDirectory() as folder:

@@ -1,7 +1,6 @@
 """`enrich` as a function, and whatever it says."""
 
-import csv
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -34,11 +33,3 @@ def command(
         return Ended(main(argv), *capfdbinary.readouterr())
 
     return run
-
-
-@pytest.fixture(autouse=True, scope="session")
-def _large_cells() -> Iterator[None]:
-    """Let the tests' own readers take the cells that hostile answers are made of; `enrich` needs no such help."""
-    before = csv.field_size_limit(64 << 20)
-    yield
-    csv.field_size_limit(before)
