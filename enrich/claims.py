@@ -24,7 +24,7 @@ from enrich.dataset.formats import SPOOL_SUFFIX, split_suffix
 from enrich.errors import OutputError, TableError, UsageError
 from enrich.figures import counted
 from enrich.files import open_regular
-from enrich.job import Job
+from enrich.job import Job, is_sandbox_ledger
 from enrich.ledger import Ledger, ServiceKind
 from enrich.outputs import Files
 from enrich.report import PastRun, is_manifest, is_report, read_manifest
@@ -98,8 +98,8 @@ def _names(past: PastRun, output: Path) -> bool:
 
 def _other_job(past: PastRun, job: Job, ledger: Ledger) -> str:
     """Whose the outputs are that a manifest tells of, in words; empty where they are this job's."""
-    kind, output = _kind(job, ledger), past.files.output or ""
-    if kind is not None and past.sandbox != (kind == "sandbox") and past.has_answers:
+    output = past.files.output or ""
+    if past.has_answers and _is_of_the_other_service(past, job, ledger):
         theirs, ours = ("the sandbox", "the service") if past.sandbox else ("the service", "the sandbox")
         return f"holds answers of {theirs}, and those of {ours} are never put in their place"
     if not _is_config_of(past, job):
@@ -109,6 +109,14 @@ def _other_job(past: PastRun, job: Job, ledger: Ledger) -> str:
     if is_other and output and job.files.table.with_name(Path(output).name).exists():
         return f"would take {job.files.review.name} and {job.files.manifest.name}, which belong to {Path(output).name}"
     return ""
+
+
+def _is_of_the_other_service(past: PastRun, job: Job, ledger: Ledger) -> bool:
+    """Whether a manifest tells of answers of the sandbox and this job is to get those of the service, or vice versa."""
+    kind = _kind(job, ledger)
+    if kind is None:  # a service on this machine that nothing was asked yet; a rehearsal kept a ledger of its own
+        return past.sandbox and is_sandbox_ledger(Path(past.ledger.path))
+    return past.sandbox != (kind == "sandbox")
 
 
 def _table_name(path: str | Path) -> str:

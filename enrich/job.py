@@ -174,6 +174,11 @@ def _ledger_place(config: Config | None, options: Options) -> Path:
     return path.with_name(f"{path.stem}.sandbox{path.suffix}") if options.sandbox else path
 
 
+def is_sandbox_ledger(path: Path) -> bool:
+    """Whether a ledger has one of the names that those of `--sandbox` have."""
+    return path.name == SANDBOX_LEDGER.name or path.suffixes[-2:-1] == [".sandbox"]
+
+
 @dataclass(slots=True)
 class Listed:
     """What a table was found to hold when it was read into the worklist."""

@@ -100,6 +100,16 @@ def test_real_answers_do_not_take_the_place_of_rehearsed_ones(desk: Desk) -> Non
     assert contents(desk.folder) == before
 
 
+def test_rehearsed_outputs_are_known_also_where_the_service_is_on_this_machine(desk: Desk) -> None:
+    desk.rows(3)
+    desk.run(output=desk.folder / "out.csv", sandbox=True)
+    before = contents(desk.folder)
+    message = refused(lambda: desk.run(output=desk.folder / "out.csv"))
+    assert "holds answers of the sandbox, and those of the service are never put in their place" in message
+    assert "recover" not in message
+    assert contents(desk.folder) == before
+
+
 def test_rehearsed_outputs_without_their_manifest_are_known_by_their_runs(desk: Desk, done: enrich.Report) -> None:
     done.manifest.unlink()
     assert "names 12 runs that the sandbox's ledger lacks" in refused(
