@@ -217,7 +217,7 @@ def write_outputs(job: Job, ledger: Ledger, summary: Summary, outcome: Outcome, 
         return _write_outputs(job, ledger, summary, outcome, stop)
     except HeldError as held_back:
         _end_held(ledger, outcome)
-        raise _explained(held_back, outcome, stop) from None
+        raise _explained(held_back, job.options, outcome, stop) from None
 
 
 def _end_held(ledger: Ledger, outcome: Outcome) -> None:
@@ -228,14 +228,16 @@ def _end_held(ledger: Ledger, outcome: Outcome) -> None:
             ledger.end_job(outcome.job_id, "held: the outputs that stood there say more, or are another job's")
 
 
-def _explained(held_back: HeldError, outcome: Outcome, stop: Interruption) -> HeldError:
+def _explained(held_back: HeldError, options: Options, outcome: Outcome, stop: Interruption) -> HeldError:
     """The same with what was paid, why the asking ended, and what to do."""
     paid = f"{counted(outcome.completed, 'run')} paid, {usd_text(dollars(outcome.usd_micro))}: all in the ledger"
     why = "interrupted" if stop.code is not None else outcome.stopped
+    chosen = [name for name in ("limit", "sample", "where") if getattr(options, name) is not None]
+    without = f" without {' and '.join(f'--{name}' for name in chosen)}" if chosen else ""  # for the other rows
     explained = HeldError(
         f"{held_back}. The outputs were left as they are ({paid}{f'; stopped: {why}' if why else ''}). The same command"
-        " goes on and pays nothing twice; another output (-o) takes what is there now, and --replace puts it there all"
-        " the same"
+        f"{without} goes on and pays nothing twice; another output (-o) takes what is there now, and --replace puts it"
+        " there all the same"
     )
     explained.exit_code = stop.code or held_back.exit_code
     return explained

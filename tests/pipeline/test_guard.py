@@ -133,7 +133,9 @@ def test_rows_are_told_by_their_inputs_wherever_they_are(desk: Desk, done: enric
 
 def test_an_input_that_is_added_is_another_question_too(desk: Desk, done: enrich.Report) -> None:
     edit(desk, "  website: domain\n", "  website: domain\n  remark: note\n")
-    assert "shows 8 answers" in str(held(lambda: desk.run(limit=2)))
+    error = held(lambda: desk.run(limit=2))
+    assert "shows 8 answers" in str(error)
+    assert "The same command without limit= goes on and pays nothing twice" in str(error)
 
 
 def test_a_column_that_is_new_in_the_table_is_compared_by_numbers(desk: Desk, done: enrich.Report) -> None:
