@@ -18,6 +18,9 @@ ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "docs" / "python.md").read_text(encoding="utf-8")
 
 
+pytestmark = pytest.mark.slow
+
+
 @pytest.fixture(scope="module")
 def ran(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], list[str]]:
     """The names that the page's programs leave, run one after the other, and what they print."""

@@ -76,6 +76,7 @@ def test_a_list_of_groups_that_is_too_long_is_not_taken_for_none(tmp_path: Path)
         Ledger.open(ledger)
 
 
+@pytest.mark.slow
 def test_rows_of_a_review_file_are_held_up_to_a_bound(tmp_path: Path) -> None:
     path = tmp_path / "r.csv"
     row = f"1,city,trun_1,,,{'x' * 30 * MB}\n"
