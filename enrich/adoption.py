@@ -245,16 +245,12 @@ def _asked(raw: msgspec.Raw) -> bytes:
         return bytes(raw)
 
 
-def document_of(asked: bytes, inputs: Collection[str]) -> bytes:
+def documents_of(asked: bytes, inputs: Collection[str], empty: Collection[str] = ()) -> tuple[bytes, ...]:
     """An input as this program would have written it: canonical JSON, its values in their normal form.
 
-    What can't be read as an input of ours comes back as it is, and is in no table.
+    Then as it would have been until 0.2.0, where that is another. What can't be read as an input of ours comes back as
+    it is, and is in no table. `empty` as configured.
     """
-    return documents_of(asked, inputs)[0]
-
-
-def documents_of(asked: bytes, inputs: Collection[str], empty: Collection[str] = ()) -> tuple[bytes, ...]:
-    """`document_of` an input, and what it would have been until 0.2.0 where that is another; `empty` as configured."""
     value = _decoded(asked)
     if isinstance(value, str):
         text = value.strip()

@@ -85,10 +85,6 @@ class Worklist:
         """Add (other key, key) of inputs that are asked about in an older form."""
         self._db.executemany("INSERT OR IGNORE INTO alias (alias, key) VALUES (?, ?)", pairs)
 
-    def holding(self, keys: Iterable[bytes]) -> set[bytes]:
-        """Those of these keys that are inputs of the table."""
-        return {key for key in set(keys) if self.find([key]) == key}
-
     def find(self, keys: Iterable[bytes]) -> bytes | None:
         """The first input of the table that one of these keys stands for, by its own name or by its other one."""
         for key in keys:
