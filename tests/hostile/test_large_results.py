@@ -54,8 +54,8 @@ def test_the_parts_of_a_batch_are_the_batch(suffix: str, cuts: list[int], tmp_pa
         assert blank
 
 
-def test_large_blocks_that_were_unpacked_are_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    results = Results(Ledger.in_memory())
+def test_large_blocks_that_were_unpacked_are_not_kept(ledger_in_memory: Ledger) -> None:
+    results = Results(ledger_in_memory)
     for block_id in range(20):
         results._keep(block_id, [b"x" * MB])
         assert results._bytes <= 2 * MB

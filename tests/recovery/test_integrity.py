@@ -113,7 +113,7 @@ def test_no_page_that_is_flipped_makes_it_pay_again_or_answer_otherwise(desk, tm
 )
 def test_a_result_in_the_place_of_another_is_noticed(desk, change: str) -> None:
     desk.run()
-    with sqlite3.connect(desk.ledger) as database:
+    with closing(sqlite3.connect(desk.ledger)) as database, database:
         database.execute(change)
     database.close()
 
@@ -132,7 +132,7 @@ def test_a_result_in_the_place_of_another_is_noticed(desk, change: str) -> None:
 def test_counts_are_held_against_the_runs_before_anything_is_sent(desk, change: str) -> None:
     desk.run(limit=6)
     posts = desk.service.posts()
-    with sqlite3.connect(desk.ledger) as database:
+    with closing(sqlite3.connect(desk.ledger)) as database, database:
         database.execute(change)
     database.close()
 

@@ -44,7 +44,7 @@ def zero(path: Path) -> None:
 
 
 def flip_a_result(path: Path) -> None:
-    with sqlite3.connect(path) as database:
+    with closing(sqlite3.connect(path)) as database, database:
         (data,) = database.execute("SELECT data FROM block").fetchone()
     database.close()
     content = bytearray(path.read_bytes())
@@ -453,7 +453,7 @@ def test_a_ledger_stays_where_it_is_until_the_service_answers(desk: Desk) -> Non
 
 
 def somebody_elses_database(path: Path) -> None:
-    with sqlite3.connect(path) as database:
+    with closing(sqlite3.connect(path)) as database, database:
         database.execute("CREATE TABLE friend (name)")
     database.close()
 
