@@ -101,10 +101,11 @@ def plan(config: str, table: str, ledger: str) -> dict[str, Any]:
     summaries = []
     given = pipeline.plan
 
-    def kept(*args: Any, **named: Any) -> Any:
-        planned = given(*args, **named)
-        summaries.append(planned[1])
-        return planned
+    @contextmanager
+    def kept(*args: Any, **named: Any) -> Iterator[Any]:
+        with given(*args, **named) as planned:
+            summaries.append(planned[1])
+            yield planned
 
     pipeline.plan = kept
     with phase("plan"):
