@@ -17,7 +17,7 @@ import pytest
 
 import enrich
 from enrich.errors import OutputError
-from tests.faults.promises import BATCH, Scene, check, fault_free, lasting, read_table, serving
+from tests.faults.promises import Scene, check, fault_free, lasting, read_table, serving
 from tests.processes.commands import Command, Commands, Disk
 from tests.processes.power import read_calls
 
@@ -155,8 +155,10 @@ def test_a_ledger_on_a_disk_that_fills_up_stops_the_command(commands, desk, moun
     mount("small", "size=16m")
     last = start(commands, desk, None, "--ledger", ledger)
     assert last.wait() == 0, last.said()
-    assert desk.service.posts() == -(-desk.rows // BATCH)
-    assert desk.service.bill()["doubles"] == []
+    # What was being sent when the command stopped may have come to nothing, so a POST more is no run more.
+    bill = desk.service.bill()
+    assert bill["doubles"] == []
+    assert bill["runs"] == bill["tasks"] == desk.rows
     assert is_whole(desk)
 
 
