@@ -1,10 +1,10 @@
 """Batch enrichment of tables by a web-research service: paid once, lost never, the table untouched.
 
-    import enrich
-    report = enrich.run("configs/companies.yaml", "companies.csv", sandbox=True)
-    print(report.receipt.to_text())
+import enrich
+report = enrich.run("configs/companies.yaml", "companies.csv", sandbox=True)
+print(report.receipt.to_text())
 
-    frame = enrich.enrich(frame, "configs/companies.yaml")   # polars, pyarrow, pandas
+frame = enrich.enrich(frame, "configs/companies.yaml")   # polars, pyarrow, pandas
 """
 
 import sys

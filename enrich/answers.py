@@ -169,9 +169,7 @@ class Reader:
         """The answers of a result by field id, of those fields that this config wants."""
         content, basis = open_result(raw)
         judges = self._judges
-        return {
-            field_id: judges[field_id].answer(content, basis) for field_id in field_ids if field_id in judges
-        }
+        return {field_id: judges[field_id].answer(content, basis) for field_id in field_ids if field_id in judges}
 
 
 class _Judged(msgspec.Struct, frozen=True, gc=False):

@@ -176,7 +176,6 @@ class Results:
             raise damaged(self._ledger.path, f"the result of run {held.run_id} is not where it should be")
         return block[held.slot]
 
-
     def _keep(self, block_id: int, block: list[bytes]) -> None:
         self._blocks[block_id] = block
         self._bytes += sum(map(len, block))

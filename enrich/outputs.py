@@ -106,9 +106,7 @@ def write_table(
     neutralise = config.csv.formulas == "neutralise"
     with (
         seldom_sought(),
-        ReviewWriter(
-            files.review, input_fields=sorted(config.inputs), added=beside.added, like=table.path
-        ) as review,
+        ReviewWriter(files.review, input_fields=sorted(config.inputs), added=beside.added, like=table.path) as review,
         TableWriter(files.table, table, joiner.columns(), neutralise=neutralise) as writer,
         Distinct() as reviewed,
         Guard(config, files.table, is_on=not may_lose) as guard,

@@ -254,9 +254,7 @@ class _LineProgress:
 class PlainProgress(_LineProgress):
     """One line every 30 seconds, for logs and pipes."""
 
-    def __init__(
-        self, stream: TextIO, *, clock: Clock = time.monotonic, every_s: float = LINE_EVERY_S
-    ) -> None:
+    def __init__(self, stream: TextIO, *, clock: Clock = time.monotonic, every_s: float = LINE_EVERY_S) -> None:
         super().__init__(stream, clock=clock, every_s=every_s)
 
     def _progress_line(self, counts: _Counts) -> str:

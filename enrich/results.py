@@ -201,6 +201,7 @@ def _tolerant_citations(entry: Mapping[str, Any]) -> Iterable[dict[str, Json]]:
         snippet = entry.get("snippet")
         yield {"url": url, "excerpts": [snippet] if isinstance(snippet, str) else []}
 
+
 def _citation(entry: Mapping[str, Any]) -> Citation:
     url, title, excerpts = (entry.get(name) for name in ("url", "title", "excerpts"))
     return Citation(

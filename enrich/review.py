@@ -157,9 +157,7 @@ def read_decisions(path: Path) -> list[Decision]:
     return decisions
 
 
-def decided(
-    sheet: Sheet, on_line: Callable[[SheetLine], None] = lambda line: None
-) -> tuple[list[Decision], bool]:
+def decided(sheet: Sheet, on_line: Callable[[SheetLine], None] = lambda line: None) -> tuple[list[Decision], bool]:
     """The decided lines of a sheet, and whether all of its lines could be told.
 
     What is wrong with a decision joins the faults of the sheet. Lines without one are passed over; `on_line` is given

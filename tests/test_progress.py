@@ -232,9 +232,7 @@ class Gone(io.StringIO):
         pytest.param(ValueError("I/O operation on closed file"), id="closed file"),
     ],
 )
-def test_a_stream_that_is_gone_does_not_end_the_run(
-    clock: Clock, make: Make, writes: int, error: Exception
-) -> None:
+def test_a_stream_that_is_gone_does_not_end_the_run(clock: Clock, make: Make, writes: int, error: Exception) -> None:
     stream = Gone(error, writes)
     progress = make(stream, clock)
     run_of_200(progress, clock)

@@ -53,7 +53,7 @@ SIX = [HEADER, *(line(n, "accept", note="@@" if n == 2 else "") for n in range(1
         ),
         pytest.param(lambda t: t.replace(",@@", ""), ":3: sheet row 3: 8 cells, but the header has 9", id="short"),
         pytest.param(lambda t: t.replace("@@", "see\r\nmail"), ":4: sheet row 4: 1 cell, but", id="line break"),
-        pytest.param(lambda t: t.replace("2,city", '2,"ci\nty'), ':3: sheet row 3: a quote is opened', id="field"),
+        pytest.param(lambda t: t.replace("2,city", '2,"ci\nty'), ":3: sheet row 3: a quote is opened", id="field"),
         pytest.param(lambda t: t.replace("@@", "a\0b"), ":3: sheet row 3: a NUL character", id="NUL"),
         pytest.param(lambda t: t.encode().replace(b"@@", b"caf\xe9"), ":3: sheet row 3: not UTF-8", id="Latin-1"),
     ],

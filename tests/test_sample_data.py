@@ -59,9 +59,7 @@ class Sample:
 
 def _cell(row: Mapping[str, Any], source: str) -> str:
     if "{" in source:
-        return source.format_map(
-            {name: "" if value is None else value for name, value in row.items()}
-        ).strip()
+        return source.format_map({name: "" if value is None else value for name, value in row.items()}).strip()
     return "" if row[source] is None else str(row[source]).strip()
 
 
@@ -138,9 +136,7 @@ def test_every_known_value_fits_the_schema_of_its_answer(sample: Sample) -> None
 @every_sample
 def test_every_known_object_has_all_properties_and_no_others(sample: Sample) -> None:
     objects = {
-        name: set(schema["properties"])
-        for name, schema in sample.schemas().items()
-        if schema["type"] == "object"
+        name: set(schema["properties"]) for name, schema in sample.schemas().items() if schema["type"] == "object"
     }
     wrong = [
         place
@@ -194,9 +190,7 @@ def test_evidence_is_well_formed(sample: Sample) -> None:
 @every_sample
 def test_sure_answers_have_a_citation(sample: Sample) -> None:
     bare = [
-        place
-        for place, _, answer in _answers(sample)
-        if answer["confidence"] == "high" and not answer["citations"]
+        place for place, _, answer in _answers(sample) if answer["confidence"] == "high" and not answer["citations"]
     ]
     assert bare == []
 
@@ -219,10 +213,7 @@ def test_a_stronger_processor_is_surer_of_some_answers(sample: Sample) -> None:
     assert surer
     assert all(set(by_processor) <= set(ladder[1:]) for by_processor in surer)
     assert {
-        change["confidence"]
-        for by_processor in surer
-        for fields in by_processor.values()
-        for change in fields.values()
+        change["confidence"] for by_processor in surer for fields in by_processor.values() for change in fields.values()
     } <= {"high", "medium"}
 
 
@@ -290,8 +281,7 @@ def test_some_companies_are_left_out_of_the_facts() -> None:
     unknown = {
         row["company_name"]
         for row in COMPANIES.inputs()
-        if "company_name" in row
-        and not any((name, _comparable(value)) in known for name, value in row.items())
+        if "company_name" in row and not any((name, _comparable(value)) in known for name, value in row.items())
     }
     assert 8 <= len(unknown) <= 16
 

@@ -530,6 +530,4 @@ def test_a_column_of_floats_takes_every_whole_number_that_it_holds_exactly(
 )
 def test_quotes_are_advised_only_where_text_is_asked_for(types: Any, hint: str) -> None:
     faults, _ = check_output_schema(root(x={"type": types, "description": "D", "enum": [1.5]}))
-    assert [fault.render("s").partition(";")[1:] for fault in faults] == [
-        (hint[:1], hint[1:])
-    ]
+    assert [fault.render("s").partition(";")[1:] for fault in faults] == [(hint[:1], hint[1:])]

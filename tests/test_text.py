@@ -62,9 +62,7 @@ def test_what_is_left_is_only_shown(text: str, shown: str) -> None:
     assert clean(text) == shown
 
 
-@pytest.mark.parametrize(
-    ("limit", "shown"), [(None, "abcdef"), (6, "abcdef"), (5, "abcd…"), (1, "…"), (0, "")]
-)
+@pytest.mark.parametrize(("limit", "shown"), [(None, "abcdef"), (6, "abcdef"), (5, "abcd…"), (1, "…"), (0, "")])
 def test_a_limit_counts_the_ellipsis(limit: int | None, shown: str) -> None:
     assert clean("abcdef", limit) == shown
 
@@ -91,9 +89,7 @@ def test_cleaned_text_is_encodable_has_one_line_and_stays_as_it_is(text: str) ->
     ("text", "cell"),
     [
         pytest.param("", "", id="empty"),
-        pytest.param(
-            "Acme - a company = good @ work", "Acme - a company = good @ work", id="signs within text"
-        ),
+        pytest.param("Acme - a company = good @ work", "Acme - a company = good @ work", id="signs within text"),
         pytest.param("=1+1", "'=1+1", id="equals"),
         pytest.param("+cmd|' /C calc'!A0", "'+cmd|' /C calc'!A0", id="plus"),
         pytest.param("-2+3+cmd|' /C calc'!A0", "'-2+3+cmd|' /C calc'!A0", id="minus"),
@@ -158,9 +154,7 @@ def test_only_apostrophes_are_added(text: str) -> None:
 
 
 @given(
-    st.recursive(
-        st.none() | st.integers() | FORMULAS, lambda inner: st.lists(inner) | st.dictionaries(FORMULAS, inner)
-    )
+    st.recursive(st.none() | st.integers() | FORMULAS, lambda inner: st.lists(inner) | st.dictionaries(FORMULAS, inner))
 )
 def test_json_stays_the_same_json(value: object) -> None:
     if isinstance(value, list | dict):

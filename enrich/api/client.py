@@ -130,9 +130,7 @@ class Client:
         """The state of a run, its error's message made fit to be shown."""
         return harmless(await self._get(f"{_RUNS}/{_segment(run_id)}", RunState), self._secret)
 
-    async def run_result(
-        self, run_id: str, timeout_s: float = 1.0, *, max_bytes: int = MAX_RESULT_BYTES
-    ) -> RunResult:
+    async def run_result(self, run_id: str, timeout_s: float = 1.0, *, max_bytes: int = MAX_RESULT_BYTES) -> RunResult:
         """The result of a run, waiting up to `timeout_s` for it (whole seconds, by the service).
 
         An error's message, where a run that brought a result has one, is made fit to be shown.

@@ -141,9 +141,7 @@ class DelimitedTable(Table):
     def _count_rows_strictly(self) -> int:
         stream = open_utf8(self.path, self.format)
         skipped = self._line - 1 - bool(_EXCEL_LINE.match(self.format.above))
-        return count_rows(
-            self.path, stream, self._dialect, self.format.newline, line=self._line, skipped=skipped
-        )
+        return count_rows(self.path, stream, self._dialect, self.format.newline, line=self._line, skipped=skipped)
 
     def _plain_batches(self, rows: int) -> Iterator[TextBatch]:
         start = 0

@@ -172,9 +172,7 @@ def _holds_bytes(dtype: object) -> bool:
 def _field_values(height: int, source: _Source, columns: Mapping[str, _Values]) -> _Values:
     if not source.pieces:
         return columns[source.columns[0]]
-    parts = [
-        [piece] * height if isinstance(piece, str) else _texts(columns[piece.name].new) for piece in source.pieces
-    ]
+    parts = [[piece] * height if isinstance(piece, str) else _texts(columns[piece.name].new) for piece in source.pieces]
     is_cell = [isinstance(piece, Column) for piece in source.pieces]
     is_plain = all(piece.isascii() for piece in source.pieces if isinstance(piece, str))
     joined = [_joined(row, is_cell) for row in zip(*parts, strict=True)]

@@ -118,7 +118,6 @@ _NONE_ASKED: Final = "INSERT INTO meta (key, value) VALUES ('asked', '0')"
 NEW_REVISION: Final = "INSERT OR REPLACE INTO meta (key, value) VALUES ('revision', lower(hex(randomblob(16))))"
 
 
-
 def _ask_by_table(connection: sqlite3.Connection) -> None:
     """From version 1: an index that each run was written to, at a place of its own, gives way to a table."""
     connection.execute("DROP INDEX run_by_input")

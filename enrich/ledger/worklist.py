@@ -105,9 +105,7 @@ class Worklist:
             ).fetchall()
             if not rows:
                 return
-            yield [
-                Wanted(seq, key, document, low | high << _MASK_BITS) for seq, key, document, low, high in rows
-            ]
+            yield [Wanted(seq, key, document, low | high << _MASK_BITS) for seq, key, document, low, high in rows]
             last = rows[-1][0]
 
     def clear_due(self) -> None:

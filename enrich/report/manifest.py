@@ -119,9 +119,7 @@ class Manifest:
         }
 
 
-def write_manifest(
-    path: Path, manifest: Manifest, *, like: Path | None = None, key: Secret | None = None
-) -> None:
+def write_manifest(path: Path, manifest: Manifest, *, like: Path | None = None, key: Secret | None = None) -> None:
     """Write the manifest, whole or not at all, for those who may read the file that it is like; raises OutputError.
 
     What a service names may hold the key: it is taken out.

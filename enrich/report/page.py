@@ -82,9 +82,7 @@ class _Column:
     reasons: dict[tuple[str, str], int] = field(default_factory=dict)
     kinds_of_reason: Counter[str] = field(default_factory=Counter)
     samples: list[_Shown] = field(default_factory=list)
-    wants: dict[bool, int] = field(
-        default_factory=dict
-    )  # samples still wanted: of good answers, of doubtful ones
+    wants: dict[bool, int] = field(default_factory=dict)  # samples still wanted: of good answers, of doubtful ones
 
 
 _TITLE_END: Final = " · enrichment report"  # by which a page is known as ours
@@ -129,9 +127,7 @@ class ReportCollector:
         css = files("enrich.report").joinpath("page.css").read_text("utf-8")
         digest = base64.b64encode(hashlib.sha256(css.encode()).digest()).decode()
         policy = f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
-        return document(
-            f"{manifest.name}{_TITLE_END}", _page(manifest, self._columns), css=css, policy=policy
-        )
+        return document(f"{manifest.name}{_TITLE_END}", _page(manifest, self._columns), css=css, policy=policy)
 
 
 def is_report(start: bytes) -> bool:
@@ -314,9 +310,7 @@ def _sum(title: str, total: int, parts: Mapping[str, int], order: Sequence[str])
 
 
 def _slip(title: str, totals: Sequence[str], lines: Sequence[Sequence[Child]]) -> Element:
-    body = [
-        el("tr", el("th", first, scope="row"), [el("td", cell) for cell in rest]) for first, *rest in lines
-    ]
+    body = [el("tr", el("th", first, scope="row"), [el("td", cell) for cell in rest]) for first, *rest in lines]
     head = el("tr", el("th", title, scope="col"), [el("td", total) for total in totals])
     return el("div", el("table", el("thead", head), el("tbody", body)), class_="slip")
 
@@ -395,9 +389,7 @@ def _held_back_of(name: str, column: _Column) -> Element | None:
         ]  # fmt: skip
     if not lines:
         return None
-    return el(
-        "article", el("h3", el("bdi", el("code", name))), el("table", el("tbody", lines)), class_="reason"
-    )
+    return el("article", el("h3", el("bdi", el("code", name))), el("table", el("tbody", lines)), class_="reason")
 
 
 def _samples(columns: Mapping[str, _Column]) -> Element | None:
@@ -457,9 +449,7 @@ def _citations(citations: Sequence[Mapping[str, Json]]) -> Element | None:
         return None
     items = [_citation(citation) for citation in citations[:_SHOWN_CITATIONS]]
     if len(citations) > _SHOWN_CITATIONS:
-        items.append(
-            el("li", f"and {counted(len(citations) - _SHOWN_CITATIONS, 'more source')}", class_="soft")
-        )
+        items.append(el("li", f"and {counted(len(citations) - _SHOWN_CITATIONS, 'more source')}", class_="soft"))
     return el("ul", items, class_="sources")
 
 
@@ -514,9 +504,7 @@ def _bar(parts: Mapping[str, int], order: Sequence[str], name: str, *, tall: boo
         if number:
             x, width = 100 * start / total, 100 * number / total
             tip = el("title", f"{_label(part)}: {count_text(number)} ({share_text(number, total)})")
-            rects.append(
-                el("rect", tip, x=f"{x:.3f}%", width=f"{width:.3f}%", height="100%", class_=f"is-{part}")
-            )
+            rects.append(el("rect", tip, x=f"{x:.3f}%", width=f"{width:.3f}%", height="100%", class_=f"is-{part}"))
             start += number
     return el(
         "svg",
@@ -548,11 +536,7 @@ def _legend_of(columns: Iterable[_Column]) -> Element:
     return el(
         "ul",
         [el("li", _status(part)) for part in ANSWER_STATUSES if statuses[part]],
-        [
-            el("li", el("span", _dot(word), said))
-            for word, said in _CONFIDENCES_SAID.items()
-            if confidences[word]
-        ],
+        [el("li", el("span", _dot(word), said)) for word, said in _CONFIDENCES_SAID.items() if confidences[word]],
         class_="legend",
     )
 

@@ -138,9 +138,7 @@ class Receipt:
         faults = [*self._wrong_sums(), *self._wrong_dollars()]
         if faults:
             raise ReceiptError(
-                "the receipt does not add up: "
-                + "; ".join(faults)
-                + ". This is a fault of ours: nothing is lost, "
+                "the receipt does not add up: " + "; ".join(faults) + ". This is a fault of ours: nothing is lost, "
                 "every result is in the ledger"
             )
 

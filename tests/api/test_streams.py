@@ -190,9 +190,7 @@ TOLD = st.sampled_from(
     told=st.lists(st.tuples(TOLD, st.sampled_from([b"\n", b"\r\n"])), max_size=6),
     cuts=st.lists(st.integers(0, 900), max_size=6),
 )
-def test_wherever_reads_end_events_are_those_that_came(
-    told: list[tuple[str, bytes]], cuts: list[int]
-) -> None:
+def test_wherever_reads_end_events_are_those_that_came(told: list[tuple[str, bytes]], cuts: list[int]) -> None:
     body = b"".join(run_event(n, line_end=end, filler=text) for n, (text, end) in enumerate(told))
     bounds = sorted({0, len(body), *(cut for cut in cuts if cut < len(body))})
 

@@ -39,9 +39,7 @@ _entries = st.fixed_dictionaries(
     },
 )
 _results = st.one_of(
-    st.builds(
-        lambda content, basis: {"content": content, "basis": basis}, _contents, st.lists(_entries, max_size=5)
-    ),
+    st.builds(lambda content, basis: {"content": content, "basis": basis}, _contents, st.lists(_entries, max_size=5)),
     st.just({"content": USUAL, "basis": [{"field": name, "confidence": "high"} for name in USUAL]}),
     st.none(),
 )

@@ -166,9 +166,7 @@ def usual_limit() -> Iterator[int]:
 
 
 @pytest.mark.parametrize("content", [b'a,b\n"%s",2\n1\n', b'a,b\n"%s,2\n'], ids=["cells", "quotes"])
-def test_the_csv_module_of_the_host_program_is_left_as_it_was(
-    usual_limit: int, tmp_path: Path, content: bytes
-) -> None:
+def test_the_csv_module_of_the_host_program_is_left_as_it_was(usual_limit: int, tmp_path: Path, content: bytes) -> None:
     before = usual_limit
     (tmp_path / "t.csv").write_bytes(content % (b"x" * 2 * before))
     with pytest.raises(TableError):

@@ -305,7 +305,12 @@ def test_a_byte_that_the_given_encoding_lacks_is_refused_with_its_line(tmp_path:
 
 @pytest.mark.parametrize(
     "address",
-    ["https://x.example/places.csv", "s3://bucket/places.parquet", "https://x.example/export?format=csv", "file:///p.csv"],
+    [
+        "https://x.example/places.csv",
+        "s3://bucket/places.parquet",
+        "https://x.example/export?format=csv",
+        "file:///p.csv",
+    ],
 )
 def test_an_address_is_no_file(address: str) -> None:
     with pytest.raises(TableError, match=r": is an address, expected a file; download it first$"):

@@ -215,7 +215,7 @@ def test_the_command_says_where_decisions_are_kept(desk: Desk, capsys, monkeypat
 
 def test_a_truth_value_comes_back_from_a_spreadsheet_in_capitals(desk: Desk) -> None:
     desk.config.write_text(
-        CONFIG.replace("  year: ", '  listed: {type: boolean, description: Whether its shares are traded.}\n  year: ')
+        CONFIG.replace("  year: ", "  listed: {type: boolean, description: Whether its shares are traded.}\n  year: ")
         + "confidence: {accept: high, review: high}\n"
     )
     desk.rows(40)

@@ -69,9 +69,7 @@ def test_no_control_or_bidi_character_is_in_the_page(manifest: Manifest, payload
     assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069]", html)
 
 
-def test_only_the_templates_elements_and_attributes_are_used(
-    manifest: Manifest, collector: ReportCollector
-) -> None:
+def test_only_the_templates_elements_and_attributes_are_used(manifest: Manifest, collector: ReportCollector) -> None:
     page = parse(collector.render(manifest))
     assert {tag for tag, _ in page.elements} <= ELEMENTS
     assert {name for _, names in page.elements for name in names} <= ATTRIBUTES
@@ -80,9 +78,7 @@ def test_only_the_templates_elements_and_attributes_are_used(
     assert not [name for name in ATTRIBUTES if name.startswith("on")]
 
 
-def test_every_link_is_a_web_address_that_learns_nothing(
-    manifest: Manifest, collector: ReportCollector
-) -> None:
+def test_every_link_is_a_web_address_that_learns_nothing(manifest: Manifest, collector: ReportCollector) -> None:
     page = parse(collector.render(manifest))
     addresses = {value for name, value in page.values if name == "href"}
     assert addresses == {"https://www.siemens.com/imprint", "https://en.wikipedia.org/wiki/Siemens"}
