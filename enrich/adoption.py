@@ -28,7 +28,6 @@ from enrich.collect import ENDED
 from enrich.drive import Driver
 from enrich.effects import FetchRun, ReadRun, ReadRuns, RecordService, RunsRead
 from enrich.errors import EnrichError, ExitCode, ungrouped
-from enrich.figures import counted
 from enrich.job import Interruption, Job, Options, prepare
 from enrich.keys import identity_in_metadata, input_key
 from enrich.ledger import Intent, Ledger, Outcome, ServiceKind, Worklist, ledger_refusals, open_recorder
@@ -37,6 +36,7 @@ from enrich.pipeline import Report, compare, end_job, open_books, start_job, wri
 from enrich.progress import Progress, QuietProgress
 from enrich.service import open_service
 from enrich.spend import Outcome as Asked
+from enrich.text.figures import counted
 from enrich.till import Till
 
 SHOWN: Final = 3  # inputs that are in no row, shown so that the difference can be seen

@@ -18,7 +18,7 @@ from enrich.ledger import Held, Ruled, RunState
 from enrich.results import NO_CITATIONS, Basis, Opened, basis_of_elements, open_result
 from enrich.spec import Field, Json, Room, column_type, room_of
 from enrich.spec.validator import validator_of
-from enrich.text import clean
+from enrich.text.hostile import clean
 
 Verdict = Literal["accept", "review", "withhold", "not_found", "invalid"]
 Status = Literal[

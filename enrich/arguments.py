@@ -14,7 +14,7 @@ from enrich.api.environment import Environment
 from enrich.config import Config, load_mapping
 from enrich.errors import EnrichError, FaultsError, UsageError, system_refusals
 from enrich.job import Options
-from enrich.phrases import did_you_mean
+from enrich.text.phrases import did_you_mean
 
 __all__ = ["as_config", "as_options", "as_path", "in_python", "seal", "spelled"]
 

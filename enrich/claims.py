@@ -22,12 +22,12 @@ from enrich.config import ROW_COLUMNS
 from enrich.dataset import Table, open_table
 from enrich.dataset.formats import SPOOL_SUFFIX, split_suffix
 from enrich.errors import OutputError, TableError, UsageError
-from enrich.figures import counted
 from enrich.files import open_regular
 from enrich.job import Job, is_sandbox_ledger
 from enrich.ledger import Ledger, ServiceKind
 from enrich.outputs import Files
 from enrich.report import PastRun, is_manifest, is_report, read_manifest
+from enrich.text.figures import counted
 
 _START_BYTES: Final = 4096  # of a file, which tell what it is
 _ALL_THE_SAME: Final = "--replace takes its place all the same"

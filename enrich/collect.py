@@ -28,9 +28,9 @@ from enrich.effects import (
     Sleep,
     StopRequested,
 )
-from enrich.figures import counted
 from enrich.ledger import OpenSubmission, Outcome, RunState
 from enrich.submit import LOST_GROUP_S, Protocol, note_extra
+from enrich.text.figures import counted
 
 FOLLOW_S: Final = 30.0  # a group without news for this long is quiet
 POLL_S: Final = (2.0, 30.0)  # first and longest wait between polls, where events are refused or break

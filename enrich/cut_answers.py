@@ -17,7 +17,7 @@ from enrich.api.client import Client
 from enrich.api.errors import NotFoundError, StillActiveError
 from enrich.ledger import Ledger
 from enrich.results import open_result, run_of
-from enrich.text import clean
+from enrich.text.hostile import clean
 
 __all__ = ["CutAnswer", "find_cut_answers"]
 

@@ -17,11 +17,11 @@ from enrich.config import Config
 from enrich.due import Results
 from enrich.errors import Fault
 from enrich.ledger import Ledger, Ruled, RunState
-from enrich.phrases import did_you_mean, either
 from enrich.review import Decision, decided
 from enrich.review_sheet import Sheet, SheetLine
 from enrich.spec import Field, Json
-from enrich.text import clean, unprotect_cell
+from enrich.text.hostile import clean, unprotect_cell
+from enrich.text.phrases import did_you_mean, either
 
 _SHOWN_CHARS: Final = 60
 _SHOWN_VALUES: Final = 8

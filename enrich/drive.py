@@ -61,7 +61,7 @@ from enrich.keys import TASK, input_key
 from enrich.ledger import Recorder, ServiceKind
 from enrich.listing import list_group
 from enrich.submit import Protocol
-from enrich.text import clean
+from enrich.text.hostile import clean
 from enrich.till import Stop, Till
 
 CHUNK_BYTES: Final = 4 * 1024 * 1024  # of results held in memory by one reader before they go to the ledger

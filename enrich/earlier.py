@@ -14,12 +14,12 @@ from typing import Final
 import msgspec
 
 from enrich.answers import set_aside
-from enrich.figures import counted
 from enrich.job import Job
 from enrich.ledger import Distinct, Ledger, Ruled
 from enrich.review import ReviewLine, ReviewWriter, free_name
 from enrich.selection import Row
 from enrich.spec import Field, Json
+from enrich.text.figures import counted
 
 __all__ = ["Earlier", "set_aside_text", "write_earlier"]
 

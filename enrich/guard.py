@@ -15,10 +15,10 @@ from typing import Final
 from enrich.config import Config
 from enrich.dataset import Table, open_table
 from enrich.errors import TableError
-from enrich.figures import counted
 from enrich.join import SHOWN, Joined, Tally
 from enrich.ledger import Distinct
 from enrich.selection import Chosen, Rows
+from enrich.text.figures import counted
 
 _UNASKED: Final = frozenset({"pending", "skipped"})
 

@@ -16,9 +16,9 @@ from enrich.errors import ConfigError, EnrichError, ExitCode, UsageError
 from enrich.files import real
 from enrich.ledger import Ledger, Worklist, check_place
 from enrich.outputs import Files, make_joiner
-from enrich.phrases import did_you_mean
 from enrich.selection import Chosen, Rows
 from enrich.service import check_service, facts_beside
+from enrich.text.phrases import did_you_mean
 
 LEDGER = Path(".enrich/ledger.db")
 SANDBOX_LEDGER = Path(".enrich/sandbox.db")

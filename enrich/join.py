@@ -19,12 +19,12 @@ from enrich.answers import Cells, Choice, Given, Reader, Status, choose
 from enrich.config import ROW_COLUMNS, Config, answer_columns
 from enrich.dataset import AnswerColumn
 from enrich.ledger import Held, Ruled, RunState
-from enrich.namesakes import find_name
 from enrich.planning import FAILED, IN_FLIGHT
 from enrich.results import NO_CITATIONS, citations_of
 from enrich.selection import Row
 from enrich.spec import Field, Room, column_type, room_in
-from enrich.text import clean
+from enrich.text.hostile import clean
+from enrich.text.namesakes import find_name
 
 CITATIONS: Final = pl.List(pl.Struct({"url": pl.String, "title": pl.String, "excerpts": pl.List(pl.String)}))
 MOMENT: Final = pl.Datetime("us", "UTC")

@@ -6,9 +6,9 @@ from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
-from enrich.durations import duration_text
 from enrich.job import Job, Options
 from enrich.report import Onward
+from enrich.text.durations import duration_text
 
 __all__ = ["onward"]
 

@@ -19,7 +19,6 @@ from enrich.config import Config
 from enrich.due import Comparison, Summary, dollars, ladder_of, price_micro
 from enrich.earlier import set_aside_text
 from enrich.errors import EnrichError, ExitCode, HeldError, ungrouped
-from enrich.figures import counted, usd_text
 from enrich.freeing import give_back
 from enrich.job import Interruption, Job, Options, list_wanted, prepare
 from enrich.join import Tally
@@ -34,6 +33,7 @@ from enrich.service import check_key
 from enrich.spend import Outcome, ask
 from enrich.standing import find_standing, just_written, marks_of, origin_of
 from enrich.summing import make_manifest, make_receipt
+from enrich.text.figures import counted, usd_text
 from enrich.written import Written
 
 

@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, Final, Literal, NoReturn, Protocol, TextIO
 
 import msgspec
 
-from enrich.figures import count_text, span_text, usd_text
-from enrich.text import clean
+from enrich.text.figures import count_text, span_text, usd_text
+from enrich.text.hostile import clean
 
 if TYPE_CHECKING:
     from tqdm.std import tqdm

@@ -4,8 +4,8 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Final
 
-from enrich.figures import counted
-from enrich.phrases import shown
+from enrich.text.figures import counted
+from enrich.text.phrases import shown
 
 __all__ = ["NOT_CHOSEN", "nothing_to_ask", "placeholder_remarks"]
 

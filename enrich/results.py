@@ -10,9 +10,9 @@ from typing import Any, Final
 
 import msgspec
 
-from enrich.api.mending import mended
 from enrich.config import score
 from enrich.spec import Json
+from enrich.text.mending import mended
 
 NO_CITATIONS: Final = "[]"
 _FENCED: Final = re.compile(r"```[ \t]*[\w+-]*\s*(.*)```", re.DOTALL)  # a block of code in Markdown

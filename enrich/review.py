@@ -25,9 +25,9 @@ import polars as pl
 
 from enrich.errors import Fault, OutputError
 from enrich.files import replacing, writing
-from enrich.phrases import did_you_mean
 from enrich.review_sheet import ANSWER, INPUT, PERSON, RUN, Sheet, SheetLine
-from enrich.text import ELLIPSIS, PROTECTED_PATTERN, clean, neutralise_formula, protect_cell
+from enrich.text.hostile import ELLIPSIS, PROTECTED_PATTERN, clean, neutralise_formula, protect_cell
+from enrich.text.phrases import did_you_mean
 
 if TYPE_CHECKING:
     from enrich.spec import Json

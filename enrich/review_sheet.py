@@ -21,8 +21,8 @@ from enrich.dataset.records import RecordReader, quoting_fault
 from enrich.dataset.streams import no_such_file
 from enrich.errors import Fault, TableError
 from enrich.files import is_special
-from enrich.phrases import did_you_mean
-from enrich.text import clean, unprotect_cell
+from enrich.text.hostile import clean, unprotect_cell
+from enrich.text.phrases import did_you_mean
 
 __all__ = ["PERSON", "Sheet", "SheetLine"]
 

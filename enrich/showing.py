@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
-from enrich.figures import count_text, counted, span_text, usd_text
 from enrich.report.html import Child, el, fragment
 from enrich.report.receipt import ANSWER_STATUSES, ROW_STATUSES
+from enrich.text.figures import count_text, counted, span_text, usd_text
 
 if TYPE_CHECKING:
     from enrich.library import Plan

@@ -11,7 +11,7 @@ from enrich.config import ROW_COLUMNS, answer_columns
 from enrich.config.secrets import looks_secret
 from enrich.errors import UsageError
 from enrich.subjects import Input, find_inputs
-from enrich.templates import is_template
+from enrich.text.templates import is_template
 
 __all__ = ["quoted", "starter_config"]
 

@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import Final, Literal
 
 from enrich.effects import AwaitTurn, Settled
-from enrich.figures import usd_text
+from enrich.text.figures import usd_text
 
 Why = Literal["budget", "credit", "deadline", "unreachable", "refused"]
 

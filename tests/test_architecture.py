@@ -29,37 +29,30 @@ OWNERS = {
 
 # What stands at the bottom: the files or folders of `enrich` that each of them may import.
 MAY_IMPORT = {
-    "text.py": set(),
-    "figures.py": set(),
-    "phrases.py": set(),
-    "durations.py": set(),
-    "templates.py": set(),
+    "text": set(),
     "subjects.py": set(),
     "clock.py": set(),
     "keys.py": set(),
-    "codec.py": set(),
-    "jsontext.py": set(),
     "canonical.py": set(),
-    "namesakes.py": set(),
     "errors.py": set(),
     "files.py": {"errors"},
-    "spec": {"errors", "phrases"},
+    "spec": {"errors", "text"},
     "api": {"errors", "text"},
-    "config": {"api", "codec", "durations", "errors", "namesakes", "phrases", "spec", "templates"},
-    "dataset": {"canonical", "codec", "files", "errors", "jsontext", "namesakes", "phrases", "templates", "text"},
-    "ledger": {"files", "clock", "errors", "keys"},
-    "report": {"api", "files", "errors", "figures", "jsontext", "spec", "text"},
-    "review_sheet.py": {"dataset", "files", "errors", "phrases", "text"},
-    "review.py": {"files", "errors", "phrases", "review_sheet", "spec", "text"},
-    "progress.py": {"figures", "spec", "text"},
+    "config": {"api", "errors", "spec", "text"},
+    "dataset": {"canonical", "errors", "files", "text"},
+    "ledger": {"clock", "errors", "files", "keys"},
+    "report": {"api", "errors", "files", "spec", "text"},
+    "review_sheet.py": {"dataset", "errors", "files", "text"},
+    "review.py": {"errors", "files", "review_sheet", "spec", "text"},
+    "progress.py": {"spec", "text"},
     "sandbox": set(),
 }
 
 # They decide; nothing they import can reach a disk, a socket or a clock, and they open nothing.
 PURE = (
-    *("answers.py", "collect.py", "effects.py", "figures.py", "join.py", "keys.py", "phrases.py", "planning.py"),
-    *("results.py", "selection.py", "spec", "starter.py", "subjects.py", "submit.py", "templates.py", "text.py"),
-    *("till.py", "canonical.py", "namesakes.py"),
+    *("answers.py", "collect.py", "effects.py", "join.py", "keys.py", "planning.py"),
+    *("results.py", "selection.py", "spec", "starter.py", "subjects.py", "submit.py", "text"),
+    *("till.py", "canonical.py"),
     *("api/sse.py", "api/retry.py", "ledger/records.py"),
 )
 REACHING_OUT = {

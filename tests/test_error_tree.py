@@ -28,8 +28,8 @@ INSIDE = {
         "api.sse.EventTooLargeError",
     ),
     *("api.wire.UnreadableError", "config.tree.UnreadableError", "dataset.sql_syntax.ConditionError"),
-    *("effects.SpendingStopped", "effects.StopRequested", "jsontext._NoNumberError"),
-    *("ledger.asked.WrongLookupError", "ledger.blocks.CorruptBlockError", "templates.TemplateError"),
+    *("effects.SpendingStopped", "effects.StopRequested", "text.jsontext._NoNumberError"),
+    *("ledger.asked.WrongLookupError", "ledger.blocks.CorruptBlockError", "text.templates.TemplateError"),
     *("sandbox.problems.ServiceError", "sandbox.problems.BadRequestError", "sandbox.settings.SandboxError"),
 }
 # The parent of each is a library's error, and is what is caught.

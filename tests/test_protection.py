@@ -4,7 +4,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from enrich.text import PROTECTED_PATTERN, neutralise_formula, protect_cell, unprotect_cell
+from enrich.text.hostile import PROTECTED_PATTERN, neutralise_formula, protect_cell, unprotect_cell
 from tests.hostile.judges import calculates
 
 TRICKY = st.text(st.sampled_from("'=+-@;,|\t\n\r\" \u200b\uff1d5.aé"), max_size=14)

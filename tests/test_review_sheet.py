@@ -164,7 +164,7 @@ def test_a_column_that_was_renamed_is_named(tmp_path: Path) -> None:
     delimiter=st.sampled_from(",;\t"),
 )
 def test_what_a_person_wrote_is_read_as_it_was_shown(notes: list[str], delimiter: str, tmp_path_factory) -> None:
-    from enrich.text import protect_cell
+    from enrich.text.hostile import protect_cell
 
     path = tmp_path_factory.getbasetemp() / "notes.csv"
     cells = map(protect_cell, notes)

@@ -40,7 +40,7 @@ from typing import ClassVar, Final, TypeAlias, cast
 from enrich.api.secret import Secret
 from enrich.api.wire import UnreadableError, decode_shallow
 from enrich.errors import EnrichError, ExitCode
-from enrich.text import clean
+from enrich.text.hostile import clean
 
 __all__ = [
     "MAX_RETRY_AFTER_S",

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from html.entities import html5
 from typing import Final
 
-from enrich.text import INVISIBLE
+from enrich.text.hostile import INVISIBLE
 
 __all__ = ["Layer", "layers", "may_hide"]
 

@@ -15,7 +15,7 @@ from typing import Annotated, Any, Final, TypeAlias, TypeVar, get_args, get_orig
 import msgspec
 from msgspec import Meta, Raw, Struct
 
-from enrich.api.mending import is_deep, mended
+from enrich.text.mending import is_deep, mended
 
 __all__ = [
     "AddedRuns",

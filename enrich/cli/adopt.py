@@ -61,7 +61,7 @@ def adopt(
 
 
 def _lines(found: "Adoption") -> Iterator[str]:
-    from enrich.figures import count_text, counted
+    from enrich.text.figures import count_text, counted
 
     yield f"group {found.group_id}: {counted(found.runs, 'run')}, {count_text(found.adopted)} adopted"
     told = (

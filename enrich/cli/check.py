@@ -30,8 +30,8 @@ def check(
       enrich check configs/companies.yaml companies.csv
     """
     from enrich.config import load, warnings
-    from enrich.figures import counted
     from enrich.service import check_service
+    from enrich.text.figures import counted
 
     console = console_of(context)
     check_service(os.environ)

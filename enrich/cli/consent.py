@@ -13,8 +13,8 @@ from enrich.cli.advice import advice
 from enrich.cli.console import Console
 from enrich.due import Summary
 from enrich.errors import UsageError
-from enrich.figures import counted, span_text, usd_text
 from enrich.job import Interruption, Job
+from enrich.text.figures import counted, span_text, usd_text
 
 ASK_ABOVE_USD: Final = Decimal(1)
 

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from typing import Any, Final, Literal, TextIO
 
 from enrich.errors import ExitCode, OutputError
-from enrich.text import clean, plain_json
+from enrich.text.hostile import clean, plain_json
 
 LogFormat = Literal["text", "json"]
 

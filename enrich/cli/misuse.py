@@ -5,7 +5,7 @@ from typing import Any
 
 import typer
 
-from enrich.phrases import did_you_mean
+from enrich.text.phrases import did_you_mean
 
 __all__ = ["misuse_text", "whole_number"]
 

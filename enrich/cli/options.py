@@ -9,7 +9,7 @@ import typer
 
 from enrich.cli.console import Console
 from enrich.cli.misuse import whole_number
-from enrich.durations import parse_duration
+from enrich.text.durations import parse_duration
 
 __all__ = [
     "BudgetOption",

@@ -93,7 +93,7 @@ def plan(
 
 def _lines(job: "Job", summary: "Summary") -> Iterator[str]:
     from enrich.due import reasons
-    from enrich.figures import count_text, counted, span_text, usd_text
+    from enrich.text.figures import count_text, counted, span_text, usd_text
 
     yield f"rows            {count_text(summary.rows)}"
     for why, rows in summary.left_out.items():

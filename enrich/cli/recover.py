@@ -83,8 +83,8 @@ def recover(
 
 
 def _lines(found: "Recovery") -> Iterator[str]:
-    from enrich.figures import count_text, counted, usd_text
     from enrich.report import charged_text
+    from enrich.text.figures import count_text, counted, usd_text
 
     if found.aside is not None:
         yield f"set aside   the ledger that was there is now {found.aside.name}"

@@ -64,9 +64,9 @@ def _take(config: Path, file: Path, options: "Options", console: "Console") -> N
 
     from enrich.config import load
     from enrich.decisions import read_rulings
-    from enrich.figures import counted
     from enrich.job import ledger_path
     from enrich.ledger import InstanceLock, Ledger
+    from enrich.text.figures import counted
 
     loaded = load(config)
     path = ledger_path(loaded, options)
@@ -83,9 +83,9 @@ def _bring_back(config: Path, table: Path, options: "Options", console: "Console
     from contextlib import closing
 
     from enrich.earlier import review_command, write_earlier
-    from enrich.figures import counted
     from enrich.job import prepare
     from enrich.ledger import Ledger
+    from enrich.text.figures import counted
 
     job = prepare(config, table, options, writes=False)
     with closing(Ledger.reader(job.ledger_path)) as held:

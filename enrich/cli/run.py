@@ -125,7 +125,7 @@ def print_report(report: "Report", console: Console, *, as_json: bool, quiet: bo
     """The receipt, or the manifest; with `quiet`, what to do next if all is not done."""
     import msgspec
 
-    from enrich.figures import counted
+    from enrich.text.figures import counted
 
     if not report.outputs_written and not quiet:
         since = report.outputs_written_at.strftime("%Y-%m-%d %H:%M:%S UTC")

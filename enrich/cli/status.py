@@ -54,7 +54,7 @@ def _path(config: Path | None, ledger: Path | None, *, sandbox: bool) -> Path:
 
 def _lines(path: Path, overview: "Overview") -> Iterator[str]:
     from enrich.due import dollars
-    from enrich.figures import count_text, counted, usd_text
+    from enrich.text.figures import count_text, counted, usd_text
 
     totals = overview.totals
     source = {None: "no results yet", "service": "results of the service", "sandbox": "results of the sandbox"}
@@ -82,7 +82,7 @@ def _lines(path: Path, overview: "Overview") -> Iterator[str]:
 
 def _job_text(job: "JobLine") -> str:
     from enrich.due import dollars
-    from enrich.figures import counted, usd_text
+    from enrich.text.figures import counted, usd_text
 
     paid = f"{counted(job.runs, 'run')}, {job.completed:,} completed, {usd_text(dollars(job.usd_micro))}"
     ending = job.ending or "not ended: it runs now, was killed, or ended by an error"

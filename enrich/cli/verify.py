@@ -114,8 +114,8 @@ def _output(out: Path, run: "PastRun | None", config: Path | None, table: Path |
 
 
 def _lines(found: "Verification") -> Iterator[str]:
-    from enrich.figures import count_text, counted, usd_text
     from enrich.report import charged_text
+    from enrich.text.figures import count_text, counted, usd_text
     from enrich.verification import CUT
 
     yield f"ledger      {found.ledger}"

@@ -19,8 +19,6 @@ from enrich.config.model import OWN_KEYS, Config, Evidence
 from enrich.config.places import FaultElsewhere
 from enrich.config.refresh import TOO_LONG, Refresh, duration_words
 from enrich.errors import Fault
-from enrich.namesakes import find_name, spelled, twins
-from enrich.phrases import did_you_mean, shown, some
 from enrich.spec import (
     MAX_SPEC_CHARS,
     Json,
@@ -29,7 +27,9 @@ from enrich.spec import (
     check_output_schema,
     task_spec,
 )
-from enrich.templates import is_template, parse_template
+from enrich.text.namesakes import find_name, spelled, twins
+from enrich.text.phrases import did_you_mean, shown, some
+from enrich.text.templates import is_template, parse_template
 
 __all__ = [
     "ROW_COLUMNS",

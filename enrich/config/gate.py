@@ -11,7 +11,7 @@ from pydantic import Field as Key
 from pydantic_core import PydanticCustomError
 
 from enrich.config.values import expected, one_of, wrong
-from enrich.phrases import did_you_mean
+from enrich.text.phrases import did_you_mean
 
 __all__ = ["WORD_SCORES", "Gate", "GateLevel", "Threshold", "score", "threshold"]
 

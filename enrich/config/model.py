@@ -52,7 +52,7 @@ from enrich.config.values import (
 )
 from enrich.errors import Fault
 from enrich.spec import Field, Json, build_field
-from enrich.templates import columns_of
+from enrich.text.templates import columns_of
 
 __all__ = ["OWN_KEYS", "Config", "CsvOptions", "Evidence", "Existing", "Output", "SourcePolicy"]
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from enrich.errors import Fault
-from enrich.phrases import printable
+from enrich.text.phrases import printable
 
 __all__ = ["FaultElsewhere", "Places"]
 

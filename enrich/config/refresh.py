@@ -11,7 +11,7 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import core_schema
 
 from enrich.config.values import DURATION_SCHEMA, DurationOrNever, expected, wrong
-from enrich.durations import duration_text
+from enrich.text.durations import duration_text
 
 __all__ = ["TOO_LONG", "Refresh", "duration_words"]
 

@@ -14,11 +14,11 @@ from typing import Annotated, Final, TypeAlias
 from pydantic import BeforeValidator, PlainValidator, ValidationInfo, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
-from enrich.codec import text_codec
 from enrich.config.countries import COUNTRIES, COUNTRY_SLIPS
-from enrich.durations import DURATION_PATTERN, parse_duration
-from enrich.phrases import did_you_mean, either, shown
-from enrich.templates import TemplateError, is_template, parse_template
+from enrich.text.durations import DURATION_PATTERN, parse_duration
+from enrich.text.encodings import text_codec
+from enrich.text.phrases import did_you_mean, either, shown
+from enrich.text.templates import TemplateError, is_template, parse_template
 
 __all__ = [
     "DURATION_SCHEMA",

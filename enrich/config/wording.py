@@ -10,8 +10,8 @@ from pydantic_core import ErrorDetails
 
 from enrich.config.gate import threshold
 from enrich.errors import Fault
-from enrich.phrases import did_you_mean, either, shown
 from enrich.spec import Json
+from enrich.text.phrases import did_you_mean, either, shown
 
 __all__ = ["MISSING", "faults_of"]
 

@@ -13,7 +13,7 @@ import msgspec
 import polars as pl
 from polars.datatypes import DataTypeClass
 
-from enrich.text import FORMULA_PATTERN, neutralise_formula
+from enrich.text.hostile import FORMULA_PATTERN, neutralise_formula
 
 _CONTROLS: Final = r"[\x00-\x08\x0B\x0C\x0E-\x1F\x7F-\x9F]"
 _CONTROL: Final = re.compile(_CONTROLS)

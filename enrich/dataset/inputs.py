@@ -18,8 +18,8 @@ import polars as pl
 from enrich.canonical import is_normal, normal_text, normal_value, old_value
 from enrich.dataset.tables import Batch
 from enrich.errors import Fault, TableError
-from enrich.namesakes import find_name
-from enrich.templates import Column, columns_of, is_template, parse_template
+from enrich.text.namesakes import find_name
+from enrich.text.templates import Column, columns_of, is_template, parse_template
 
 _ENCODER: Final = msgspec.json.Encoder(order="deterministic")
 _PLACEHOLDER: Final = (

@@ -20,7 +20,7 @@ from enrich.dataset.records import MAX_RECORD_BYTES
 from enrich.dataset.streams import CHUNK_BYTES, find_encoding, open_bytes, open_utf8, reading
 from enrich.dataset.tables import BATCH_ROWS, Batch, FileState, Table, changed, rereading, table_error
 from enrich.errors import Fault
-from enrich.jsontext import why_no_json
+from enrich.text.jsontext import why_no_json
 
 _DECODER: Final = msgspec.json.Decoder(dict[str, Any])
 _EXACT_FLOAT: Final = 2**53

@@ -11,7 +11,7 @@ from enrich.dataset.layout import AnswerColumn, Layout
 from enrich.dataset.tables import Table
 from enrich.errors import OutputError
 from enrich.files import Files, NewFile, real, refuse_planted, writing
-from enrich.phrases import shown, some
+from enrich.text.phrases import shown, some
 
 _SPARE_BYTES: Final = 1 << 20
 

@@ -39,8 +39,8 @@ from enrich.dataset.sql_syntax import (
     Typed,
 )
 from enrich.dataset.sql_syntax import Literal as LiteralNode
-from enrich.phrases import did_you_mean, some
-from enrich.text import clean
+from enrich.text.hostile import clean
+from enrich.text.phrases import did_you_mean, some
 
 Kind: TypeAlias = Literal["truth", "number", "text", "date", "time", "timestamp", "moment", "interval", "null", "other"]
 

@@ -16,9 +16,9 @@ from typing import IO, Final, cast
 
 import pyarrow as pa
 
-from enrich.codec import text_codec
 from enrich.dataset.formats import KNOWN_SUFFIXES, TableFormat
 from enrich.errors import Fault, TableError
+from enrich.text.encodings import text_codec
 
 CHUNK_BYTES: Final = 256 << 10  # with a megabyte polars holds 10 MB more, and is no faster
 _BOMS: Final = (

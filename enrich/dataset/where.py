@@ -14,8 +14,8 @@ from polars.exceptions import PolarsError
 from enrich.dataset.sql_expressions import CAST_HINT, StrictCast, Translator
 from enrich.dataset.sql_syntax import ConditionError, asks_for_the_time, parse_condition
 from enrich.errors import ConfigError, Fault
-from enrich.namesakes import find_name
-from enrich.text import clean
+from enrich.text.hostile import clean
+from enrich.text.namesakes import find_name
 
 __all__ = ["Condition", "looks_at_the_clock"]
 

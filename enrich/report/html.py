@@ -16,7 +16,7 @@ from html import escape
 from typing import Final, TypeAlias
 from urllib.parse import urlsplit
 
-from enrich.text import clean
+from enrich.text.hostile import clean
 
 __all__ = ["ATTRIBUTES", "ELEMENTS", "Child", "Element", "document", "el", "fragment", "link", "web_address"]
 

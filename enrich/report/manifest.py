@@ -18,9 +18,9 @@ import msgspec
 from enrich.api.secret import Secret
 from enrich.errors import UsageError
 from enrich.files import is_special, open_regular, write_whole
-from enrich.jsontext import why_no_json
 from enrich.report.receipt import Receipt
-from enrich.text import plain_json
+from enrich.text.hostile import plain_json
+from enrich.text.jsontext import why_no_json
 
 if TYPE_CHECKING:
     from enrich.spec import Json

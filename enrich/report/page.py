@@ -19,10 +19,10 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
-from enrich.figures import count_text, counted, share_text, span_text, usd_each_text, usd_text
 from enrich.report.html import Child, Element, document, el, link, web_address
 from enrich.report.receipt import ANSWER_STATUSES, DOUBTFUL, ROW_STATUSES, Receipt, charged_text
-from enrich.text import clean
+from enrich.text.figures import count_text, counted, share_text, span_text, usd_each_text, usd_text
+from enrich.text.hostile import clean
 
 if TYPE_CHECKING:
     from enrich.report.manifest import Manifest

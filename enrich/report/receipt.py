@@ -17,8 +17,8 @@ from itertools import zip_longest
 from typing import TYPE_CHECKING, Final
 
 from enrich.errors import ReceiptError
-from enrich.figures import count_text, counted, usd_each_text, usd_text
-from enrich.text import clean
+from enrich.text.figures import count_text, counted, usd_each_text, usd_text
+from enrich.text.hostile import clean
 
 if TYPE_CHECKING:
     from enrich.spec import Json

@@ -10,8 +10,8 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from enrich.errors import Fault
-from enrich.phrases import shown
 from enrich.spec.shape import Json, Schema
+from enrich.text.phrases import shown
 
 __all__ = ["REFUSED", "is_dialect", "outward_faults"]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 from enrich.errors import Fault
-from enrich.phrases import did_you_mean
 from enrich.spec.shape import Json, Schema
+from enrich.text.phrases import did_you_mean
 
 __all__ = ["inline_refs"]
 

@@ -11,10 +11,10 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from enrich.errors import Fault
-from enrich.phrases import did_you_mean, either, shown
 from enrich.spec.outward import REFUSED, outward_faults
 from enrich.spec.refs import inline_refs
 from enrich.spec.shape import TYPES, Json, Schema, is_kind, is_nullable
+from enrich.text.phrases import did_you_mean, either, shown
 
 __all__ = ["KEYWORDS", "RESERVED_NAMES", "check_output_schema"]
 

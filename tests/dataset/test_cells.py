@@ -13,7 +13,7 @@ from table_files import csv_rows, examples, write
 from enrich.dataset import AnswerColumn, Table, default_output, open_table
 from enrich.dataset.cells import json_lines, safe_columns, text_cells
 from enrich.errors import OutputError
-from enrich.text import neutralise_formula
+from enrich.text.hostile import neutralise_formula
 
 text = st.text(st.characters(exclude_categories=["Cs"]), max_size=6)
 TAGS = pl.List(pl.String)

@@ -15,12 +15,12 @@ from enrich.api.errors import (
     UnknownOutcomeError,
     error_of_answer,
 )
-from enrich.api.mending import is_deep
 from enrich.api.retry import NEVER
 from enrich.api.secret import Secret
 from enrich.api.wire import MAX_VALUES, UnreadableError, decode_event
 from enrich.config import load
 from enrich.errors import ConfigError
+from enrich.text.mending import is_deep
 from tests.hostile.evil import evil, lay
 from tests.hostile.measuring import measured
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from enrich.text import plain_json
+from enrich.text.hostile import plain_json
 from tests.hostile.conftest import Ended
 from tests.hostile.desk import KEY, read_csv, serving
 from tests.hostile.judges import calculates, judged_page, obeyed

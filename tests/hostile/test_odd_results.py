@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 import polars as pl
 import pytest
 
-from enrich.api.mending import mended
 from enrich.errors import ExitCode
+from enrich.text.mending import mended
 from tests.hostile.desk import Desk, read_csv, serving
 from tests.hostile.middleman import Tamper, between, tampering
 

@@ -14,7 +14,7 @@ from parsed_page import parse
 
 from enrich.report import DoubleCharge, Manifest, ReportCollector, Sample
 from enrich.report.html import ATTRIBUTES, ELEMENTS, document, el, link, web_address
-from enrich.text import clean
+from enrich.text.hostile import clean
 
 
 def page_of(manifest: Manifest, text: str) -> str:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from enrich.durations import DURATION_PATTERN, duration_text, parse_duration
+from enrich.text.durations import DURATION_PATTERN, duration_text, parse_duration
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from enrich.phrases import did_you_mean, either, printable, shown, some
+from enrich.text.phrases import did_you_mean, either, printable, shown, some
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from enrich.templates import Column, TemplateError, columns_of, is_template, parse_template
+from enrich.text.templates import Column, TemplateError, columns_of, is_template, parse_template
 
 NAME, CITY = Column("name"), Column("city")
 

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from enrich.text import FORMULA_PATTERN, clean, neutralise_formula
+from enrich.text.hostile import FORMULA_PATTERN, clean, neutralise_formula
 
 # Signs of Arabic, Kaithi and Egyptian script: of category Cf, and yet they show.
 VISIBLE_FORMATS = {

@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pytest
 
-from enrich.figures import counted, share_text, span_text, usd_each_text, usd_text
+from enrich.text.figures import counted, share_text, span_text, usd_each_text, usd_text
 
 
 @pytest.mark.parametrize(
