@@ -21,20 +21,20 @@ from enrich.answers import Reader
 from enrich.api.client import Client
 from enrich.api.errors import ApiError, StreamBreakError
 from enrich.api.wire import NULL, RunEvent
-from enrich.canonical import normal_text, normal_value, old_value
 from enrich.claims import refuse_foreign
-from enrich.clock import Stamp, stamp
 from enrich.collect import ENDED
 from enrich.drive import Driver
 from enrich.effects import FetchRun, ReadRun, ReadRuns, RecordService, RunsRead
 from enrich.errors import EnrichError, ExitCode, ungrouped
+from enrich.host.clock import Stamp, stamp
 from enrich.job import Interruption, Job, Options, prepare
-from enrich.keys import identity_in_metadata, input_key
 from enrich.ledger import Intent, Ledger, Outcome, ServiceKind, Worklist, ledger_refusals, open_recorder
 from enrich.listing import GroupListing, list_whole_group
 from enrich.pipeline import Report, compare, end_job, open_books, start_job, write_outputs
 from enrich.progress import Progress, QuietProgress
 from enrich.service import open_service
+from enrich.spec.canonical import normal_text, normal_value, old_value
+from enrich.spec.identity import identity_in_metadata, input_key
 from enrich.spend import Outcome as Asked
 from enrich.text.figures import counted
 from enrich.till import Till

@@ -22,7 +22,7 @@ from enrich.config import ROW_COLUMNS
 from enrich.dataset import Table, open_table
 from enrich.dataset.formats import SPOOL_SUFFIX, split_suffix
 from enrich.errors import OutputError, TableError, UsageError
-from enrich.files import open_regular
+from enrich.host.files import open_regular
 from enrich.job import Job, is_sandbox_ledger
 from enrich.ledger import Ledger, ServiceKind
 from enrich.outputs import Files

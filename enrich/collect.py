@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from enrich.api.errors import ApiError, ForbiddenError, NotFoundError, UnauthorizedError, UnreadableAnswerError
-from enrich.clock import Stamp, elapsed_s
 from enrich.effects import (
     FetchRun,
     Followed,
@@ -28,6 +27,7 @@ from enrich.effects import (
     Sleep,
     StopRequested,
 )
+from enrich.host.clock import Stamp, elapsed_s
 from enrich.ledger import OpenSubmission, Outcome, RunState
 from enrich.submit import LOST_GROUP_S, Protocol, note_extra
 from enrich.text.figures import counted

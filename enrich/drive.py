@@ -28,7 +28,6 @@ from enrich.api.wire import (
     UnreadableError,
     decode_shallow,
 )
-from enrich.clock import stamp
 from enrich.collect import ENDED
 from enrich.effects import (
     Added,
@@ -57,9 +56,10 @@ from enrich.effects import (
     SpendingStopped,
     StopRequested,
 )
-from enrich.keys import TASK, input_key
+from enrich.host.clock import stamp
 from enrich.ledger import Recorder, ServiceKind
 from enrich.listing import list_group
+from enrich.spec.identity import TASK, input_key
 from enrich.submit import Protocol
 from enrich.text.hostile import clean
 from enrich.till import Stop, Till

@@ -15,12 +15,12 @@ from math import ceil
 from typing import Any, Final
 
 from enrich.answers import Answer, Reader, set_aside
-from enrich.api.processors import PROCESSORS
 from enrich.config import Config
 from enrich.ledger import Held, Ledger, RunState, Worklist, damaged
 from enrich.planning import IN_FLIGHT, WHYS, Ask, Outlook, Reason, Rules, Rung, Why, ask_for, climb_from, outlooks
 from enrich.results import interaction_of, is_of_run
 from enrich.spec import MAX_SPEC_AND_INPUT_CHARS, Field, chars, task_spec
+from enrich.spec.processors import PROCESSORS
 from enrich.submit import Question, batch_size
 
 OPEN_GROUPS: Final = 64

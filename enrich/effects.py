@@ -28,7 +28,7 @@ from typing import Literal
 
 import msgspec
 
-from enrich.clock import Stamp
+from enrich.host.clock import Stamp
 from enrich.ledger import Intent, Ledger, LiveRun, OpenSubmission, Outcome, ServiceKind
 
 

@@ -18,14 +18,14 @@ from enrich.answers import Cells
 from enrich.api.secret import Secret
 from enrich.config import Config
 from enrich.costs import Costs
-from enrich.cycles import seldom_sought
 from enrich.dataset import Layout, Table, TableWriter
 from enrich.dataset.encoding import output_format
 from enrich.dataset.formats import split_suffix
 from enrich.due import too_long_text
 from enrich.errors import HeldError, OutputError
-from enrich.files import write_whole
 from enrich.guard import Guard
+from enrich.host.files import write_whole
+from enrich.host.memory import seldom_sought
 from enrich.join import Joined, Joiner, Tally, doubt_key
 from enrich.ledger import Distinct, Held, Ledger
 from enrich.redaction import WithoutKey

@@ -19,7 +19,7 @@ from enrich.config import Config
 from enrich.due import Comparison, Summary, dollars, ladder_of, price_micro
 from enrich.earlier import set_aside_text
 from enrich.errors import EnrichError, ExitCode, HeldError, ungrouped
-from enrich.freeing import give_back
+from enrich.host.memory import give_back
 from enrich.job import Interruption, Job, Options, list_wanted, prepare
 from enrich.join import Tally
 from enrich.ledger import InstanceLock, Ledger, LedgerTotals, Worklist, check_groups, ledger_refusals

@@ -19,12 +19,11 @@ from anyio.to_thread import run_sync
 from enrich.api.client import Client
 from enrich.api.environment import Environment
 from enrich.api.errors import NotFoundError
-from enrich.clock import Stamp, stamp
 from enrich.collect import ENDED, collect_extra, read_ended
 from enrich.drive import Driver
 from enrich.due import dollars, price_micro
 from enrich.errors import ExitCode, UsageError, ungrouped
-from enrich.keys import TaskIdentity, identity_in_metadata
+from enrich.host.clock import Stamp, stamp
 from enrich.ledger import (
     InstanceLock,
     Intent,
@@ -47,6 +46,7 @@ from enrich.listing import GroupListing, IncompleteListingError, list_whole_grou
 from enrich.progress import Progress, QuietProgress
 from enrich.report import DoubleCharge, by_question
 from enrich.service import check_service, open_service
+from enrich.spec.identity import TaskIdentity, identity_in_metadata
 from enrich.till import Till
 
 GROUPS_AT_ONCE: Final = 8

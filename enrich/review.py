@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Final, Literal, Self
 import polars as pl
 
 from enrich.errors import Fault, OutputError
-from enrich.files import replacing, writing
+from enrich.host.files import replacing, writing
 from enrich.review_sheet import ANSWER, INPUT, PERSON, RUN, Sheet, SheetLine
 from enrich.text.hostile import ELLIPSIS, PROTECTED_PATTERN, clean, neutralise_formula, protect_cell
 from enrich.text.phrases import did_you_mean

@@ -20,7 +20,7 @@ from enrich.dataset.dialect import Dialect, find_newline
 from enrich.dataset.records import RecordReader, quoting_fault
 from enrich.dataset.streams import no_such_file
 from enrich.errors import Fault, TableError
-from enrich.files import is_special
+from enrich.host.files import is_special
 from enrich.text.hostile import clean, unprotect_cell
 from enrich.text.phrases import did_you_mean
 

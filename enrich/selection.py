@@ -14,8 +14,8 @@ import msgspec
 
 from enrich.config import Config
 from enrich.dataset import BATCH_ROWS, Batch, InputBuilder, Table, is_empty
-from enrich.keys import input_key
 from enrich.remarks import NOT_CHOSEN
+from enrich.spec.identity import input_key
 from enrich.text.namesakes import find_name
 
 _SAMPLE_SEED: Final = 20_000_101  # the same sample of the same table, every time

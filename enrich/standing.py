@@ -20,7 +20,7 @@ from enrich import __version__
 from enrich.dataset.where import looks_at_the_clock
 from enrich.due import ladder_of
 from enrich.errors import ExitCode, UsageError
-from enrich.files import real
+from enrich.host.files import real
 from enrich.job import Job
 from enrich.join import Cost, Tally
 from enrich.ledger import Ledger

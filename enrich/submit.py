@@ -34,7 +34,6 @@ from enrich.api.errors import (
     UnauthorizedError,
     UnreadableAnswerError,
 )
-from enrich.clock import Stamp, elapsed_s
 from enrich.effects import (
     AddRuns,
     AwaitTurn,
@@ -60,8 +59,9 @@ from enrich.effects import (
     Settled,
     Sleep,
 )
-from enrich.keys import GENERATION, INPUT, TASK, fieldset_key, run_metadata, task_key
+from enrich.host.clock import Stamp, elapsed_s
 from enrich.ledger import Intent, OpenSubmission, RunState, Task
+from enrich.spec.identity import GENERATION, INPUT, TASK, fieldset_key, run_metadata, task_key
 
 SETTLE_S: Final = 900.0
 AGREEMENT_S: Final = 30.0  # two complete listings this far apart must agree, or a settling time if that is less

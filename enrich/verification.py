@@ -26,7 +26,6 @@ from enrich.dataset import Table, open_table
 from enrich.due import dollars, price_micro
 from enrich.errors import ExitCode, UsageError, ungrouped
 from enrich.job import Options, prepare
-from enrich.keys import TaskIdentity, identity_in_metadata
 from enrich.ledger import (
     Distinct,
     InstanceLock,
@@ -41,6 +40,7 @@ from enrich.listing import GroupListing, IncompleteListingError, list_whole_grou
 from enrich.outputs import write_table
 from enrich.report import DoubleCharge, Selection, by_question
 from enrich.service import open_service
+from enrich.spec.identity import TaskIdentity, identity_in_metadata
 
 SHOWN: Final = 20  # differences of a kind that are told one by one; the rest is counted
 GROUPS_AT_ONCE: Final = 8

@@ -77,7 +77,7 @@ def _past_run(out: Path) -> "PastRun | None":
 
 def _check_there(path: Path, name: str) -> None:
     from enrich.errors import UsageError
-    from enrich.files import is_special
+    from enrich.host.files import is_special
 
     if not path.exists():
         raise UsageError(f"{path}: there is no such file; give another {name}")

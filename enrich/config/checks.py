@@ -207,7 +207,7 @@ def _collision_faults(outputs: Mapping[str, Json], basis: Json) -> Iterator[Faul
 
 
 def _ladder_faults(processor: Json) -> Iterator[Fault]:
-    from enrich.api.processors import PROCESSORS
+    from enrich.spec.processors import PROCESSORS
 
     def usd(name: str) -> Decimal:
         return PROCESSORS[name].usd
@@ -318,7 +318,7 @@ def warnings(config: Config) -> list[Fault]:
 
 
 def _processor_advice(config: Config) -> Iterator[Fault]:
-    from enrich.api.processors import PROCESSORS
+    from enrich.spec.processors import PROCESSORS
 
     for name in config.processor:
         processor, count = PROCESSORS[name], len(config.outputs)

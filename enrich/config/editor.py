@@ -59,7 +59,7 @@ def schema_text() -> str:
 
 def json_schema() -> _Schema:
     """The JSON Schema of a config file."""
-    from enrich.api.processors import PROCESSORS
+    from enrich.spec.processors import PROCESSORS
 
     made = Config.model_json_schema(schema_generator=_Generator, ref_template="#/definitions/{model}")
     output = Output.model_json_schema(schema_generator=_Generator, ref_template="#/definitions/{model}")

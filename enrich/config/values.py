@@ -206,7 +206,7 @@ def _output_name(value: object) -> str:
 
 
 def _processor(value: object) -> str:
-    from enrich.api.processors import NAMES, PROCESSORS
+    from enrich.spec.processors import NAMES, PROCESSORS
 
     if not isinstance(value, str) or value not in PROCESSORS:
         ladder = [name.strip() for name in str(value).split(",")]

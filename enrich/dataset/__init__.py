@@ -13,7 +13,7 @@ from enrich.dataset.reading import open_table
 from enrich.dataset.tables import BATCH_ROWS, Batch, Table
 from enrich.dataset.trial import try_writing
 from enrich.dataset.writing import TableWriter
-from enrich.files import Files
+from enrich.host.files import Files
 
 __all__ = [
     "BATCH_ROWS",

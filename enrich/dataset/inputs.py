@@ -1,9 +1,9 @@
 """Rows to input documents: the mapped columns of a row as canonical JSON, which is what is asked about.
 
 Canonical means sorted keys, no spaces, UTF-8: equal inputs are equal bytes. Values are in the form that
-`enrich.canonical` gives them, and an empty cell is left out, so that `Acme ` and `Acme` are one question; so is a cell
-with one of the texts that the config takes for empty. Numbers, booleans, lists and structs of typed columns stay what
-they are; dates and times are ISO 8601, decimals are text. The cells of the table are never changed.
+`enrich.spec.canonical` gives them, and an empty cell is left out, so that `Acme ` and `Acme` are one question; so is a
+cell with one of the texts that the config takes for empty. Numbers, booleans, lists and structs of typed columns stay
+what they are; dates and times are ISO 8601, decimals are text. The cells of the table are never changed.
 """
 
 import difflib
@@ -15,9 +15,9 @@ from typing import Any, Final
 import msgspec
 import polars as pl
 
-from enrich.canonical import is_normal, normal_text, normal_value, old_value
 from enrich.dataset.tables import Batch
 from enrich.errors import Fault, TableError
+from enrich.spec.canonical import is_normal, normal_text, normal_value, old_value
 from enrich.text.namesakes import find_name
 from enrich.text.templates import Column, columns_of, is_template, parse_template
 

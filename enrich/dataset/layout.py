@@ -8,12 +8,12 @@ from typing import Any
 import polars as pl
 from polars.exceptions import PolarsError
 
-from enrich.canonical import normal_text
 from enrich.dataset.arrow import ArrowTable
 from enrich.dataset.cells import text_cells
 from enrich.dataset.ndjson import NdjsonTable
 from enrich.dataset.tables import Batch, Table
 from enrich.errors import OutputError
+from enrich.spec.canonical import normal_text
 
 
 @dataclass(frozen=True, slots=True)

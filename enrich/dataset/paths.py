@@ -10,7 +10,7 @@ from enrich.dataset.formats import KNOWN_SUFFIXES, named_format
 from enrich.dataset.layout import AnswerColumn, Layout
 from enrich.dataset.tables import Table
 from enrich.errors import OutputError
-from enrich.files import Files, NewFile, real, refuse_planted, writing
+from enrich.host.files import Files, NewFile, real, refuse_planted, writing
 from enrich.text.phrases import shown, some
 
 _SPARE_BYTES: Final = 1 << 20

@@ -10,7 +10,7 @@ from enrich.dataset.spool import open_spool
 from enrich.dataset.streams import reading, unknown_kind
 from enrich.dataset.tables import Table
 from enrich.errors import Fault, TableError
-from enrich.files import is_special
+from enrich.host.files import is_special
 
 
 def open_table(

@@ -15,7 +15,7 @@ from enrich.dataset.dialect import Dialect
 from enrich.dataset.formats import TableFormat
 from enrich.dataset.records import read_header
 from enrich.dataset.streams import open_utf8
-from enrich.files import forget
+from enrich.host.files import forget
 
 _BLOCK_BYTES: Final = 256 << 10
 _FORGET_BLOCKS: Final = 32

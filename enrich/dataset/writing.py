@@ -22,7 +22,7 @@ from enrich.dataset.spool import SpoolTable
 from enrich.dataset.streams import open_utf8, reading
 from enrich.dataset.tables import Batch, Table
 from enrich.errors import OutputError, TableError
-from enrich.files import Files, NewFile, writing
+from enrich.host.files import Files, NewFile, writing
 
 _TABLES: Final[dict[str, type[NdjsonTable | ParquetTable | SpoolTable]]] = {
     "ndjson": NdjsonTable,

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from enrich.errors import LedgerError, OutputError
-from enrich.files import open_regular, real, write_whole
+from enrich.host.files import open_regular, real, write_whole
 
 _LINE: Final = re.compile(rb"^([\x21-\x7e]{1,200})\n", re.MULTILINE)  # a line cut short is none
 _HEADER: Final = b"# The groups that the ledger beside this file has paid through; kept by enrich\n"

@@ -17,7 +17,7 @@ from types import TracebackType
 from typing import Final
 
 from enrich.errors import LedgerBusyError, LedgerError
-from enrich.files import open_regular, real
+from enrich.host.files import open_regular, real
 
 _LOOKS: Final = 20
 _LOOK_S: Final = 0.02

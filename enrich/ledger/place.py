@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from enrich.errors import LedgerError
-from enrich.files import is_planted, open_regular, planted_link, real
+from enrich.host.files import is_planted, open_regular, planted_link, real
 from enrich.ledger import schema
 from enrich.ledger.groups import groups_file, is_group_list, read_groups
 from enrich.ledger.lock import is_in_use, is_lock

@@ -10,7 +10,7 @@ from typing import Literal
 
 import msgspec
 
-from enrich.clock import Stamp
+from enrich.host.clock import Stamp
 
 SubmissionState = Literal["sending", "unknown", "open", "done", "refused"]
 ServiceKind = Literal["service", "sandbox"]

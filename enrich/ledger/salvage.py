@@ -10,11 +10,11 @@ from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
-from enrich.files import real, writing
-from enrich.keys import KEY_BYTES
+from enrich.host.files import real, writing
 from enrich.ledger import schema
 from enrich.ledger.groups import groups_file, is_group_id, read_groups
 from enrich.ledger.records import Ruled
+from enrich.spec.identity import KEY_BYTES
 
 _ASIDE: Final = ".damaged-"
 _Key = Annotated[bytes, msgspec.Meta(min_length=KEY_BYTES, max_length=KEY_BYTES)]

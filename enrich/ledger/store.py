@@ -16,10 +16,9 @@ from typing import Any, Final
 
 import msgspec
 
-from enrich.clock import Stamp
 from enrich.errors import LedgerError
-from enrich.files import Files, real
-from enrich.keys import KEY_BYTES, fieldset_key, task_key
+from enrich.host.clock import Stamp
+from enrich.host.files import Files, real
 from enrich.ledger import asked, blocks, schema
 from enrich.ledger.groups import add_groups, check_groups, complete_groups, groups_file
 from enrich.ledger.lock import InstanceLock
@@ -37,6 +36,7 @@ from enrich.ledger.records import (
     ServiceKind,
 )
 from enrich.ledger.refusals import damaged, ledger_refusals
+from enrich.spec.identity import KEY_BYTES, fieldset_key, task_key
 
 _LOOKED: Final = "group "  # before the id of a group that was read and holds nothing of ours
 _IN_CHUNK: Final = 500  # bound variables of one SELECT … IN (…)

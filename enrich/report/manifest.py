@@ -17,7 +17,7 @@ import msgspec
 
 from enrich.api.secret import Secret
 from enrich.errors import UsageError
-from enrich.files import is_special, open_regular, write_whole
+from enrich.host.files import is_special, open_regular, write_whole
 from enrich.report.receipt import Receipt
 from enrich.text.hostile import plain_json
 from enrich.text.jsontext import why_no_json

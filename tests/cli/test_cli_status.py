@@ -6,7 +6,7 @@ from pathlib import Path
 
 from command_line import CONFIG, SURE, Enrich
 
-from enrich.clock import stamp
+from enrich.host.clock import stamp
 from enrich.ledger import Intent, Ledger
 
 EMPTY = "Error: {path}: there is no ledger here yet; `enrich run` makes one\n"

@@ -11,8 +11,8 @@ from jsonschema import Draft7Validator
 from pydantic import BaseModel
 from ruamel.yaml import YAML
 
-from enrich.api.processors import PROCESSORS
 from enrich.config import WORD_SCORES, Config, CsvOptions, Gate, Output, Refresh, SourcePolicy, json_schema
+from enrich.spec.processors import PROCESSORS
 
 if TYPE_CHECKING:
     from config_cases import Complaint, Loader

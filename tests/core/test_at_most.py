@@ -13,12 +13,12 @@ from typing import Any
 import msgspec
 import pytest
 
-from enrich.clock import Stamp
 from enrich.config import Config, parse
 from enrich.due import Comparison, Summary, dollars, ladder_of, price_micro
-from enrich.keys import input_key
+from enrich.host.clock import Stamp
 from enrich.ledger import Intent, Ledger, Outcome, Task, Worklist
 from enrich.planning import Outlook, Rules, Rung
+from enrich.spec.identity import input_key
 
 HOUR, DAY = 3600, 86_400
 CORE, PRO, ULTRA = Rung("core", 25_000), Rung("pro", 100_000), Rung("ultra", 300_000)

@@ -13,12 +13,12 @@ import pytest
 from anyio.abc import ByteStream
 
 from enrich.api.client import Client
-from enrich.clock import stamp
 from enrich.collect import collect
 from enrich.drive import CHUNK_BYTES, READERS, Driver
 from enrich.effects import RecordOutcomes
-from enrich.keys import TASK
+from enrich.host.clock import stamp
 from enrich.ledger import Intent, Ledger, OpenSubmission, Recorder, open_recorder
+from enrich.spec.identity import TASK
 from enrich.till import Till
 from tests.api.raw_server import raw_server
 

@@ -10,7 +10,6 @@ import pytest
 
 from enrich.api.client import Client
 from enrich.api.errors import ApiError, InvalidError, NotFoundError, UnauthorizedError
-from enrich.clock import Stamp
 from enrich.collect import collect
 from enrich.drive import Driver
 from enrich.effects import (
@@ -27,6 +26,7 @@ from enrich.effects import (
     Say,
     Sleep,
 )
+from enrich.host.clock import Stamp
 from enrich.ledger import Ledger, OpenSubmission, RunState, open_recorder
 from enrich.till import Till
 from tests.faults.fast_loop import run_fast

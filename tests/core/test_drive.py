@@ -9,9 +9,9 @@ import httpx
 import pytest
 
 from enrich.api.client import Client
-from enrich.clock import Stamp
 from enrich.drive import Driver
 from enrich.effects import AwaitTurn, Followed, FollowEvents, RecordOutcomes, Settled, Sleep
+from enrich.host.clock import Stamp
 from enrich.ledger import Intent, Ledger, Outcome, open_recorder
 from enrich.till import Stop, Till, Wait
 from tests.faults.fast_loop import run_fast

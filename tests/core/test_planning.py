@@ -10,13 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from enrich.answers import Answer
-from enrich.clock import stamp
 from enrich.config import Refresh, parse
 from enrich.due import Comparison, ladder_of, price_micro
-from enrich.keys import input_key
+from enrich.host.clock import stamp
 from enrich.ledger import Held, Intent, Ledger, Outcome, RunState, Worklist
 from enrich.planning import Ask, Rules, Rung, ask_for
 from enrich.spec import Field
+from enrich.spec.identity import input_key
 
 NOW = 1_800_000_000
 DAY = 86_400

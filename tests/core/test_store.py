@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from enrich.clock import Stamp
 from enrich.due import Results
 from enrich.errors import LedgerError
-from enrich.keys import KEY_BYTES
+from enrich.host.clock import Stamp
 from enrich.ledger import Intent, Ledger, Outcome
 from enrich.rounds import Compare, InTurn, Plan, Together, course
+from enrich.spec.identity import KEY_BYTES
 
 NOW = Stamp(1_800_000_000, 0, "boot")
 USD = 25_000

@@ -14,7 +14,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from enrich.api.errors import InvalidError, NotFoundError
-from enrich.clock import Stamp
 from enrich.effects import (
     Added,
     AddRuns,
@@ -38,9 +37,10 @@ from enrich.effects import (
     Settled,
     Sleep,
 )
-from enrich.keys import TASK, fieldset_key, input_key, run_metadata
+from enrich.host.clock import Stamp
 from enrich.ledger import OpenSubmission, RunState, Task
 from enrich.rounds import ask
+from enrich.spec.identity import TASK, fieldset_key, input_key, run_metadata
 from enrich.submit import Batch, Question, is_complete, render_body, resolve, submit, task_keys
 
 SETTLE_S = 900.0

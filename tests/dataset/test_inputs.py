@@ -15,9 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from table_files import csv_text, examples
 
-from enrich.canonical import normal_text
 from enrich.dataset import InputBuilder, Table, open_table
 from enrich.errors import TableError
+from enrich.spec.canonical import normal_text
 
 
 def table_of(folder: Path, *rows: Sequence[str]) -> Table:

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from enrich.clock import Stamp
 from enrich.effects import ListedRun, ListGroup, Listing, Now, Settled
 from enrich.errors import ExitCode
-from enrich.keys import fieldset_key, task_key
+from enrich.host.clock import Stamp
 from enrich.ledger import Intent, Ledger, Outcome, RunState
+from enrich.spec.identity import fieldset_key, task_key
 from enrich.submit import watch
 from tests.faults.promises import BATCH, read_table
 

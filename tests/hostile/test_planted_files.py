@@ -13,7 +13,7 @@ import pytest
 
 import enrich
 from enrich.errors import EnrichError, LedgerBusyError, LedgerError, OutputError
-from enrich.files import NewFile, open_regular, planted_link, write_whole
+from enrich.host.files import NewFile, open_regular, planted_link, write_whole
 from enrich.job import Options, prepare
 from enrich.ledger import InstanceLock, Ledger, check_place, place_problem
 from enrich.ledger.groups import add_groups, complete_groups, read_groups, replace_groups

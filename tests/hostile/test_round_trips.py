@@ -21,10 +21,10 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from enrich.clock import stamp
 from enrich.config import check_columns, parse
 from enrich.config.model import Config
 from enrich.dataset import Table, open_table
+from enrich.host.clock import stamp
 from enrich.ledger import Intent, Ledger, Outcome
 from enrich.outputs import Files, write_table
 from enrich.selection import Chosen, Rows

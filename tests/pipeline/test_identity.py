@@ -6,8 +6,8 @@ import pytest
 
 import enrich
 from enrich.cli import main
-from enrich.keys import input_key
 from enrich.ledger import Ledger
+from enrich.spec.identity import input_key
 from tests.pipeline.conftest import CONFIG, Desk
 
 NFD, NFC = "Socie\u0301te\u0301", "Soci\u00e9t\u00e9"

@@ -13,9 +13,9 @@ import pytest
 
 import enrich
 from enrich.cli import main
-from enrich.clock import stamp
 from enrich.dataset.where import looks_at_the_clock
 from enrich.errors import ExitCode, OutputError
+from enrich.host.clock import stamp
 from enrich.ledger import Ledger, Outcome
 from tests.pipeline.conftest import CONFIG, Desk
 from tests.pipeline.test_decisions import decide, lines

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from enrich.clock import Stamp
 from enrich.errors import LedgerError
+from enrich.host.clock import Stamp
 from enrich.ledger import Intent, Ledger, Outcome, blocks
 
 RESULTS = [b'{"run": %d, "text": "%s"}' % (n, b"words " * 40) for n in range(20)]

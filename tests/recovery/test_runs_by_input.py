@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from enrich.clock import Stamp
 from enrich.errors import LedgerError
+from enrich.host.clock import Stamp
 from enrich.ledger import Held, Intent, Ledger, Outcome, RunState
 
 FIELDS = ("f" * 16,)

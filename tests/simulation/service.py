@@ -24,7 +24,7 @@ from enrich.api.errors import (
     UnknownOutcomeError,
 )
 from enrich.effects import Added
-from enrich.keys import INPUT, TASK
+from enrich.spec.identity import INPUT, TASK
 
 from .scenario import HOUR, Fate, Scenario, Storm
 from .world import World

@@ -13,7 +13,7 @@ from typing import BinaryIO
 import pytest
 
 from enrich.errors import OutputError
-from enrich.files import Files, NewFile, replacing, write_whole
+from enrich.host.files import Files, NewFile, replacing, write_whole
 
 
 def names(folder: Path) -> list[str]:

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from enrich.api.processors import PROCESSORS, price
+from enrich.spec.processors import PROCESSORS, price
 
 
 @pytest.mark.parametrize(
