@@ -14,10 +14,10 @@ from typing import Final
 import msgspec
 
 from enrich.answers import set_aside
+from enrich.inputs.rows import Row
 from enrich.job import Job
 from enrich.ledger import Distinct, Ledger, Ruled
 from enrich.review import ReviewLine, ReviewWriter, free_name
-from enrich.selection import Row
 from enrich.spec import Field, Json
 from enrich.text.figures import counted
 

@@ -15,9 +15,9 @@ from typing import Final
 from enrich.config import Config
 from enrich.dataset import Table, open_table
 from enrich.errors import TableError
+from enrich.inputs.rows import Chosen, Rows
 from enrich.join import SHOWN, Joined, Tally
 from enrich.ledger import Distinct
-from enrich.selection import Chosen, Rows
 from enrich.text.figures import counted
 
 _UNASKED: Final = frozenset({"pending", "skipped"})

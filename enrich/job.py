@@ -13,9 +13,9 @@ from enrich.config import Config, check_columns, load
 from enrich.dataset import Table, check_output_path, default_output, open_table, refuse_input, try_writing
 from enrich.errors import ConfigError, EnrichError, ExitCode, UsageError
 from enrich.host.files import real
+from enrich.inputs.rows import Chosen, Rows
 from enrich.ledger import Ledger, Worklist, check_place
 from enrich.outputs import Files, make_joiner
-from enrich.selection import Chosen, Rows
 from enrich.service import check_service, facts_beside
 from enrich.spec.processors import NAMES, PROCESSORS
 from enrich.text.phrases import did_you_mean

@@ -19,20 +19,20 @@ from enrich.api.secret import Secret
 from enrich.config import Config
 from enrich.costs import Costs
 from enrich.dataset import Layout, Table, TableWriter
-from enrich.dataset.encoding import output_format
+from enrich.dataset.encoders import output_format
 from enrich.dataset.formats import split_suffix
 from enrich.due import too_long_text
 from enrich.errors import HeldError, OutputError
 from enrich.guard import Guard
 from enrich.host.files import write_whole
 from enrich.host.memory import seldom_sought
+from enrich.inputs.rows import Row, Rows
 from enrich.join import Joined, Joiner, Tally, doubt_key
 from enrich.ledger import Distinct, Held, Ledger
 from enrich.redaction import WithoutKey
 from enrich.report import Manifest, ReportCollector, Sample
 from enrich.results import citations_of
 from enrich.review import ReviewLine, ReviewWriter
-from enrich.selection import Row, Rows
 from enrich.spec import Json
 from enrich.written import Beside, Written
 

@@ -20,6 +20,7 @@ from enrich.due import Comparison, Summary, dollars, ladder_of, price_micro
 from enrich.earlier import set_aside_text
 from enrich.errors import EnrichError, ExitCode, HeldError, ungrouped
 from enrich.host.memory import give_back
+from enrich.inputs.remarks import nothing_to_ask
 from enrich.job import Interruption, Job, Options, list_wanted, prepare
 from enrich.join import Tally
 from enrich.ledger import InstanceLock, Ledger, LedgerTotals, Worklist, check_groups, ledger_refusals
@@ -27,7 +28,6 @@ from enrich.onward import onward
 from enrich.outputs import write_report, write_table
 from enrich.planning import Rules
 from enrich.progress import Progress, QuietProgress
-from enrich.remarks import nothing_to_ask
 from enrich.report import Manifest, Receipt, write_manifest
 from enrich.service import check_key
 from enrich.spend import Outcome, ask

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import IO, Final
 
 from enrich.dataset.dialect import Dialect, find_newline
-from enrich.dataset.records import RecordReader, quoting_fault
 from enrich.dataset.streams import no_such_file
+from enrich.dataset.strict import RecordReader, quoting_fault
 from enrich.errors import Fault, TableError
 from enrich.host.files import is_special
 from enrich.text.hostile import clean, unprotect_cell

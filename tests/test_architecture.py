@@ -20,7 +20,7 @@ OWNERS = {
     "typer": ("cli",),
     "jsonschema_rs": ("spec/validator.py",),
     "fcntl": ("host", "ledger"),
-    "polars": ("dataset", "join.py", "review.py", "spec/columns.py", "frames.py", "frames"),
+    "polars": ("dataset", "inputs/documents.py", "join.py", "review.py", "spec/columns.py", "frames.py", "frames"),
     "starlette": (),
     "uvicorn": (),
     "requests": (),
@@ -32,15 +32,14 @@ MAY_IMPORT = {
     "errors.py": "",
     "host": "errors",
     "sandbox": "",
-    "subjects.py": "",
     "text": "",
     "api": "errors text",
     "listing.py": "api errors",
-    "remarks.py": "text",
     "service.py": "api errors sandbox",
     "spec": "errors text",
     "config": "api errors spec text",
     "dataset": "errors host spec text",
+    "inputs": "config dataset errors spec text",
     "ledger": "errors host spec",
     "effects.py": "host ledger",
     "progress.py": "spec text",
@@ -49,13 +48,11 @@ MAY_IMPORT = {
     "answers.py": "config ledger results spec text",
     "cut_answers.py": "api ledger results text",
     "planning.py": "answers config ledger spec",
+    "join.py": "answers config dataset inputs ledger planning results spec text",
+    "costs.py": "join ledger",
+    "guard.py": "config dataset errors inputs join ledger text",
     "review_sheet.py": "dataset errors host text",
     "review.py": "errors host review_sheet spec text",
-    "selection.py": "config dataset remarks spec text",
-    "join.py": "answers config dataset ledger planning results selection spec text",
-    "costs.py": "join ledger",
-    "guard.py": "config dataset errors join ledger selection text",
-    "starter.py": "config errors subjects text",
     "submit.py": "api effects host ledger spec",
     "collect.py": "api effects host ledger submit text",
     "due.py": "answers config ledger planning results spec submit",
@@ -67,13 +64,13 @@ MAY_IMPORT = {
     "rounds.py": "api collect drive due effects ledger planning progress submit till",
     "written.py": "config decisions errors host ledger review review_sheet",
     "outputs.py": (
-        "answers api config costs dataset due errors guard host join ledger redaction report results review "
-        "selection spec written"
+        "answers api config costs dataset due errors guard host inputs join ledger redaction report results "
+        "review spec written"
     ),
-    "job.py": "api config dataset errors host ledger outputs selection service spec text",
+    "job.py": "api config dataset errors host inputs ledger outputs service spec text",
     "arguments.py": "api config errors job text",
     "claims.py": "api config dataset errors host job ledger outputs report text",
-    "earlier.py": "answers job ledger review selection spec text",
+    "earlier.py": "answers inputs job ledger review spec text",
     "onward.py": "job report text",
     "spend.py": "drive due job ledger progress rounds service submit till",
     "standing.py": "dataset due errors host job join ledger outputs report",
@@ -85,12 +82,12 @@ MAY_IMPORT = {
         "spec spend text till"
     ),
     "pipeline.py": (
-        "claims config due earlier errors host job join ledger onward outputs planning progress remarks "
-        "report service showing spend standing summing text written"
+        "claims config due earlier errors host inputs job join ledger onward outputs planning progress report "
+        "service showing spend standing summing text written"
     ),
     "cli": (
-        "adoption api config dataset decisions due earlier errors host job ledger library outputs pipeline "
-        "progress recovery remarks report sandbox service starter submit text verification"
+        "adoption api config dataset decisions due earlier errors host inputs job ledger library outputs "
+        "pipeline progress recovery report sandbox service submit text verification"
     ),
     "frames.py": "arguments dataset errors library pipeline progress",
     "__init__.py": "frames library pipeline",
@@ -101,7 +98,7 @@ MAY_IMPORT = {
 # They decide; nothing they import can reach a disk, a socket or a clock, and they open nothing.
 PURE = (
     *("answers.py", "collect.py", "effects.py", "join.py", "spec/identity.py", "planning.py"),
-    *("results.py", "selection.py", "spec", "starter.py", "subjects.py", "submit.py", "text"),
+    *("results.py", "inputs/rows.py", "spec", "config/starter.py", "config/subjects.py", "submit.py", "text"),
     *("till.py", "spec/canonical.py"),
     *("api/sse.py", "api/retry.py", "ledger/records.py"),
 )

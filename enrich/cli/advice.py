@@ -2,8 +2,8 @@
 
 from enrich.config import warnings
 from enrich.due import Summary
+from enrich.inputs.remarks import nothing_to_ask, placeholder_remarks
 from enrich.job import Job
-from enrich.remarks import nothing_to_ask, placeholder_remarks
 
 __all__ = ["advice"]
 

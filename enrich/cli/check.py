@@ -64,8 +64,8 @@ def _remarks(config: "Config", table: "Table") -> list[str]:
     """What is odd about the table, though nothing is wrong with it."""
     from collections import Counter
 
-    from enrich.dataset import InputBuilder
-    from enrich.remarks import nothing_to_ask, placeholder_remarks
+    from enrich.inputs.documents import InputBuilder
+    from enrich.inputs.remarks import nothing_to_ask, placeholder_remarks
 
     builder = InputBuilder(config.inputs, table.schema, str(table.path), empty=config.empty)
     counts: Counter[tuple[str, str]] = Counter()
@@ -77,7 +77,8 @@ def _remarks(config: "Config", table: "Table") -> list[str]:
 
 def _open_fitting(config: "Config", path: Path) -> "Table":
     from enrich.config import check_columns, columns_read
-    from enrich.dataset import InputBuilder, default_output, open_table, try_writing
+    from enrich.dataset import default_output, open_table, try_writing
+    from enrich.inputs.documents import InputBuilder
     from enrich.outputs import Files, make_joiner
 
     table = open_table(path, **config.csv.reading())

@@ -31,8 +31,8 @@ def init(
       enrich init companies.csv
       enrich init companies.csv -o configs/companies.yaml
     """
+    from enrich.config.starter import starter_config
     from enrich.dataset import open_table
-    from enrich.starter import starter_config
 
     opened = open_table(table, encoding=encoding)
     target = output or table.with_name(table.name.split(".", 1)[0] + ".yaml")

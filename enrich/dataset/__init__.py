@@ -1,12 +1,11 @@
 """Tables in and out: batches of rows from CSV, TSV, NDJSON and Parquet, and the same table back with answers.
 
-`open_table` reads a file once to its end and raises with every fault and its line. `InputBuilder` turns rows
-into the documents that are asked about. `check_output_path` and `try_writing` find before anything is sent what would
-keep `TableWriter` from writing; that gives back every cell as it came, in a file that is whole or not there.
+`open_table` reads a file once to its end and raises with every fault and its line. `check_output_path` and
+`try_writing` find before anything is sent what would keep `TableWriter` from writing; that gives back every cell as it
+came, in a file that is whole or not there.
 """
 
 from enrich.dataset.formats import TableFormat, default_output
-from enrich.dataset.inputs import InputBuilder
 from enrich.dataset.layout import AnswerColumn, Layout, is_empty
 from enrich.dataset.paths import check_output_path, refuse_input
 from enrich.dataset.reading import open_table
@@ -20,7 +19,6 @@ __all__ = [
     "AnswerColumn",
     "Batch",
     "Files",
-    "InputBuilder",
     "Layout",
     "Table",
     "TableFormat",

@@ -24,8 +24,8 @@ import polars as pl
 
 from enrich.dataset.dialect import Dialect, find_delimiter, find_newline, find_quote, lines_of_title
 from enrich.dataset.formats import TableFormat
-from enrich.dataset.records import MAX_RECORD_BYTES, count_rows, read_header, read_rows
 from enrich.dataset.streams import CHUNK_BYTES, find_encoding, open_bytes, open_utf8, reading
+from enrich.dataset.strict import MAX_RECORD_BYTES, count_rows, read_header, read_rows
 from enrich.dataset.tables import BATCH_ROWS, Batch, FileState, Table, changed, column_keys, rereading
 from enrich.errors import Fault, TableError
 

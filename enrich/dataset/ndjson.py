@@ -16,8 +16,8 @@ import msgspec
 import polars as pl
 
 from enrich.dataset.formats import TableFormat
-from enrich.dataset.records import MAX_RECORD_BYTES
 from enrich.dataset.streams import CHUNK_BYTES, find_encoding, open_bytes, open_utf8, reading
+from enrich.dataset.strict import MAX_RECORD_BYTES
 from enrich.dataset.tables import BATCH_ROWS, Batch, FileState, Table, changed, rereading, table_error
 from enrich.errors import Fault
 from enrich.text.jsontext import why_no_json

@@ -14,7 +14,7 @@ import pyarrow as pa
 from polars.exceptions import PolarsError
 
 from enrich.dataset.arrow import ArrowBatch, ArrowTable
-from enrich.dataset.encoding import Outlet, arrow_writer, make_encoder, output_format
+from enrich.dataset.encoders import Outlet, arrow_writer, make_encoder, output_format
 from enrich.dataset.formats import TableFormat
 from enrich.dataset.layout import AnswerColumn, Layout
 from enrich.dataset.tables import Batch, Table

@@ -12,12 +12,12 @@ from typing import Final, Self
 
 import polars as pl
 
-from enrich.dataset.encoding import Encoder, Outlet, make_encoder, output_format
+from enrich.dataset.encoders import Encoder, Outlet, make_encoder, output_format
 from enrich.dataset.layout import AnswerColumn, Layout
 from enrich.dataset.ndjson import NdjsonTable
 from enrich.dataset.parquet import ParquetTable
 from enrich.dataset.paths import refuse_input, refuse_names
-from enrich.dataset.rereading import reread
+from enrich.dataset.readback import reread
 from enrich.dataset.spool import SpoolTable
 from enrich.dataset.streams import open_utf8, reading
 from enrich.dataset.tables import Batch, Table

@@ -9,8 +9,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from enrich.config import check_columns, load, warnings
+from enrich.config.starter import starter_config
 from enrich.errors import UsageError
-from enrich.starter import starter_config
 
 ROOT = Path(__file__).parents[2]
 

@@ -14,7 +14,7 @@ from table_files import csv_rows, enriched, rows_of, write
 from enrich.dataset import TableFormat, open_table
 from enrich.dataset.delimited import record_blocks
 from enrich.dataset.dialect import Dialect, find_delimiter, find_quote
-from enrich.dataset.records import RecordReader
+from enrich.dataset.strict import RecordReader
 from enrich.errors import TableError
 
 

@@ -13,11 +13,12 @@ import pyarrow.parquet as pq
 import pytest
 from table_files import Unsynced, write
 
-from enrich.dataset import AnswerColumn, InputBuilder, Table, open_table, try_writing
+from enrich.dataset import AnswerColumn, Table, open_table, try_writing
 from enrich.dataset.arrow import ArrowBatch
 from enrich.dataset.cells import text_cells
 from enrich.dataset.spool import write_spool
 from enrich.errors import OutputError, TableError
+from enrich.inputs.documents import InputBuilder
 
 MOMENT = 1_700_000_000_123_456_789
 ANSWER = AnswerColumn("answer", pl.String())
@@ -320,7 +321,7 @@ def test_wide_rows_come_a_few_at_a_time(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 def test_row_groups_are_written_when_they_are_large_in_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("enrich.dataset.encoding._ROW_GROUP_BYTES", 1)
+    monkeypatch.setattr("enrich.dataset.encoders._ROW_GROUP_BYTES", 1)
     pq.write_table(pa.table({"a": [1, 2, 3]}), tmp_path / "t.parquet")
     out = write(tmp_path / "out.parquet", open_table(tmp_path / "t.parquet"), {"x": [1, 2, 3]}, rows=1)
     assert pq.ParquetFile(io.BytesIO(out.read_bytes())).num_row_groups == 3

@@ -25,9 +25,9 @@ from enrich.config import check_columns, parse
 from enrich.config.model import Config
 from enrich.dataset import Table, open_table
 from enrich.host.clock import stamp
+from enrich.inputs.rows import Chosen, Rows
 from enrich.ledger import Intent, Ledger, Outcome
 from enrich.outputs import Files, write_table
-from enrich.selection import Chosen, Rows
 from tests.hostile.judges import calculates, obeyed
 from tests.hostile.payloads import PAYLOADS
 

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from enrich.dataset import open_table
-from enrich.dataset.records import MAX_RECORD_BYTES, bounded_lines
+from enrich.dataset.strict import MAX_RECORD_BYTES, bounded_lines
 from enrich.errors import TableError
 from tests.hostile.evil import CONFIG
 from tests.hostile.measuring import MOST_MB, measured

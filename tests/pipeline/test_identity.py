@@ -24,8 +24,8 @@ def cities(desk: Desk, report: enrich.Report) -> list[str]:
 @pytest.fixture
 def as_in_0_2_0(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
     """Inputs have the form of 0.2.0, until what it gives is called."""
-    monkeypatch.setattr("enrich.dataset.inputs.normal_value", _stripped)
-    monkeypatch.setattr("enrich.dataset.inputs.normal_text", str.strip)
+    monkeypatch.setattr("enrich.inputs.documents.normal_value", _stripped)
+    monkeypatch.setattr("enrich.inputs.documents.normal_text", str.strip)
     return monkeypatch.undo
 
 

@@ -13,11 +13,12 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from table_files import csv_text, examples
 
-from enrich.dataset import InputBuilder, Table, open_table
+from enrich.dataset import Table, open_table
 from enrich.errors import TableError
+from enrich.inputs.documents import InputBuilder
 from enrich.spec.canonical import normal_text
+from tests.dataset.table_files import csv_text, examples
 
 
 def table_of(folder: Path, *rows: Sequence[str]) -> Table:

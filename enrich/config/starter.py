@@ -9,8 +9,8 @@ from typing import Final
 
 from enrich.config import ROW_COLUMNS, answer_columns
 from enrich.config.secrets import looks_secret
+from enrich.config.subjects import Input, find_inputs
 from enrich.errors import UsageError
-from enrich.subjects import Input, find_inputs
 from enrich.text.templates import is_template
 
 __all__ = ["quoted", "starter_config"]

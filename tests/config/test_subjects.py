@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from enrich.subjects import find_inputs, folded
+from enrich.config.subjects import find_inputs, folded
 
 
 def listed(text: str) -> list[str]:

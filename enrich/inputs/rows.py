@@ -13,8 +13,9 @@ from typing import Final
 import msgspec
 
 from enrich.config import Config
-from enrich.dataset import BATCH_ROWS, Batch, InputBuilder, Table, is_empty
-from enrich.remarks import NOT_CHOSEN
+from enrich.dataset import BATCH_ROWS, Batch, Table, is_empty
+from enrich.inputs.documents import InputBuilder
+from enrich.inputs.remarks import NOT_CHOSEN
 from enrich.spec.identity import input_key
 from enrich.text.namesakes import find_name
 

@@ -13,8 +13,8 @@ import pyarrow.csv as pc
 from enrich.dataset.delimited import DelimitedTable
 from enrich.dataset.dialect import Dialect
 from enrich.dataset.formats import TableFormat
-from enrich.dataset.records import read_header
 from enrich.dataset.streams import open_utf8
+from enrich.dataset.strict import read_header
 from enrich.host.files import forget
 
 _BLOCK_BYTES: Final = 256 << 10
