@@ -13,7 +13,7 @@ from contextlib import closing
 from pathlib import Path
 
 from enrich.due import Results
-from enrich.ledger import Ledger
+from enrich.ledger.store import Ledger
 
 LOOKUPS = 300
 

@@ -26,12 +26,16 @@ from enrich.collect import ENDED
 from enrich.drive import Driver
 from enrich.effects import FetchRun, ReadRun, ReadRuns, RecordService, RunsRead
 from enrich.errors import EnrichError, ExitCode, ungrouped
-from enrich.host.clock import Stamp, stamp
+from enrich.host.clock import stamp
 from enrich.job import Interruption, Job, Options, prepare
-from enrich.ledger import Intent, Ledger, Outcome, ServiceKind, Worklist, ledger_refusals, open_recorder
+from enrich.ledger.recorder import open_recorder
+from enrich.ledger.refusals import ledger_refusals
+from enrich.ledger.store import Ledger
+from enrich.ledger.worklist import Worklist
 from enrich.listing import GroupListing, list_whole_group
 from enrich.pipeline import Report, compare, end_job, open_books, start_job, write_outputs
 from enrich.progress import Progress, QuietProgress
+from enrich.records import Intent, Outcome, ServiceKind, Stamp
 from enrich.service import open_service
 from enrich.spec.canonical import normal_text, normal_value, old_value
 from enrich.spec.identity import identity_in_metadata, input_key

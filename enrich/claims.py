@@ -24,8 +24,9 @@ from enrich.dataset.formats import SPOOL_SUFFIX, split_suffix
 from enrich.errors import OutputError, TableError, UsageError
 from enrich.host.files import open_regular
 from enrich.job import Job, is_sandbox_ledger
-from enrich.ledger import Ledger, ServiceKind
+from enrich.ledger.store import Ledger
 from enrich.outputs import Files
+from enrich.records import ServiceKind
 from enrich.report import PastRun, is_manifest, is_report, read_manifest
 from enrich.text.figures import counted
 

@@ -27,8 +27,7 @@ from enrich.effects import (
     Sleep,
     StopRequested,
 )
-from enrich.host.clock import Stamp, elapsed_s
-from enrich.ledger import OpenSubmission, Outcome, RunState
+from enrich.records import OpenSubmission, Outcome, RunState, Stamp, elapsed_s
 from enrich.submit import LOST_GROUP_S, Protocol, note_extra
 from enrich.text.figures import counted
 

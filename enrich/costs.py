@@ -4,7 +4,8 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 
 from enrich.join import Cost
-from enrich.ledger import Held, Ledger, RunState
+from enrich.ledger.store import Ledger
+from enrich.records import Held, RunState
 
 
 class Costs:

@@ -15,7 +15,7 @@ from anyio.to_thread import run_sync
 
 from enrich.api.client import Client
 from enrich.api.errors import NotFoundError, StillActiveError
-from enrich.ledger import Ledger
+from enrich.ledger.store import Ledger
 from enrich.results import open_result, run_of
 from enrich.text.hostile import clean
 

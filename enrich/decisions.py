@@ -16,7 +16,8 @@ from enrich.answers import Answer, Reader
 from enrich.config import Config
 from enrich.due import Results
 from enrich.errors import Fault
-from enrich.ledger import Ledger, Ruled, RunState
+from enrich.ledger.store import Ledger
+from enrich.records import Ruled, RunState
 from enrich.review import Decision, decided
 from enrich.review_sheet import Sheet, SheetLine
 from enrich.spec import Field, Json

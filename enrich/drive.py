@@ -57,8 +57,9 @@ from enrich.effects import (
     StopRequested,
 )
 from enrich.host.clock import stamp
-from enrich.ledger import Recorder, ServiceKind
+from enrich.ledger.recorder import Recorder
 from enrich.listing import list_group
+from enrich.records import ServiceKind
 from enrich.spec.identity import TASK, input_key
 from enrich.submit import Protocol
 from enrich.text.hostile import clean

@@ -16,8 +16,11 @@ from typing import Any, Final
 
 from enrich.answers import Answer, Reader, set_aside
 from enrich.config import Config
-from enrich.ledger import Held, Ledger, RunState, Worklist, damaged
+from enrich.ledger.refusals import damaged
+from enrich.ledger.store import Ledger
+from enrich.ledger.worklist import Worklist
 from enrich.planning import IN_FLIGHT, WHYS, Ask, Outlook, Reason, Rules, Rung, Why, ask_for, climb_from, outlooks
+from enrich.records import Held, RunState
 from enrich.results import interaction_of, is_of_run
 from enrich.spec import MAX_SPEC_AND_INPUT_CHARS, Field, chars, task_spec
 from enrich.spec.processors import PROCESSORS

@@ -14,9 +14,10 @@ from typing import Final
 import msgspec
 
 from enrich.answers import set_aside
-from enrich.inputs.rows import Row
 from enrich.job import Job
-from enrich.ledger import Distinct, Ledger, Ruled
+from enrich.ledger.distinct import Distinct
+from enrich.ledger.store import Ledger
+from enrich.records import Row, Ruled
 from enrich.review import ReviewLine, ReviewWriter, free_name
 from enrich.spec import Field, Json
 from enrich.text.figures import counted

@@ -28,8 +28,8 @@ from typing import Literal
 
 import msgspec
 
-from enrich.host.clock import Stamp
-from enrich.ledger import Intent, Ledger, LiveRun, OpenSubmission, Outcome, ServiceKind
+from enrich.ledger.store import Ledger
+from enrich.records import Intent, LiveRun, OpenSubmission, Outcome, ServiceKind, Stamp
 
 
 class StopRequested(Exception):  # noqa: N818 — a request, not an error

@@ -17,7 +17,7 @@ from enrich.dataset import Table, open_table
 from enrich.errors import TableError
 from enrich.inputs.rows import Chosen, Rows
 from enrich.join import SHOWN, Joined, Tally
-from enrich.ledger import Distinct
+from enrich.ledger.distinct import Distinct
 from enrich.text.figures import counted
 
 _UNASKED: Final = frozenset({"pending", "skipped"})

@@ -14,7 +14,9 @@ from enrich.dataset import Table, check_output_path, default_output, open_table,
 from enrich.errors import ConfigError, EnrichError, ExitCode, UsageError
 from enrich.host.files import real
 from enrich.inputs.rows import Chosen, Rows
-from enrich.ledger import Ledger, Worklist, check_place
+from enrich.ledger.place import check_place
+from enrich.ledger.store import Ledger
+from enrich.ledger.worklist import Worklist
 from enrich.outputs import Files, make_joiner
 from enrich.service import check_service, facts_beside
 from enrich.spec.processors import NAMES, PROCESSORS

@@ -18,9 +18,8 @@ import polars as pl
 from enrich.answers import Cells, Choice, Given, Reader, Status, choose
 from enrich.config import ROW_COLUMNS, Config, answer_columns
 from enrich.dataset import AnswerColumn
-from enrich.inputs.rows import Row
-from enrich.ledger import Held, Ruled, RunState
 from enrich.planning import FAILED, IN_FLIGHT
+from enrich.records import Held, Row, Ruled, RunState
 from enrich.results import NO_CITATIONS, citations_of
 from enrich.spec import Field, Room, column_type, room_in
 from enrich.text.hostile import clean

@@ -26,9 +26,11 @@ from enrich.errors import HeldError, OutputError
 from enrich.guard import Guard
 from enrich.host.files import write_whole
 from enrich.host.memory import seldom_sought
-from enrich.inputs.rows import Row, Rows
+from enrich.inputs.rows import Rows
 from enrich.join import Joined, Joiner, Tally, doubt_key
-from enrich.ledger import Distinct, Held, Ledger
+from enrich.ledger.distinct import Distinct
+from enrich.ledger.store import Ledger
+from enrich.records import Held, Row
 from enrich.redaction import WithoutKey
 from enrich.report import Manifest, ReportCollector, Sample
 from enrich.results import citations_of

@@ -23,11 +23,16 @@ from enrich.host.memory import give_back
 from enrich.inputs.remarks import nothing_to_ask
 from enrich.job import Interruption, Job, Options, list_wanted, prepare
 from enrich.join import Tally
-from enrich.ledger import InstanceLock, Ledger, LedgerTotals, Worklist, check_groups, ledger_refusals
+from enrich.ledger.groups import check_groups
+from enrich.ledger.lock import InstanceLock
+from enrich.ledger.refusals import ledger_refusals
+from enrich.ledger.store import Ledger
+from enrich.ledger.worklist import Worklist
 from enrich.onward import onward
 from enrich.outputs import write_report, write_table
 from enrich.planning import Rules
 from enrich.progress import Progress, QuietProgress
+from enrich.records import LedgerTotals
 from enrich.report import Manifest, Receipt, write_manifest
 from enrich.service import check_key
 from enrich.spend import Outcome, ask

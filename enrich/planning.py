@@ -17,7 +17,7 @@ import msgspec
 
 from enrich.answers import Answer, answered_fields, failure_stands, is_stale, may_be_stale
 from enrich.config import Refresh
-from enrich.ledger import Held, RunState
+from enrich.records import Held, RunState
 from enrich.spec import Field, Schema
 
 Why = Literal["missing", "changed", "stale", "too weak", "failed before"]

@@ -23,27 +23,17 @@ from enrich.collect import ENDED, collect_extra, read_ended
 from enrich.drive import Driver
 from enrich.due import dollars, price_micro
 from enrich.errors import ExitCode, UsageError, ungrouped
-from enrich.host.clock import Stamp, stamp
-from enrich.ledger import (
-    InstanceLock,
-    Intent,
-    Ledger,
-    LiveRun,
-    OpenSubmission,
-    RunState,
-    ServiceKind,
-    check_place,
-    groups_file,
-    known_groups,
-    ledger_refusals,
-    open_recorder,
-    read_groups,
-    replace_groups,
-    salvaged_decisions,
-    set_aside,
-)
+from enrich.host.clock import stamp
+from enrich.ledger.groups import groups_file, read_groups, replace_groups
+from enrich.ledger.lock import InstanceLock
+from enrich.ledger.place import check_place
+from enrich.ledger.recorder import open_recorder
+from enrich.ledger.refusals import ledger_refusals
+from enrich.ledger.salvage import known_groups, salvaged_decisions, set_aside
+from enrich.ledger.store import Ledger
 from enrich.listing import GroupListing, IncompleteListingError, list_whole_group
 from enrich.progress import Progress, QuietProgress
+from enrich.records import Intent, LiveRun, OpenSubmission, RunState, ServiceKind, Stamp
 from enrich.report import DoubleCharge, by_question
 from enrich.service import check_service, open_service
 from enrich.spec.identity import TaskIdentity, identity_in_metadata

@@ -10,7 +10,8 @@ import msgspec
 
 from enrich.api.secret import Secret
 from enrich.due import Results
-from enrich.ledger import Held, Ledger, Ruled
+from enrich.ledger.store import Ledger
+from enrich.records import Held, Ruled
 
 __all__ = ["WithoutKey"]
 

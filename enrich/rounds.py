@@ -18,9 +18,11 @@ from enrich.collect import collect, collect_extra
 from enrich.drive import Driver
 from enrich.due import OPEN_GROUPS, Comparison, Summary, dollars
 from enrich.effects import AwaitTurn, SpendingStopped, StopRequested
-from enrich.ledger import Ledger, OpenSubmission, Task, Worklist
+from enrich.ledger.store import Ledger
+from enrich.ledger.worklist import Worklist
 from enrich.planning import IN_FLIGHT
 from enrich.progress import Progress
+from enrich.records import OpenSubmission, Task
 from enrich.submit import Batch, Protocol, batch_size, resolve, submit, watch
 from enrich.till import Till
 

@@ -9,7 +9,9 @@ import anyio
 from enrich.drive import Driver
 from enrich.due import Comparison, Summary, micro
 from enrich.job import Interruption, Job
-from enrich.ledger import Ledger, Worklist, open_recorder
+from enrich.ledger.recorder import open_recorder
+from enrich.ledger.store import Ledger
+from enrich.ledger.worklist import Worklist
 from enrich.progress import Progress
 from enrich.rounds import Rounds
 from enrich.service import open_service

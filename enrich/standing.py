@@ -23,7 +23,7 @@ from enrich.errors import ExitCode, UsageError
 from enrich.host.files import real
 from enrich.job import Job
 from enrich.join import Cost, Tally
-from enrich.ledger import Ledger
+from enrich.ledger.store import Ledger
 from enrich.outputs import Files
 from enrich.report import Manifest, Outputs, read_manifest
 

@@ -59,8 +59,7 @@ from enrich.effects import (
     Settled,
     Sleep,
 )
-from enrich.host.clock import Stamp, elapsed_s
-from enrich.ledger import Intent, OpenSubmission, RunState, Task
+from enrich.records import Intent, OpenSubmission, RunState, Stamp, Task, elapsed_s
 from enrich.spec.identity import GENERATION, INPUT, TASK, fieldset_key, run_metadata, task_key
 
 SETTLE_S: Final = 900.0

@@ -9,7 +9,7 @@ from enrich.due import Summary, dollars, ladder_of
 from enrich.errors import ExitCode
 from enrich.job import Interruption, Job
 from enrich.join import Tally
-from enrich.ledger import Ledger
+from enrich.ledger.store import Ledger
 from enrich.onward import onward
 from enrich.report import DoubleCharge, Manifest, Receipt, Selection, by_question, next_steps
 from enrich.spend import Outcome

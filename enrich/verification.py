@@ -26,18 +26,14 @@ from enrich.dataset import Table, open_table
 from enrich.due import dollars, price_micro
 from enrich.errors import ExitCode, UsageError, ungrouped
 from enrich.job import Options, prepare
-from enrich.ledger import (
-    Distinct,
-    InstanceLock,
-    Ledger,
-    OpenSubmission,
-    RunState,
-    groups_file,
-    ledger_refusals,
-    read_groups,
-)
+from enrich.ledger.distinct import Distinct
+from enrich.ledger.groups import groups_file, read_groups
+from enrich.ledger.lock import InstanceLock
+from enrich.ledger.refusals import ledger_refusals
+from enrich.ledger.store import Ledger
 from enrich.listing import GroupListing, IncompleteListingError, list_whole_group
 from enrich.outputs import write_table
+from enrich.records import OpenSubmission, RunState
 from enrich.report import DoubleCharge, Selection, by_question
 from enrich.service import open_service
 from enrich.spec.identity import TaskIdentity, identity_in_metadata

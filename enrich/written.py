@@ -13,7 +13,7 @@ from enrich.config import Config
 from enrich.decisions import Rulings
 from enrich.errors import TableError
 from enrich.host.files import replacing, writing
-from enrich.ledger import Ledger
+from enrich.ledger.store import Ledger
 from enrich.review import free_name
 from enrich.review_sheet import Sheet, SheetLine
 

@@ -8,7 +8,7 @@ from contextlib import closing
 import pytest
 from hypothesis import HealthCheck, settings
 
-from enrich.ledger import Ledger
+from enrich.ledger.store import Ledger
 
 # How long an example takes is the machine's affair, and that of those who share it.
 settings.register_profile("enrich", parent=settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -30,7 +30,8 @@ OWNERS = {
 # What each file and folder of `enrich` may import of the others.
 MAY_IMPORT = {
     "errors.py": "",
-    "host": "errors",
+    "records.py": "",
+    "host": "errors records",
     "sandbox": "",
     "text": "",
     "api": "errors text",
@@ -39,51 +40,53 @@ MAY_IMPORT = {
     "spec": "errors text",
     "config": "api errors spec text",
     "dataset": "errors host spec text",
-    "inputs": "config dataset errors spec text",
-    "ledger": "errors host spec",
-    "effects.py": "host ledger",
+    "inputs": "config dataset errors records spec text",
+    "ledger": "errors host records spec",
+    "effects.py": "ledger records",
     "progress.py": "spec text",
     "report": "api errors host spec text",
     "results.py": "config spec text",
-    "answers.py": "config ledger results spec text",
+    "answers.py": "config records results spec text",
     "cut_answers.py": "api ledger results text",
-    "planning.py": "answers config ledger spec",
-    "join.py": "answers config dataset inputs ledger planning results spec text",
-    "costs.py": "join ledger",
+    "planning.py": "answers config records spec",
+    "join.py": "answers config dataset planning records results spec text",
+    "costs.py": "join ledger records",
     "guard.py": "config dataset errors inputs join ledger text",
     "review_sheet.py": "dataset errors host text",
     "review.py": "errors host review_sheet spec text",
-    "submit.py": "api effects host ledger spec",
-    "collect.py": "api effects host ledger submit text",
-    "due.py": "answers config ledger planning results spec submit",
-    "decisions.py": "answers config due errors ledger review review_sheet spec text",
-    "redaction.py": "api due ledger",
+    "submit.py": "api effects records spec",
+    "collect.py": "api effects records submit text",
+    "due.py": "answers config ledger planning records results spec submit",
+    "decisions.py": "answers config due errors ledger records review review_sheet spec text",
+    "redaction.py": "api due ledger records",
     "till.py": "effects text",
-    "drive.py": "api collect effects host ledger listing spec submit text till",
-    "recovery.py": "api collect drive due errors host ledger listing progress report service spec till",
-    "rounds.py": "api collect drive due effects ledger planning progress submit till",
+    "drive.py": "api collect effects host ledger listing records spec submit text till",
+    "recovery.py": "api collect drive due errors host ledger listing progress records report service spec till",
+    "rounds.py": "api collect drive due effects ledger planning progress records submit till",
     "written.py": "config decisions errors host ledger review review_sheet",
     "outputs.py": (
-        "answers api config costs dataset due errors guard host inputs join ledger redaction report results "
-        "review spec written"
+        "answers api config costs dataset due errors guard host inputs join ledger records redaction report "
+        "results review spec written"
     ),
     "job.py": "api config dataset errors host inputs ledger outputs service spec text",
     "arguments.py": "api config errors job text",
-    "claims.py": "api config dataset errors host job ledger outputs report text",
-    "earlier.py": "answers inputs job ledger review spec text",
+    "claims.py": "api config dataset errors host job ledger outputs records report text",
+    "earlier.py": "answers job ledger records review spec text",
     "onward.py": "job report text",
     "spend.py": "drive due job ledger progress rounds service submit till",
     "standing.py": "dataset due errors host job join ledger outputs report",
     "summing.py": "due errors job join ledger onward report spend",
-    "verification.py": "api collect cut_answers dataset due errors job ledger listing outputs report service spec",
+    "verification.py": (
+        "api collect cut_answers dataset due errors job ledger listing outputs records report service spec"
+    ),
     "__main__.py": "cli",
     "adoption.py": (
-        "answers api claims collect drive effects errors host job ledger listing pipeline progress service "
-        "spec spend text till"
+        "answers api claims collect drive effects errors host job ledger listing pipeline progress records "
+        "service spec spend text till"
     ),
     "pipeline.py": (
-        "claims config due earlier errors host inputs job join ledger onward outputs planning progress report "
-        "service showing spend standing summing text written"
+        "claims config due earlier errors host inputs job join ledger onward outputs planning progress "
+        "records report service showing spend standing summing text written"
     ),
     "cli": (
         "adoption api config dataset decisions due earlier errors host inputs job ledger library outputs "
@@ -100,7 +103,7 @@ PURE = (
     *("answers.py", "collect.py", "effects.py", "join.py", "spec/identity.py", "planning.py"),
     *("results.py", "inputs/rows.py", "spec", "config/starter.py", "config/subjects.py", "submit.py", "text"),
     *("till.py", "spec/canonical.py"),
-    *("api/sse.py", "api/retry.py", "ledger/records.py"),
+    *("api/sse.py", "api/retry.py", "records.py"),
 )
 REACHING_OUT = {
     *("anyio", "asyncio", "fcntl", "httpx", "io", "logging", "multiprocessing", "os", "pathlib", "shutil", "signal"),

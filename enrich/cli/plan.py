@@ -24,7 +24,7 @@ from enrich.cli.options import (
 if TYPE_CHECKING:
     from enrich.due import Summary
     from enrich.job import Job
-    from enrich.ledger import Worklist
+    from enrich.ledger.worklist import Worklist
 
 _RUNS = whole_number("a whole number of runs", lowest=0)
 _ROAD = "POST /v1/tasks/groups/{taskgroup_id}/runs"

@@ -65,7 +65,8 @@ def _take(config: Path, file: Path, options: "Options", console: "Console") -> N
     from enrich.config import load
     from enrich.decisions import read_rulings
     from enrich.job import ledger_path
-    from enrich.ledger import InstanceLock, Ledger
+    from enrich.ledger.lock import InstanceLock
+    from enrich.ledger.store import Ledger
     from enrich.text.figures import counted
 
     loaded = load(config)
@@ -84,7 +85,7 @@ def _bring_back(config: Path, table: Path, options: "Options", console: "Console
 
     from enrich.earlier import review_command, write_earlier
     from enrich.job import prepare
-    from enrich.ledger import Ledger
+    from enrich.ledger.store import Ledger
     from enrich.text.figures import counted
 
     job = prepare(config, table, options, writes=False)

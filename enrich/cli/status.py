@@ -11,7 +11,7 @@ import typer
 from enrich.cli.options import JsonOption, LedgerOption, SandboxOption, console_of
 
 if TYPE_CHECKING:
-    from enrich.ledger import JobLine, Overview
+    from enrich.ledger.overview import JobLine, Overview
 
 
 def status(
@@ -33,7 +33,9 @@ def status(
       enrich status configs/companies.yaml
       enrich status configs/companies.yaml --sandbox --json
     """
-    from enrich.ledger import Ledger, ledger_refusals, read_overview
+    from enrich.ledger.overview import read_overview
+    from enrich.ledger.refusals import ledger_refusals
+    from enrich.ledger.store import Ledger
 
     console = console_of(context)
     path = _path(config, ledger, sandbox=sandbox)

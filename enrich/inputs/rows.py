@@ -10,12 +10,11 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-import msgspec
-
 from enrich.config import Config
 from enrich.dataset import BATCH_ROWS, Batch, Table, is_empty
 from enrich.inputs.documents import InputBuilder
 from enrich.inputs.remarks import NOT_CHOSEN
+from enrich.records import Row
 from enrich.spec.identity import input_key
 from enrich.text.namesakes import find_name
 
@@ -34,20 +33,6 @@ class Chosen:
         """The options that leave a row out, for its detail."""
         named = (("--where", self.where), ("--limit", self.limit), ("--sample", self.sample))
         return ", ".join(name for name, value in named if value is not None)
-
-
-class Row(msgspec.Struct, frozen=True, gc=False):
-    """One row: its input (None where there is nothing to ask) and the answers wanted, bit i for field i.
-
-    `left_out` says why nothing is asked for it; it may have an input all the same. `alias` is the key that its input
-    would have, had it not been asked about in another form before.
-    """
-
-    key: bytes | None
-    document: bytes | None
-    mask: int
-    left_out: str = ""
-    alias: bytes | None = None
 
 
 Known = Callable[[Sequence[bytes]], Collection[bytes]]

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from enrich.ledger.records import ExtraRun, LedgerTotals, RunState, ServiceKind
 from enrich.ledger.store import Ledger
+from enrich.records import ExtraRun, LedgerTotals, RunState, ServiceKind
 
 LAST_JOBS: Final = 10
 

@@ -13,7 +13,7 @@ import msgspec
 from enrich.host.files import real, writing
 from enrich.ledger import schema
 from enrich.ledger.groups import groups_file, is_group_id, read_groups
-from enrich.ledger.records import Ruled
+from enrich.records import Ruled
 from enrich.spec.identity import KEY_BYTES
 
 _ASIDE: Final = ".damaged-"

@@ -17,13 +17,13 @@ from typing import Any, Final
 import msgspec
 
 from enrich.errors import LedgerError
-from enrich.host.clock import Stamp
 from enrich.host.files import Files, real
 from enrich.ledger import asked, blocks, schema
 from enrich.ledger.groups import add_groups, check_groups, complete_groups, groups_file
 from enrich.ledger.lock import InstanceLock
 from enrich.ledger.place import check_beside
-from enrich.ledger.records import (
+from enrich.ledger.refusals import damaged, ledger_refusals
+from enrich.records import (
     ExtraRun,
     Held,
     Intent,
@@ -34,8 +34,8 @@ from enrich.ledger.records import (
     Ruled,
     RunState,
     ServiceKind,
+    Stamp,
 )
-from enrich.ledger.refusals import damaged, ledger_refusals
 from enrich.spec.identity import KEY_BYTES, fieldset_key, task_key
 
 _LOOKED: Final = "group "  # before the id of a group that was read and holds nothing of ours

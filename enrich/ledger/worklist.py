@@ -10,34 +10,13 @@ from itertools import chain
 from types import TracebackType
 from typing import Final, Self
 
-import msgspec
+from enrich.records import Task, Wanted
 
 _MASK_BITS: Final = 50  # fields in one of the two integers of a mask: SQLite's have 63 bits
 CHUNK: Final = 2000
 _ROWS: Final = 100  # added by one statement
 _CACHE_KB: Final = 16_000  # for keys in the order of their hashes
 _READING_CACHE_KB: Final = 1_000  # for one pass in the order of the table
-
-
-class Wanted(msgspec.Struct, frozen=True, gc=False):
-    """A distinct input of the table; bit i of `mask` says that field i of the config is wanted for it."""
-
-    seq: int
-    key: bytes
-    document: bytes
-    mask: int
-
-
-class Task(msgspec.Struct, frozen=True, gc=False):
-    """One question that is due: an input's key and its canonical JSON, asked for the n-th time.
-
-    `previous` is the interaction id of a weaker attempt whose context the service may build on.
-    """
-
-    input_key: bytes
-    document: bytes
-    generation: int = 0
-    previous: str | None = None
 
 
 class Worklist:

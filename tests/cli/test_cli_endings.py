@@ -23,7 +23,8 @@ from enrich.errors import (
     system_refusals,
     ungrouped,
 )
-from enrich.ledger import Ledger, ledger_refusals
+from enrich.ledger.refusals import ledger_refusals
+from enrich.ledger.store import Ledger
 from enrich.sandbox import SandboxError, SandboxSettings, running
 from enrich.service import sandbox_refusals
 

@@ -503,7 +503,7 @@ def test_an_ill_ledger_is_named(enrich: Enrich, folder: Path, service: str) -> N
 
 
 def test_a_held_ledger_ends_with_75(enrich: Enrich, folder: Path, service: str) -> None:
-    from enrich.ledger import InstanceLock
+    from enrich.ledger.lock import InstanceLock
 
     (folder / ".enrich").mkdir()
     with InstanceLock(folder / ".enrich" / "ledger.db"):

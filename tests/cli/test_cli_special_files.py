@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from command_line import Enrich
 
-from enrich.ledger import Ledger
+from enrich.ledger.store import Ledger
 
 SCHEMA_CONFIG = "name: places\ninputs: {place: name}\noutputs: special.json\nprocessor: core\n"
 

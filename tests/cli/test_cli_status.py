@@ -7,7 +7,8 @@ from pathlib import Path
 from command_line import CONFIG, SURE, Enrich
 
 from enrich.host.clock import stamp
-from enrich.ledger import Intent, Ledger
+from enrich.ledger.store import Ledger
+from enrich.records import Intent
 
 EMPTY = "Error: {path}: there is no ledger here yet; `enrich run` makes one\n"
 

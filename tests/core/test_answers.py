@@ -8,7 +8,7 @@ import pytest
 
 from enrich.answers import Answer, Reader, choose
 from enrich.config import Gate
-from enrich.ledger import Held, RunState
+from enrich.records import Held, RunState
 from enrich.results import citations_of, interaction_of
 from enrich.spec import Field
 

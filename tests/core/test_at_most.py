@@ -15,9 +15,10 @@ import pytest
 
 from enrich.config import Config, parse
 from enrich.due import Comparison, Summary, dollars, ladder_of, price_micro
-from enrich.host.clock import Stamp
-from enrich.ledger import Intent, Ledger, Outcome, Task, Worklist
+from enrich.ledger.store import Ledger
+from enrich.ledger.worklist import Worklist
 from enrich.planning import Outlook, Rules, Rung
+from enrich.records import Intent, Outcome, Stamp, Task
 from enrich.spec.identity import input_key
 
 HOUR, DAY = 3600, 86_400

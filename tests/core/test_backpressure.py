@@ -17,7 +17,9 @@ from enrich.collect import collect
 from enrich.drive import CHUNK_BYTES, READERS, Driver
 from enrich.effects import RecordOutcomes
 from enrich.host.clock import stamp
-from enrich.ledger import Intent, Ledger, OpenSubmission, Recorder, open_recorder
+from enrich.ledger.recorder import Recorder, open_recorder
+from enrich.ledger.store import Ledger
+from enrich.records import Intent, OpenSubmission
 from enrich.spec.identity import TASK
 from enrich.till import Till
 from tests.api.raw_server import raw_server

@@ -26,8 +26,9 @@ from enrich.effects import (
     Say,
     Sleep,
 )
-from enrich.host.clock import Stamp
-from enrich.ledger import Ledger, OpenSubmission, RunState, open_recorder
+from enrich.ledger.recorder import open_recorder
+from enrich.ledger.store import Ledger
+from enrich.records import OpenSubmission, RunState, Stamp
 from enrich.till import Till
 from tests.faults.fast_loop import run_fast
 

@@ -11,8 +11,9 @@ import pytest
 from enrich.api.client import Client
 from enrich.drive import Driver
 from enrich.effects import AwaitTurn, Followed, FollowEvents, RecordOutcomes, Settled, Sleep
-from enrich.host.clock import Stamp
-from enrich.ledger import Intent, Ledger, Outcome, open_recorder
+from enrich.ledger.recorder import open_recorder
+from enrich.ledger.store import Ledger
+from enrich.records import Intent, Outcome, Stamp
 from enrich.till import Stop, Till, Wait
 from tests.faults.fast_loop import run_fast
 

@@ -13,8 +13,10 @@ from enrich.answers import Answer
 from enrich.config import Refresh, parse
 from enrich.due import Comparison, ladder_of, price_micro
 from enrich.host.clock import stamp
-from enrich.ledger import Held, Intent, Ledger, Outcome, RunState, Worklist
+from enrich.ledger.store import Ledger
+from enrich.ledger.worklist import Worklist
 from enrich.planning import Ask, Rules, Rung, ask_for
+from enrich.records import Held, Intent, Outcome, RunState
 from enrich.spec import Field
 from enrich.spec.identity import input_key
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from enrich.answers import Cells, Choice, Reader, as_it_is
 from enrich.config import Gate
-from enrich.ledger import Held, RunState
+from enrich.records import Held, RunState
 from enrich.spec import Field
 
 FIELDS = (

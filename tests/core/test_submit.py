@@ -37,8 +37,7 @@ from enrich.effects import (
     Settled,
     Sleep,
 )
-from enrich.host.clock import Stamp
-from enrich.ledger import OpenSubmission, RunState, Task
+from enrich.records import OpenSubmission, RunState, Stamp, Task
 from enrich.rounds import ask
 from enrich.spec.identity import TASK, fieldset_key, input_key, run_metadata
 from enrich.submit import Batch, Question, is_complete, render_body, resolve, submit, task_keys

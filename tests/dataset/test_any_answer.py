@@ -19,9 +19,8 @@ from enrich.answers import Cells
 from enrich.config import Config, load
 from enrich.dataset import Table, TableWriter, open_table
 from enrich.errors import ConfigError
-from enrich.inputs.rows import Row
 from enrich.join import Joiner
-from enrich.ledger import Held, Ruled, RunState
+from enrich.records import Held, Row, Ruled, RunState
 
 Schema = dict[str, Any]
 

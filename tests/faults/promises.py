@@ -23,7 +23,8 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import enrich
-from enrich.ledger import Ledger, LedgerTotals, RunState
+from enrich.ledger.store import Ledger
+from enrich.records import LedgerTotals, RunState
 from enrich.sandbox import SandboxSettings, running
 from tests.faults.fast_loop import run_fast
 

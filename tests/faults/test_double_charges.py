@@ -12,8 +12,8 @@ import pytest
 
 from enrich.effects import ListedRun, ListGroup, Listing, Now, Settled
 from enrich.errors import ExitCode
-from enrich.host.clock import Stamp
-from enrich.ledger import Intent, Ledger, Outcome, RunState
+from enrich.ledger.store import Ledger
+from enrich.records import Intent, Outcome, RunState, Stamp
 from enrich.spec.identity import fieldset_key, task_key
 from enrich.submit import watch
 from tests.faults.promises import BATCH, read_table

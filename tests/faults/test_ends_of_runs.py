@@ -7,7 +7,7 @@ from decimal import Decimal
 import pytest
 
 from enrich.errors import ExitCode
-from enrich.ledger import Ledger
+from enrich.ledger.store import Ledger
 from tests.faults.promises import check, fault_free, lasting, read_table
 
 

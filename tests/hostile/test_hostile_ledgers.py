@@ -11,8 +11,9 @@ import pytest
 import enrich
 from enrich.cli import main
 from enrich.errors import LedgerError
-from enrich.ledger import Ledger, known_groups, salvaged_decisions
+from enrich.ledger.salvage import known_groups, salvaged_decisions
 from enrich.ledger.schema import is_plain_table
+from enrich.ledger.store import Ledger
 from tests.hostile.desk import Desk, serving
 
 CONFIG = """\

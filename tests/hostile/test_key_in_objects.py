@@ -24,7 +24,7 @@ from enrich.config import load
 from enrich.dataset import TableWriter
 from enrich.errors import EnrichError
 from enrich.job import Options, prepare
-from enrich.ledger import Ledger
+from enrich.ledger.store import Ledger
 from enrich.recovery import Request as Recovering
 from enrich.recovery import recover
 from enrich.service import check_key, check_service

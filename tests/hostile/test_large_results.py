@@ -8,7 +8,7 @@ import pytest
 
 from enrich.dataset import open_table
 from enrich.due import Results
-from enrich.ledger import Ledger
+from enrich.ledger.store import Ledger
 from enrich.outputs import JOINED_BYTES, _parts
 from tests.hostile.evil import CONFIG, evil, lay, output_of
 from tests.hostile.measuring import MOST_MB, measured

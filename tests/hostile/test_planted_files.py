@@ -15,8 +15,10 @@ import enrich
 from enrich.errors import EnrichError, LedgerBusyError, LedgerError, OutputError
 from enrich.host.files import NewFile, open_regular, planted_link, write_whole
 from enrich.job import Options, prepare
-from enrich.ledger import InstanceLock, Ledger, check_place, place_problem
 from enrich.ledger.groups import add_groups, complete_groups, read_groups, replace_groups
+from enrich.ledger.lock import InstanceLock
+from enrich.ledger.place import check_place, place_problem
+from enrich.ledger.store import Ledger
 from enrich.sandbox import SandboxError
 from enrich.sandbox.journal import Journal
 

@@ -23,7 +23,7 @@ import enrich
 from enrich import service
 from enrich.api.errors import ApiError, BaseUrlError
 from enrich.job import Options, prepare
-from enrich.ledger import Ledger
+from enrich.ledger.store import Ledger
 from tests.hostile.conftest import Ended
 from tests.hostile.desk import read_csv, serving, write_facts
 from tests.hostile.middleman import Middleman, Reply, between, tampering

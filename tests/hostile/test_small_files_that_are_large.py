@@ -8,8 +8,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from enrich.errors import LedgerError, UsageError
-from enrich.ledger import Ledger
 from enrich.ledger.groups import MAX_BYTES as MAX_LIST_BYTES
+from enrich.ledger.store import Ledger
 from enrich.report import is_manifest, read_manifest
 from enrich.report.manifest import MAX_BYTES as MAX_MANIFEST_BYTES
 from enrich.review_sheet import Sheet

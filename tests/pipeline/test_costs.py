@@ -5,7 +5,7 @@ from decimal import Decimal
 import pytest
 
 import enrich
-from enrich.ledger import Ledger
+from enrich.ledger.store import Ledger
 from tests.pipeline.conftest import CONFIG, Desk
 
 LITE = Decimal("0.005")

@@ -6,7 +6,7 @@ import pytest
 
 import enrich
 from enrich.cli import main
-from enrich.ledger import Ledger
+from enrich.ledger.store import Ledger
 from enrich.spec.identity import input_key
 from tests.pipeline.conftest import CONFIG, Desk
 

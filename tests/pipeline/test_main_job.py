@@ -198,7 +198,7 @@ def test_without_a_key_nothing_is_sent_and_the_sandbox_is_named(desk: Desk) -> N
 
 
 def test_a_second_instance_leaves_at_once(desk: Desk) -> None:
-    from enrich.ledger import InstanceLock
+    from enrich.ledger.lock import InstanceLock
 
     desk.rows(2)
     ledger = desk.folder / ".enrich" / "ledger.db"
@@ -210,7 +210,7 @@ def test_a_second_instance_leaves_at_once(desk: Desk) -> None:
 
 def test_answers_of_a_sandbox_and_of_the_service_are_never_mixed(desk: Desk) -> None:
     from enrich.errors import LedgerError
-    from enrich.ledger import Ledger
+    from enrich.ledger.store import Ledger
 
     desk.rows(2)
     path = desk.folder / ".enrich" / "ledger.db"

@@ -16,7 +16,8 @@ from enrich.cli import main
 from enrich.dataset.where import looks_at_the_clock
 from enrich.errors import ExitCode, OutputError
 from enrich.host.clock import stamp
-from enrich.ledger import Ledger, Outcome
+from enrich.ledger.store import Ledger
+from enrich.records import Outcome
 from tests.pipeline.conftest import CONFIG, Desk
 from tests.pipeline.test_decisions import decide, lines
 

@@ -261,7 +261,7 @@ def test_it_is_whole_however_the_service_lists(desk: Desk, make_service: Callabl
 
 
 def test_results_of_the_sandbox_are_not_mixed_with_real_ones(desk: Desk) -> None:
-    from enrich.ledger import Ledger
+    from enrich.ledger.store import Ledger
 
     ledger = Ledger.open(desk.ledger)
     with ledger.transaction():

@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from enrich.errors import LedgerError
-from enrich.host.clock import Stamp
-from enrich.ledger import Intent, Ledger, Outcome, blocks
+from enrich.ledger import blocks
+from enrich.ledger.store import Ledger
+from enrich.records import Intent, Outcome, Stamp
 
 RESULTS = [b'{"run": %d, "text": "%s"}' % (n, b"words " * 40) for n in range(20)]
 

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from enrich.ledger import Distinct
+from enrich.ledger.distinct import Distinct
 
 
 def key(number: int) -> bytes:

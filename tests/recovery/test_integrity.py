@@ -13,8 +13,8 @@ import pytest
 
 import enrich
 from enrich.errors import LedgerError
-from enrich.ledger import Ledger
 from enrich.ledger.groups import add_groups, check_groups, complete_groups, groups_file, read_groups
+from enrich.ledger.store import Ledger
 
 
 def deleted(path: Path) -> None:

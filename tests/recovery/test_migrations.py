@@ -15,7 +15,8 @@ import pytest
 
 import enrich
 from enrich.errors import LedgerError
-from enrich.ledger import Ledger, schema
+from enrich.ledger import schema
+from enrich.ledger.store import Ledger
 
 CONFIG = """\
 name: test

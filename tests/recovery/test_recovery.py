@@ -17,8 +17,11 @@ from enrich.adoption import adopt
 from enrich.api.errors import BaseUrlError, UnauthorizedError
 from enrich.errors import ExitCode, LedgerBusyError, LedgerError, MissingKeyError, UsageError
 from enrich.job import Options
-from enrich.ledger import InstanceLock, Ledger, Ruled, set_aside
 from enrich.ledger.groups import groups_file, read_groups
+from enrich.ledger.lock import InstanceLock
+from enrich.ledger.salvage import set_aside
+from enrich.ledger.store import Ledger
+from enrich.records import Ruled
 from enrich.recovery import Recovery, Request, recover
 from enrich.spec.identity import fieldset_key, input_key, run_metadata, task_key
 

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from enrich.errors import LedgerError
-from enrich.host.clock import Stamp
-from enrich.ledger import Held, Intent, Ledger, Outcome, RunState
+from enrich.ledger.store import Ledger
+from enrich.records import Held, Intent, Outcome, RunState, Stamp
 
 FIELDS = ("f" * 16,)
 NOW = Stamp(1_000.0, 1_000.0, "boot")

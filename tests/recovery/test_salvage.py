@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
-from enrich.ledger import Ledger, Ruled, salvaged_decisions
+from enrich.ledger.salvage import salvaged_decisions
+from enrich.ledger.store import Ledger
+from enrich.records import Ruled
 
 KEY = b"k" * 16
 GOOD = (KEY, "f" * 16, "correct", '"Bern"', "trun_1", "looked it up", 1_800_000_000)

@@ -14,7 +14,7 @@ from recovery_desk import Desk, Service
 
 from enrich.cli import main
 from enrich.errors import ExitCode, LedgerError
-from enrich.ledger import Ledger
+from enrich.ledger.store import Ledger
 from enrich.recovery import Request as Recovered
 from enrich.recovery import recover
 from enrich.report import Selection

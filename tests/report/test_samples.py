@@ -3,9 +3,8 @@
 import pytest
 
 from enrich.answers import Cells
-from enrich.inputs.rows import Row
-from enrich.ledger import Held, RunState
 from enrich.outputs import _sample
+from enrich.records import Held, Row, RunState
 
 RUN = Held(1, 0, 0, RunState.COMPLETED, frozenset({"f"}), "core", "trun_1", 1, 1, 0, None)
 

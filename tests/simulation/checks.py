@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 from enrich.api.errors import ApiError
-from enrich.ledger import Held, Ledger, RunState
+from enrich.ledger.store import Ledger
+from enrich.records import Held, RunState
 from enrich.spec.identity import INPUT, TASK
 from enrich.submit import MAX_EXPOSURE_USD_MICRO
 

@@ -43,7 +43,7 @@ from enrich.effects import (
     SpendingStopped,
     StopRequested,
 )
-from enrich.ledger import Ledger
+from enrich.ledger.store import Ledger
 from enrich.rounds import Compare, GiveUp, InTurn, Plan, Step, Together, ask, settle_failure
 from enrich.spend import GRACE_S
 from enrich.till import LONGEST_RATE_PAUSE_S, Stop, Till

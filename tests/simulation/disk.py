@@ -5,7 +5,7 @@ from contextlib import closing
 from functools import cache
 from typing import Any
 
-from enrich.ledger import Ledger
+from enrich.ledger.store import Ledger
 
 
 @cache

@@ -9,7 +9,7 @@ from typing import Any, Final
 from enrich import rounds, submit
 from enrich.api.errors import UnknownOutcomeError
 from enrich.effects import AddRuns, ListGroup, Listing, RecordIntent
-from enrich.ledger import Intent
+from enrich.records import Intent
 
 from .command import Command, Process, Setting
 from .service import Post

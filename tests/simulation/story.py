@@ -9,8 +9,8 @@ from typing import Any, Final
 
 from enrich.answers import Answer
 from enrich.config import Refresh
-from enrich.ledger import Held, Task
 from enrich.planning import Rules, Rung, ask_for, climb_from, outlooks
+from enrich.records import Held, Task
 from enrich.results import NO_CITATIONS
 from enrich.rounds import Plan, course
 from enrich.spec import Field

@@ -13,7 +13,7 @@ from enrich.effects import (
     RecordOutcomes,
     RunsRead,
 )
-from enrich.ledger import OpenSubmission
+from enrich.records import OpenSubmission
 
 _LONGEST = 300
 

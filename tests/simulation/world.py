@@ -4,7 +4,7 @@ from collections.abc import Callable
 from heapq import heappop, heappush
 from typing import Any
 
-from enrich.host.clock import Stamp
+from enrich.records import Stamp
 
 
 class World:

@@ -7,7 +7,8 @@ import anyio
 import pytest
 from anyio.lowlevel import cancel_shielded_checkpoint
 
-from enrich.ledger import Ledger, open_recorder
+from enrich.ledger.recorder import open_recorder
+from enrich.ledger.store import Ledger
 
 
 class Entry:

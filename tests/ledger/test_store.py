@@ -8,8 +8,8 @@ import pytest
 
 from enrich.due import Results
 from enrich.errors import LedgerError
-from enrich.host.clock import Stamp
-from enrich.ledger import Intent, Ledger, Outcome
+from enrich.ledger.store import Ledger
+from enrich.records import Intent, Outcome, Stamp
 from enrich.rounds import Compare, InTurn, Plan, Together, course
 from enrich.spec.identity import KEY_BYTES
 

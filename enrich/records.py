@@ -1,4 +1,4 @@
-"""What goes into the ledger and what comes out of it: records without behaviour.
+"""The nouns that all steps share: rows, tasks, submissions, runs, as plain values. Pure.
 
 All times are Unix seconds, money is in millionths of a dollar.
 """
@@ -10,10 +10,63 @@ from typing import Literal
 
 import msgspec
 
-from enrich.host.clock import Stamp
-
 SubmissionState = Literal["sending", "unknown", "open", "done", "refused"]
 ServiceKind = Literal["service", "sandbox"]
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """A moment: `wall` in Unix seconds, `mono` in seconds of the boot named by `boot`.
+
+    A settling time is measured on the monotonic clock of one boot. After a reboot, or when the wall clock has stepped
+    back behind a stamp, nothing can be said about the time that passed, and the measuring starts again.
+    """
+
+    wall: float
+    mono: float
+    boot: str
+
+
+def elapsed_s(since: Stamp, now: Stamp) -> float | None:
+    """Seconds that surely passed between two stamps; None where that can't be known."""
+    if since.boot != now.boot or now.wall < since.wall or now.mono < since.mono:
+        return None
+    return now.mono - since.mono
+
+
+class Row(msgspec.Struct, frozen=True, gc=False):
+    """One row: its input (None where there is nothing to ask) and the answers wanted, bit i for field i.
+
+    `left_out` says why nothing is asked for it; it may have an input all the same. `alias` is the key that its input
+    would have, had it not been asked about in another form before.
+    """
+
+    key: bytes | None
+    document: bytes | None
+    mask: int
+    left_out: str = ""
+    alias: bytes | None = None
+
+
+class Wanted(msgspec.Struct, frozen=True, gc=False):
+    """A distinct input of the table; bit i of `mask` says that field i of the config is wanted for it."""
+
+    seq: int
+    key: bytes
+    document: bytes
+    mask: int
+
+
+class Task(msgspec.Struct, frozen=True, gc=False):
+    """One question that is due: an input's key and its canonical JSON, asked for the n-th time.
+
+    `previous` is the interaction id of a weaker attempt whose context the service may build on.
+    """
+
+    input_key: bytes
+    document: bytes
+    generation: int = 0
+    previous: str | None = None
 
 
 class RunState(IntEnum):

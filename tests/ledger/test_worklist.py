@@ -2,7 +2,8 @@
 
 import pytest
 
-from enrich.ledger import Task, Worklist
+from enrich.ledger.worklist import Worklist
+from enrich.records import Task
 
 MANY = 1_234  # more than one statement takes, and not a multiple of it
 
