@@ -22,9 +22,7 @@ from enrich.api.client import Client
 from enrich.api.errors import ApiError, StreamBreakError
 from enrich.api.wire import NULL, RunEvent
 from enrich.claims import refuse_foreign
-from enrich.collect import ENDED
 from enrich.drive import Driver
-from enrich.effects import FetchRun, ReadRun, ReadRuns, RecordService, RunsRead
 from enrich.errors import EnrichError, ExitCode, ungrouped
 from enrich.host.clock import stamp
 from enrich.job import Interruption, Job, Options, prepare
@@ -35,13 +33,15 @@ from enrich.ledger.worklist import Worklist
 from enrich.listing import GroupListing, list_whole_group
 from enrich.pipeline import Report, compare, end_job, open_books, start_job, write_outputs
 from enrich.progress import Progress, QuietProgress
+from enrich.protocol.collect import ENDED
+from enrich.protocol.effects import FetchRun, ReadRun, ReadRuns, RecordService, RunsRead
+from enrich.protocol.till import Till
 from enrich.records import Intent, Outcome, ServiceKind, Stamp
 from enrich.service import open_service
 from enrich.spec.canonical import normal_text, normal_value, old_value
 from enrich.spec.identity import identity_in_metadata, input_key
 from enrich.spend import Outcome as Asked
 from enrich.text.figures import counted
-from enrich.till import Till
 
 SHOWN: Final = 3  # inputs that are in no row, shown so that the difference can be seen
 _READINGS: Final = 5  # of a listing of inputs that breaks off

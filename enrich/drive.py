@@ -28,8 +28,11 @@ from enrich.api.wire import (
     UnreadableError,
     decode_shallow,
 )
-from enrich.collect import ENDED
-from enrich.effects import (
+from enrich.host.clock import stamp
+from enrich.ledger.recorder import Recorder
+from enrich.listing import list_group
+from enrich.protocol.collect import ENDED
+from enrich.protocol.effects import (
     Added,
     AddRuns,
     AwaitTurn,
@@ -56,14 +59,11 @@ from enrich.effects import (
     SpendingStopped,
     StopRequested,
 )
-from enrich.host.clock import stamp
-from enrich.ledger.recorder import Recorder
-from enrich.listing import list_group
+from enrich.protocol.submit import Protocol
+from enrich.protocol.till import Stop, Till
 from enrich.records import ServiceKind
 from enrich.spec.identity import TASK, input_key
-from enrich.submit import Protocol
 from enrich.text.hostile import clean
-from enrich.till import Stop, Till
 
 CHUNK_BYTES: Final = 4 * 1024 * 1024  # of results held in memory by one reader before they go to the ledger
 CHUNK_S: Final = 5.0  # and no longer than this, where the listing stays open and goes on telling of other things

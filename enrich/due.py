@@ -20,11 +20,11 @@ from enrich.ledger.refusals import damaged
 from enrich.ledger.store import Ledger
 from enrich.ledger.worklist import Worklist
 from enrich.planning import IN_FLIGHT, WHYS, Ask, Outlook, Reason, Rules, Rung, Why, ask_for, climb_from, outlooks
+from enrich.protocol.submit import Question, batch_size
 from enrich.records import Held, RunState
 from enrich.results import interaction_of, is_of_run
 from enrich.spec import MAX_SPEC_AND_INPUT_CHARS, Field, chars, task_spec
 from enrich.spec.processors import PROCESSORS
-from enrich.submit import Question, batch_size
 
 OPEN_GROUPS: Final = 64
 WEAK_SHARE: Final = Decimal("0.3")  # of answers expected to go up a rung, where the ledger can't tell yet

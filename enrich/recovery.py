@@ -19,7 +19,6 @@ from anyio.to_thread import run_sync
 from enrich.api.client import Client
 from enrich.api.environment import Environment
 from enrich.api.errors import NotFoundError
-from enrich.collect import ENDED, collect_extra, read_ended
 from enrich.drive import Driver
 from enrich.due import dollars, price_micro
 from enrich.errors import ExitCode, UsageError, ungrouped
@@ -33,11 +32,12 @@ from enrich.ledger.salvage import known_groups, salvaged_decisions, set_aside
 from enrich.ledger.store import Ledger
 from enrich.listing import GroupListing, IncompleteListingError, list_whole_group
 from enrich.progress import Progress, QuietProgress
+from enrich.protocol.collect import ENDED, collect_extra, read_ended
+from enrich.protocol.till import Till
 from enrich.records import Intent, LiveRun, OpenSubmission, RunState, ServiceKind, Stamp
 from enrich.report import DoubleCharge, by_question
 from enrich.service import check_service, open_service
 from enrich.spec.identity import TaskIdentity, identity_in_metadata
-from enrich.till import Till
 
 GROUPS_AT_ONCE: Final = 8
 

@@ -13,10 +13,10 @@ from enrich.ledger.recorder import open_recorder
 from enrich.ledger.store import Ledger
 from enrich.ledger.worklist import Worklist
 from enrich.progress import Progress
+from enrich.protocol.submit import SETTLE_S
+from enrich.protocol.till import Till
 from enrich.rounds import Rounds
 from enrich.service import open_service
-from enrich.submit import SETTLE_S
-from enrich.till import Till
 
 SANDBOX_SETTLE_S: Final = 2.0
 GRACE_S: Final = 8.0  # asked to end, a command lets what is on the wire end for so long

@@ -20,7 +20,6 @@ from anyio.to_thread import run_sync
 from enrich.api.client import Client
 from enrich.api.environment import Environment
 from enrich.api.errors import NotFoundError
-from enrich.collect import ENDED
 from enrich.cut_answers import find_cut_answers
 from enrich.dataset import Table, open_table
 from enrich.due import dollars, price_micro
@@ -33,6 +32,7 @@ from enrich.ledger.refusals import ledger_refusals
 from enrich.ledger.store import Ledger
 from enrich.listing import GroupListing, IncompleteListingError, list_whole_group
 from enrich.outputs import write_table
+from enrich.protocol.collect import ENDED
 from enrich.records import OpenSubmission, RunState
 from enrich.report import DoubleCharge, Selection, by_question
 from enrich.service import open_service

@@ -42,27 +42,24 @@ MAY_IMPORT = {
     "dataset": "errors host spec text",
     "inputs": "config dataset errors records spec text",
     "ledger": "errors host records spec",
-    "effects.py": "ledger records",
     "progress.py": "spec text",
+    "protocol": "api ledger records spec text",
+    "drive.py": "api host ledger listing protocol records spec text",
     "report": "api errors host spec text",
     "results.py": "config spec text",
     "answers.py": "config records results spec text",
     "cut_answers.py": "api ledger results text",
     "planning.py": "answers config records spec",
+    "due.py": "answers config ledger planning protocol records results spec",
     "join.py": "answers config dataset planning records results spec text",
     "costs.py": "join ledger records",
     "guard.py": "config dataset errors inputs join ledger text",
+    "recovery.py": "api drive due errors host ledger listing progress protocol records report service spec",
+    "redaction.py": "api due ledger records",
     "review_sheet.py": "dataset errors host text",
     "review.py": "errors host review_sheet spec text",
-    "submit.py": "api effects records spec",
-    "collect.py": "api effects records submit text",
-    "due.py": "answers config ledger planning records results spec submit",
     "decisions.py": "answers config due errors ledger records review review_sheet spec text",
-    "redaction.py": "api due ledger records",
-    "till.py": "effects text",
-    "drive.py": "api collect effects host ledger listing records spec submit text till",
-    "recovery.py": "api collect drive due errors host ledger listing progress records report service spec till",
-    "rounds.py": "api collect drive due effects ledger planning progress records submit till",
+    "rounds.py": "api drive due ledger planning progress protocol records",
     "written.py": "config decisions errors host ledger review review_sheet",
     "outputs.py": (
         "answers api config costs dataset due errors guard host inputs join ledger records redaction report "
@@ -73,16 +70,16 @@ MAY_IMPORT = {
     "claims.py": "api config dataset errors host job ledger outputs records report text",
     "earlier.py": "answers job ledger records review spec text",
     "onward.py": "job report text",
-    "spend.py": "drive due job ledger progress rounds service submit till",
+    "spend.py": "drive due job ledger progress protocol rounds service",
     "standing.py": "dataset due errors host job join ledger outputs report",
     "summing.py": "due errors job join ledger onward report spend",
     "verification.py": (
-        "api collect cut_answers dataset due errors job ledger listing outputs records report service spec"
+        "api cut_answers dataset due errors job ledger listing outputs protocol records report service spec"
     ),
     "__main__.py": "cli",
     "adoption.py": (
-        "answers api claims collect drive effects errors host job ledger listing pipeline progress records "
-        "service spec spend text till"
+        "answers api claims drive errors host job ledger listing pipeline progress protocol records service "
+        "spec spend text"
     ),
     "pipeline.py": (
         "claims config due earlier errors host inputs job join ledger onward outputs planning progress "
@@ -90,7 +87,7 @@ MAY_IMPORT = {
     ),
     "cli": (
         "adoption api config dataset decisions due earlier errors host inputs job ledger library outputs "
-        "pipeline progress recovery report sandbox service submit text verification"
+        "pipeline progress protocol recovery report sandbox service text verification"
     ),
     "frames.py": "arguments dataset errors library pipeline progress",
     "__init__.py": "frames library pipeline",
@@ -100,9 +97,9 @@ MAY_IMPORT = {
 
 # They decide; nothing they import can reach a disk, a socket or a clock, and they open nothing.
 PURE = (
-    *("answers.py", "collect.py", "effects.py", "join.py", "spec/identity.py", "planning.py"),
-    *("results.py", "inputs/rows.py", "spec", "config/starter.py", "config/subjects.py", "submit.py", "text"),
-    *("till.py", "spec/canonical.py"),
+    *("answers.py", "protocol/collect.py", "protocol/effects.py", "join.py", "spec/identity.py", "planning.py"),
+    *("results.py", "inputs/rows.py", "spec", "config/starter.py", "config/subjects.py", "protocol/submit.py", "text"),
+    *("protocol/till.py", "spec/canonical.py"),
     *("api/sse.py", "api/retry.py", "records.py"),
 )
 REACHING_OUT = {

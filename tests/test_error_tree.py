@@ -28,7 +28,7 @@ INSIDE = {
         "api.sse.EventTooLargeError",
     ),
     *("api.wire.UnreadableError", "config.tree.UnreadableError", "dataset.sql_syntax.ConditionError"),
-    *("effects.SpendingStopped", "effects.StopRequested", "text.jsontext._NoNumberError"),
+    *("protocol.effects.SpendingStopped", "protocol.effects.StopRequested", "text.jsontext._NoNumberError"),
     *("ledger.asked.WrongLookupError", "ledger.blocks.CorruptBlockError", "text.templates.TemplateError"),
     *("sandbox.problems.ServiceError", "sandbox.problems.BadRequestError", "sandbox.settings.SandboxError"),
 }

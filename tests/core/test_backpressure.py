@@ -13,15 +13,15 @@ import pytest
 from anyio.abc import ByteStream
 
 from enrich.api.client import Client
-from enrich.collect import collect
 from enrich.drive import CHUNK_BYTES, READERS, Driver
-from enrich.effects import RecordOutcomes
 from enrich.host.clock import stamp
 from enrich.ledger.recorder import Recorder, open_recorder
 from enrich.ledger.store import Ledger
+from enrich.protocol.collect import collect
+from enrich.protocol.effects import RecordOutcomes
+from enrich.protocol.till import Till
 from enrich.records import Intent, OpenSubmission
 from enrich.spec.identity import TASK
-from enrich.till import Till
 from tests.api.raw_server import raw_server
 
 GROUPS = READERS + 2

@@ -10,11 +10,11 @@ import pytest
 
 from enrich.api.client import Client
 from enrich.drive import Driver
-from enrich.effects import AwaitTurn, Followed, FollowEvents, RecordOutcomes, Settled, Sleep
 from enrich.ledger.recorder import open_recorder
 from enrich.ledger.store import Ledger
+from enrich.protocol.effects import AwaitTurn, Followed, FollowEvents, RecordOutcomes, Settled, Sleep
+from enrich.protocol.till import Stop, Till, Wait
 from enrich.records import Intent, Outcome, Stamp
-from enrich.till import Stop, Till, Wait
 from tests.faults.fast_loop import run_fast
 
 PRICE = 25_000

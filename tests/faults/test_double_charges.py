@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from enrich.effects import ListedRun, ListGroup, Listing, Now, Settled
 from enrich.errors import ExitCode
 from enrich.ledger.store import Ledger
+from enrich.protocol.effects import ListedRun, ListGroup, Listing, Now, Settled
+from enrich.protocol.submit import watch
 from enrich.records import Intent, Outcome, RunState, Stamp
 from enrich.spec.identity import fieldset_key, task_key
-from enrich.submit import watch
 from tests.faults.promises import BATCH, read_table
 
 

@@ -9,8 +9,8 @@ import pytest
 from enrich.adoption import _Enter, _Work
 from enrich.api.errors import ApiError, ForbiddenError, StreamCut, UnauthorizedError
 from enrich.config import parse
-from enrich.effects import FetchRun, ReadRun, ReadRuns, RunsRead
 from enrich.progress import QuietProgress
+from enrich.protocol.effects import FetchRun, ReadRun, ReadRuns, RunsRead
 
 CONFIG = {
     "name": "companies",

@@ -1,9 +1,6 @@
 """The submission protocol under simulated time, network, disk and service.
 
-The generators of `enrich.submit`, `enrich.collect` and `enrich.rounds`, the ledger and the till are the ones that run
-in production; the simulation is another driver for them. One seed is one story: commands that are killed, stopped,
+The generators of `enrich.protocol` and the order of steps in `enrich.rounds`, the ledger and the till are the ones that
+run in production; the simulation is another driver for them. One seed is one story: commands that are killed, stopped,
 rebooted and lied to, until one of them ends by itself. Then the service's bill is held against the ledger.
-
-    python -m tests.simulation --seeds 20000
-    python -m tests.simulation --seed 17 --trace
 """

@@ -12,7 +12,8 @@ from random import Random
 from typing import Any, Final
 
 from enrich.api.errors import ApiError
-from enrich.effects import (
+from enrich.ledger.store import Ledger
+from enrich.protocol.effects import (
     Added,
     AddRuns,
     AwaitTurn,
@@ -43,10 +44,9 @@ from enrich.effects import (
     SpendingStopped,
     StopRequested,
 )
-from enrich.ledger.store import Ledger
+from enrich.protocol.till import LONGEST_RATE_PAUSE_S, Stop, Till
 from enrich.rounds import Compare, GiveUp, InTurn, Plan, Step, Together, ask, settle_failure
 from enrich.spend import GRACE_S
-from enrich.till import LONGEST_RATE_PAUSE_S, Stop, Till
 
 from .checks import Checks, Violation
 from .disk import Disk

@@ -6,9 +6,10 @@ from dataclasses import replace
 from types import ModuleType
 from typing import Any, Final
 
-from enrich import rounds, submit
+from enrich import rounds
 from enrich.api.errors import UnknownOutcomeError
-from enrich.effects import AddRuns, ListGroup, Listing, RecordIntent
+from enrich.protocol import submit
+from enrich.protocol.effects import AddRuns, ListGroup, Listing, RecordIntent
 from enrich.records import Intent
 
 from .command import Command, Process, Setting

@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 from msgspec.structs import replace
 
 from enrich.api.errors import NotFoundError, StreamCut, UnavailableError
-from enrich.effects import (
+from enrich.protocol.effects import (
     CreateGroup,
     FetchRun,
     Followed,

@@ -23,7 +23,7 @@ from enrich.api.errors import (
     UnavailableError,
     UnknownOutcomeError,
 )
-from enrich.effects import Added
+from enrich.protocol.effects import Added
 from enrich.spec.identity import INPUT, TASK
 
 from .scenario import HOUR, Fate, Scenario, Storm

@@ -10,13 +10,13 @@ from typing import Any, Final
 from enrich.answers import Answer
 from enrich.config import Refresh
 from enrich.planning import Rules, Rung, ask_for, climb_from, outlooks
+from enrich.protocol.submit import Batch, Question, batch_size
+from enrich.protocol.till import Till
 from enrich.records import Held, Task
 from enrich.results import NO_CITATIONS
 from enrich.rounds import Plan, course
 from enrich.spec import Field
 from enrich.spec.identity import input_key
-from enrich.submit import Batch, Question, batch_size
-from enrich.till import Till
 
 from .checks import Checks, Violation, check_story
 from .command import Command, Setting

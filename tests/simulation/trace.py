@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from enrich.effects import (
+from enrich.protocol.effects import (
     AddRuns,
     Followed,
     FollowEvents,

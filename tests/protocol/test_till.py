@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from enrich.effects import AwaitTurn, Settled
-from enrich.till import Stop, Till, Wait
+from enrich.protocol.effects import AwaitTurn, Settled
+from enrich.protocol.till import Stop, Till, Wait
 
 PRICE = 25_000
 

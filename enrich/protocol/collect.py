@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from enrich.api.errors import ApiError, ForbiddenError, NotFoundError, UnauthorizedError, UnreadableAnswerError
-from enrich.effects import (
+from enrich.protocol.effects import (
     FetchRun,
     Followed,
     FollowEvents,
@@ -27,8 +27,8 @@ from enrich.effects import (
     Sleep,
     StopRequested,
 )
+from enrich.protocol.submit import LOST_GROUP_S, Protocol, note_extra
 from enrich.records import OpenSubmission, Outcome, RunState, Stamp, elapsed_s
-from enrich.submit import LOST_GROUP_S, Protocol, note_extra
 from enrich.text.figures import counted
 
 FOLLOW_S: Final = 30.0  # a group without news for this long is quiet

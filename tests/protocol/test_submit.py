@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from enrich.api.errors import InvalidError, NotFoundError
-from enrich.effects import (
+from enrich.protocol.effects import (
     Added,
     AddRuns,
     AwaitTurn,
@@ -37,10 +37,10 @@ from enrich.effects import (
     Settled,
     Sleep,
 )
+from enrich.protocol.submit import Batch, Question, is_complete, render_body, resolve, submit, task_keys
 from enrich.records import OpenSubmission, RunState, Stamp, Task
 from enrich.rounds import ask
 from enrich.spec.identity import TASK, fieldset_key, input_key, run_metadata
-from enrich.submit import Batch, Question, is_complete, render_body, resolve, submit, task_keys
 
 SETTLE_S = 900.0
 

@@ -10,9 +10,11 @@ import pytest
 
 from enrich.api.client import Client
 from enrich.api.errors import ApiError, InvalidError, NotFoundError, UnauthorizedError
-from enrich.collect import collect
 from enrich.drive import Driver
-from enrich.effects import (
+from enrich.ledger.recorder import open_recorder
+from enrich.ledger.store import Ledger
+from enrich.protocol.collect import collect
+from enrich.protocol.effects import (
     FetchRun,
     Followed,
     FollowEvents,
@@ -26,10 +28,8 @@ from enrich.effects import (
     Say,
     Sleep,
 )
-from enrich.ledger.recorder import open_recorder
-from enrich.ledger.store import Ledger
+from enrich.protocol.till import Till
 from enrich.records import OpenSubmission, RunState, Stamp
-from enrich.till import Till
 from tests.faults.fast_loop import run_fast
 
 LONG_S = 600.0  # a service that has answered everything is read to the end in less

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final, Literal
 
-from enrich.effects import AwaitTurn, Settled
+from enrich.protocol.effects import AwaitTurn, Settled
 from enrich.text.figures import usd_text
 
 Why = Literal["budget", "credit", "deadline", "unreachable", "refused"]

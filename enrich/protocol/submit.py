@@ -34,7 +34,7 @@ from enrich.api.errors import (
     UnauthorizedError,
     UnreadableAnswerError,
 )
-from enrich.effects import (
+from enrich.protocol.effects import (
     AddRuns,
     AwaitTurn,
     CreateGroup,
