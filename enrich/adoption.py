@@ -18,9 +18,11 @@ import msgspec
 from anyio.to_thread import run_sync
 
 from enrich.answers import Reader
-from enrich.api.client import Client
 from enrich.api.errors import ApiError, StreamBreakError
-from enrich.api.wire import NULL, RunEvent
+from enrich.backends.listing import GroupListing, list_whole_group
+from enrich.backends.opening import open_service
+from enrich.backends.parallel import Client
+from enrich.backends.wire import NULL, RunEvent
 from enrich.claims import refuse_foreign
 from enrich.drive import Driver
 from enrich.errors import EnrichError, ExitCode, ungrouped
@@ -30,14 +32,12 @@ from enrich.ledger.recorder import open_recorder
 from enrich.ledger.refusals import ledger_refusals
 from enrich.ledger.store import Ledger
 from enrich.ledger.worklist import Worklist
-from enrich.listing import GroupListing, list_whole_group
 from enrich.pipeline import Report, compare, end_job, open_books, start_job, write_outputs
 from enrich.progress import Progress, QuietProgress
 from enrich.protocol.collect import ENDED
 from enrich.protocol.effects import FetchRun, ReadRun, ReadRuns, RecordService, RunsRead
 from enrich.protocol.till import Till
 from enrich.records import Intent, Outcome, ServiceKind, Stamp
-from enrich.service import open_service
 from enrich.spec.canonical import normal_text, normal_value, old_value
 from enrich.spec.identity import identity_in_metadata, input_key
 from enrich.spend import Outcome as Asked

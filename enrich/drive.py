@@ -14,23 +14,14 @@ from typing import Any, Final, TypeVar
 import anyio
 import msgspec
 
-from enrich.api.client import Client
 from enrich.api.errors import ApiError, NotFoundError, StillActiveError, StreamBreakError, TooLargeAnswerError
-from enrich.api.streams import EventStream
-from enrich.api.wire import (
-    NULL,
-    ErrorEvent,
-    GroupStatus,
-    GroupStatusEvent,
-    RunEvent,
-    RunResult,
-    RunState,
-    UnreadableError,
-    decode_shallow,
-)
+from enrich.api.reading import UnreadableError, decode_shallow
+from enrich.backends.listing import list_group
+from enrich.backends.parallel import Client
+from enrich.backends.streams import EventStream
+from enrich.backends.wire import NULL, ErrorEvent, GroupStatus, GroupStatusEvent, RunEvent, RunResult, RunState
 from enrich.host.clock import stamp
 from enrich.ledger.recorder import Recorder
-from enrich.listing import list_group
 from enrich.protocol.collect import ENDED
 from enrich.protocol.effects import (
     Added,

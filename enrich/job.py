@@ -9,6 +9,7 @@ from pathlib import Path
 
 from enrich.api.environment import Environment
 from enrich.api.secret import Secret
+from enrich.backends.opening import check_service, facts_beside
 from enrich.config import Config, check_columns, load
 from enrich.dataset import Table, check_output_path, default_output, open_table, refuse_input, try_writing
 from enrich.errors import ConfigError, EnrichError, ExitCode, UsageError
@@ -18,7 +19,6 @@ from enrich.ledger.place import check_place
 from enrich.ledger.store import Ledger
 from enrich.ledger.worklist import Worklist
 from enrich.outputs import Files, make_joiner
-from enrich.service import check_service, facts_beside
 from enrich.spec.processors import NAMES, PROCESSORS
 from enrich.text.phrases import did_you_mean
 

@@ -14,6 +14,7 @@ from anyio import current_time
 from anyio.to_thread import run_sync
 
 from enrich import showing
+from enrich.backends.opening import check_key
 from enrich.claims import check_claims, foreign_files, obstacles
 from enrich.config import Config
 from enrich.due import Comparison, Summary, dollars, ladder_of, price_micro
@@ -34,7 +35,6 @@ from enrich.planning import Rules
 from enrich.progress import Progress, QuietProgress
 from enrich.records import LedgerTotals
 from enrich.report import Manifest, Receipt, write_manifest
-from enrich.service import check_key
 from enrich.spend import Outcome, ask
 from enrich.standing import find_standing, just_written, marks_of, origin_of
 from enrich.summing import make_manifest, make_receipt

@@ -16,9 +16,11 @@ from typing import Final
 import anyio
 from anyio.to_thread import run_sync
 
-from enrich.api.client import Client
 from enrich.api.environment import Environment
 from enrich.api.errors import NotFoundError
+from enrich.backends.listing import GroupListing, IncompleteListingError, list_whole_group
+from enrich.backends.opening import check_service, open_service
+from enrich.backends.parallel import Client
 from enrich.drive import Driver
 from enrich.due import dollars, price_micro
 from enrich.errors import ExitCode, UsageError, ungrouped
@@ -30,13 +32,11 @@ from enrich.ledger.recorder import open_recorder
 from enrich.ledger.refusals import ledger_refusals
 from enrich.ledger.salvage import known_groups, salvaged_decisions, set_aside
 from enrich.ledger.store import Ledger
-from enrich.listing import GroupListing, IncompleteListingError, list_whole_group
 from enrich.progress import Progress, QuietProgress
 from enrich.protocol.collect import ENDED, collect_extra, read_ended
 from enrich.protocol.till import Till
 from enrich.records import Intent, LiveRun, OpenSubmission, RunState, ServiceKind, Stamp
 from enrich.report import DoubleCharge, by_question
-from enrich.service import check_service, open_service
 from enrich.spec.identity import TaskIdentity, identity_in_metadata
 
 GROUPS_AT_ONCE: Final = 8

@@ -6,6 +6,7 @@ from typing import Final
 
 import anyio
 
+from enrich.backends.opening import open_service
 from enrich.drive import Driver
 from enrich.due import Comparison, Summary, micro
 from enrich.job import Interruption, Job
@@ -16,7 +17,6 @@ from enrich.progress import Progress
 from enrich.protocol.submit import SETTLE_S
 from enrich.protocol.till import Till
 from enrich.rounds import Rounds
-from enrich.service import open_service
 
 SANDBOX_SETTLE_S: Final = 2.0
 GRACE_S: Final = 8.0  # asked to end, a command lets what is on the wire end for so long

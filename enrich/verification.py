@@ -17,9 +17,11 @@ from typing import Any, Final
 import anyio
 from anyio.to_thread import run_sync
 
-from enrich.api.client import Client
 from enrich.api.environment import Environment
 from enrich.api.errors import NotFoundError
+from enrich.backends.listing import GroupListing, IncompleteListingError, list_whole_group
+from enrich.backends.opening import open_service
+from enrich.backends.parallel import Client
 from enrich.cut_answers import find_cut_answers
 from enrich.dataset import Table, open_table
 from enrich.due import dollars, price_micro
@@ -30,12 +32,10 @@ from enrich.ledger.groups import groups_file, read_groups
 from enrich.ledger.lock import InstanceLock
 from enrich.ledger.refusals import ledger_refusals
 from enrich.ledger.store import Ledger
-from enrich.listing import GroupListing, IncompleteListingError, list_whole_group
 from enrich.outputs import write_table
 from enrich.protocol.collect import ENDED
 from enrich.records import OpenSubmission, RunState
 from enrich.report import DoubleCharge, Selection, by_question
-from enrich.service import open_service
 from enrich.spec.identity import TaskIdentity, identity_in_metadata
 
 SHOWN: Final = 20  # differences of a kind that are told one by one; the rest is counted

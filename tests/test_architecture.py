@@ -12,7 +12,7 @@ PACKAGE = ROOT / "enrich"
 
 # The outside thing, and the only files or folders of `enrich` that may import it. The sandbox stands apart.
 OWNERS = {
-    "httpx": ("api",),
+    "httpx": ("api", "backends"),
     "sqlite3": ("ledger",),
     "tqdm": ("progress.py",),
     "ruamel": ("config",),
@@ -35,8 +35,7 @@ MAY_IMPORT = {
     "sandbox": "",
     "text": "",
     "api": "errors text",
-    "listing.py": "api errors",
-    "service.py": "api errors sandbox",
+    "backends": "api errors sandbox text",
     "spec": "errors text",
     "config": "api errors spec text",
     "dataset": "errors host spec text",
@@ -44,17 +43,17 @@ MAY_IMPORT = {
     "ledger": "errors host records spec",
     "progress.py": "spec text",
     "protocol": "api ledger records spec text",
-    "drive.py": "api host ledger listing protocol records spec text",
+    "drive.py": "api backends host ledger protocol records spec text",
     "report": "api errors host spec text",
     "results.py": "config spec text",
     "answers.py": "config records results spec text",
-    "cut_answers.py": "api ledger results text",
+    "cut_answers.py": "api backends ledger results text",
     "planning.py": "answers config records spec",
     "due.py": "answers config ledger planning protocol records results spec",
     "join.py": "answers config dataset planning records results spec text",
     "costs.py": "join ledger records",
     "guard.py": "config dataset errors inputs join ledger text",
-    "recovery.py": "api drive due errors host ledger listing progress protocol records report service spec",
+    "recovery.py": "api backends drive due errors host ledger progress protocol records report spec",
     "redaction.py": "api due ledger records",
     "review_sheet.py": "dataset errors host text",
     "review.py": "errors host review_sheet spec text",
@@ -65,29 +64,26 @@ MAY_IMPORT = {
         "answers api config costs dataset due errors guard host inputs join ledger records redaction report "
         "results review spec written"
     ),
-    "job.py": "api config dataset errors host inputs ledger outputs service spec text",
+    "job.py": "api backends config dataset errors host inputs ledger outputs spec text",
     "arguments.py": "api config errors job text",
     "claims.py": "api config dataset errors host job ledger outputs records report text",
     "earlier.py": "answers job ledger records review spec text",
     "onward.py": "job report text",
-    "spend.py": "drive due job ledger progress protocol rounds service",
+    "spend.py": "backends drive due job ledger progress protocol rounds",
     "standing.py": "dataset due errors host job join ledger outputs report",
     "summing.py": "due errors job join ledger onward report spend",
-    "verification.py": (
-        "api cut_answers dataset due errors job ledger listing outputs protocol records report service spec"
-    ),
+    "verification.py": "api backends cut_answers dataset due errors job ledger outputs protocol records report spec",
     "__main__.py": "cli",
     "adoption.py": (
-        "answers api claims drive errors host job ledger listing pipeline progress protocol records service "
-        "spec spend text"
+        "answers api backends claims drive errors host job ledger pipeline progress protocol records spec spend text"
     ),
     "pipeline.py": (
-        "claims config due earlier errors host inputs job join ledger onward outputs planning progress "
-        "records report service showing spend standing summing text written"
+        "backends claims config due earlier errors host inputs job join ledger onward outputs planning "
+        "progress records report showing spend standing summing text written"
     ),
     "cli": (
-        "adoption api config dataset decisions due earlier errors host inputs job ledger library outputs "
-        "pipeline progress protocol recovery report sandbox service text verification"
+        "adoption api backends config dataset decisions due earlier errors host inputs job ledger library "
+        "outputs pipeline progress protocol recovery report sandbox text verification"
     ),
     "frames.py": "arguments dataset errors library pipeline progress",
     "__init__.py": "frames library pipeline",
@@ -168,7 +164,7 @@ def test_each_part_imports_only_what_it_may(part: str) -> None:
 def test_only_the_command_and_the_service_know_the_sandbox() -> None:
     users = {shown(file) for file in files() if "sandbox" in units(file)}
     users -= {shown(file) for file in files("sandbox")}
-    assert users <= {"enrich/cli/sandbox.py", "enrich/service.py"}
+    assert users <= {"enrich/cli/sandbox.py", "enrich/backends/opening.py"}
 
 
 @pytest.mark.parametrize("part", PURE)

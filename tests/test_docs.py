@@ -11,16 +11,16 @@ import pytest
 import typer.main
 
 from enrich import __version__
-from enrich.api.client import MAX_PLAIN_EVENT_BYTES, MAX_RESULT_BYTES
 from enrich.api.connection import MAX_BODY_BYTES
 from enrich.api.errors import MAX_RETRY_AFTER_S
 from enrich.api.sse import MAX_EVENT_BYTES
-from enrich.api.streams import MAX_IDLE_BYTES, MAX_LISTED, MAX_REPEATS
-from enrich.api.wire import MAX_VALUES
+from enrich.backends.listing import MAX_BYTES
+from enrich.backends.parallel import MAX_PLAIN_EVENT_BYTES, MAX_RESULT_BYTES
+from enrich.backends.streams import MAX_IDLE_BYTES, MAX_LISTED, MAX_REPEATS
+from enrich.backends.wire import MAX_VALUES
 from enrich.cli.app import COMMANDS, make_app
 from enrich.errors import ExitCode
 from enrich.ledger import schema
-from enrich.listing import MAX_BYTES
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"

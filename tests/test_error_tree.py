@@ -19,7 +19,7 @@ from enrich.frames import IncompleteWarning
 
 CONFIG = "name: t\ninputs: {place: name}\noutputs:\n  river: {type: string, description: Its river.}\nprocessor: core\n"
 
-# They go from one function of ours to another, and are caught there; the sandbox's become UsageError in service.py.
+# They go from one function of ours to another, and are caught there; the sandbox's become UsageError when it is opened.
 INSIDE = {
     *(
         "api.connection._TooLargeBody",
@@ -27,7 +27,7 @@ INSIDE = {
         "api.inflating.EncodingError",
         "api.sse.EventTooLargeError",
     ),
-    *("api.wire.UnreadableError", "config.tree.UnreadableError", "dataset.sql_syntax.ConditionError"),
+    *("api.reading.UnreadableError", "config.tree.UnreadableError", "dataset.sql_syntax.ConditionError"),
     *("protocol.effects.SpendingStopped", "protocol.effects.StopRequested", "text.jsontext._NoNumberError"),
     *("ledger.asked.WrongLookupError", "ledger.blocks.CorruptBlockError", "text.templates.TemplateError"),
     *("sandbox.problems.ServiceError", "sandbox.problems.BadRequestError", "sandbox.settings.SandboxError"),

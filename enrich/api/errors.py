@@ -37,8 +37,8 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import ClassVar, Final, TypeAlias, cast
 
+from enrich.api.reading import UnreadableError, decode_shallow
 from enrich.api.secret import Secret
-from enrich.api.wire import UnreadableError, decode_shallow
 from enrich.errors import EnrichError, ExitCode
 from enrich.text.hostile import clean
 

@@ -29,8 +29,8 @@ def check(
       enrich check configs/companies.yaml
       enrich check configs/companies.yaml companies.csv
     """
+    from enrich.backends.opening import check_service
     from enrich.config import load, warnings
-    from enrich.service import check_service
     from enrich.text.figures import counted
 
     console = console_of(context)

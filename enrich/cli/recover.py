@@ -52,12 +52,12 @@ def recover(
     """
     import anyio
 
+    from enrich.backends.opening import facts_beside
     from enrich.config import load
     from enrich.job import Options, ledger_path
     from enrich.progress import open_progress
     from enrich.recovery import Request, recover
     from enrich.report import read_manifest
-    from enrich.service import facts_beside
 
     console = console_of(context)
     runs = [read_manifest(path) for path in manifest or ()]

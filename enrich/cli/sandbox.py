@@ -59,8 +59,8 @@ def sandbox(
       enrich sandbox --facts sample_data/companies.facts.ndjson --latency 1:5
       enrich sandbox --fault response-lost=0.1 --fault rate-limited=5x
     """
+    from enrich.backends.opening import sandbox_refusals
     from enrich.sandbox import SandboxSettings, describe_faults, serve
-    from enrich.service import sandbox_refusals
 
     console = console_of(context)
     if list_faults:

@@ -11,9 +11,7 @@ import anyio
 import httpx
 import pytest
 from anyio.abc import ByteStream
-from raw_server import raw_server
 
-from enrich.api.client import Client
 from enrich.api.errors import (
     InvalidError,
     NotSentError,
@@ -24,6 +22,8 @@ from enrich.api.errors import (
 )
 from enrich.api.retry import NEVER, Retry
 from enrich.api.secret import Secret
+from enrich.backends.parallel import Client
+from tests.api.raw_server import raw_server
 
 pytestmark = [
     pytest.mark.anyio,

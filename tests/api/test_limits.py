@@ -7,12 +7,12 @@ from typing import Any
 import anyio
 import pytest
 import trio.testing
-from fake_time import FakeTime
 from hypothesis import given
 from hypothesis import strategies as st
 
 from enrich.api.limits import RateLimiter, limiter_from
 from enrich.errors import UsageError
+from tests.api.fake_time import FakeTime
 
 pytestmark = pytest.mark.anyio
 

@@ -11,6 +11,7 @@ from command_line import CONFIG, SURE, Enrich
 
 from enrich import library
 from enrich.api.errors import BaseUrlError, CreditError, ForbiddenError, UnauthorizedError, UnavailableError
+from enrich.backends.opening import sandbox_refusals
 from enrich.cli.console import Console
 from enrich.cli.entry import OUR_FAULT, _explain
 from enrich.errors import (
@@ -26,7 +27,6 @@ from enrich.errors import (
 from enrich.ledger.refusals import ledger_refusals
 from enrich.ledger.store import Ledger
 from enrich.sandbox import SandboxError, SandboxSettings, running
-from enrich.service import sandbox_refusals
 
 
 @pytest.mark.parametrize(

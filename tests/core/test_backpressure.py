@@ -12,7 +12,7 @@ import msgspec
 import pytest
 from anyio.abc import ByteStream
 
-from enrich.api.client import Client
+from enrich.backends.parallel import Client
 from enrich.drive import CHUNK_BYTES, READERS, Driver
 from enrich.host.clock import stamp
 from enrich.ledger.recorder import Recorder, open_recorder

@@ -8,7 +8,7 @@ import anyio
 import httpx
 import pytest
 
-from enrich.api.client import Client
+from enrich.backends.parallel import Client
 from enrich.drive import Driver
 from enrich.ledger.recorder import open_recorder
 from enrich.ledger.store import Ledger

@@ -7,8 +7,8 @@ from decimal import Decimal
 
 import pytest
 
-from enrich.api.client import Client
 from enrich.api.errors import NotFoundError
+from enrich.backends.parallel import Client
 from enrich.errors import ExitCode
 from enrich.progress import QuietProgress
 from tests.faults.door import Door

@@ -5,7 +5,6 @@ import json
 import httpx
 import pytest
 
-from enrich.api.client import Client
 from enrich.api.errors import (
     CreditError,
     InvalidError,
@@ -15,9 +14,11 @@ from enrich.api.errors import (
     UnknownOutcomeError,
     error_of_answer,
 )
+from enrich.api.reading import UnreadableError
 from enrich.api.retry import NEVER
 from enrich.api.secret import Secret
-from enrich.api.wire import MAX_VALUES, UnreadableError, decode_event
+from enrich.backends.parallel import Client
+from enrich.backends.wire import MAX_VALUES, decode_event
 from enrich.config import load
 from enrich.errors import ConfigError
 from enrich.text.mending import is_deep

@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from enrich.api.client import Client
 from enrich.api.errors import (
     CreditError,
     StreamBreakError,
@@ -21,6 +20,7 @@ from enrich.api.errors import (
 from enrich.api.inflating import PIECE_BYTES, EncodingError, Inflater, inflater_of
 from enrich.api.retry import NEVER
 from enrich.api.secret import Secret
+from enrich.backends.parallel import Client
 from tests.hostile.evil import evil, lay
 from tests.hostile.measuring import MOST_MB, measured
 

@@ -8,11 +8,11 @@ import httpx
 import msgspec
 import pytest
 
-from enrich.api.client import Client
 from enrich.api.errors import StreamEndless
 from enrich.api.retry import NEVER
-from enrich.api.streams import MAX_IDLE_BYTES, MAX_LISTED, MAX_REPEATS, EventStream
-from enrich.listing import MAX_BYTES, list_group
+from enrich.backends.listing import MAX_BYTES, list_group
+from enrich.backends.parallel import Client
+from enrich.backends.streams import MAX_IDLE_BYTES, MAX_LISTED, MAX_REPEATS, EventStream
 from tests.hostile.evil import Call, Evil, evil, lay
 from tests.hostile.measuring import MOST_MB, Running, measured
 from tests.hostile.test_encodings import Body

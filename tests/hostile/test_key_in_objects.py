@@ -13,12 +13,13 @@ from httpcore._backends.anyio import AnyIOStream
 
 import enrich
 from enrich import outputs, pipeline
-from enrich.api import streams
-from enrich.api.client import Client
 from enrich.api.connection import Connection
 from enrich.api.environment import Environment
 from enrich.api.errors import ApiError
 from enrich.api.secret import Secret
+from enrich.backends import streams
+from enrich.backends.opening import check_key, check_service
+from enrich.backends.parallel import Client
 from enrich.cli import entry, main
 from enrich.config import load
 from enrich.dataset import TableWriter
@@ -27,7 +28,6 @@ from enrich.job import Options, prepare
 from enrich.ledger.store import Ledger
 from enrich.recovery import Request as Recovering
 from enrich.recovery import recover
-from enrich.service import check_key, check_service
 from enrich.verification import Request as Verifying
 from tests.hostile.desk import serving
 from tests.hostile.test_secrets import CONFIG, KEY, leaks

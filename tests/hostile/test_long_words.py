@@ -7,17 +7,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from enrich.api.wire import (
-    MAX_WORD,
-    AddedRuns,
-    NewGroup,
-    RunResult,
-    RunState,
-    UnreadableError,
-    decode_body,
-    decode_event,
-    decode_record,
-)
+from enrich.api.reading import UnreadableError, decode_body
+from enrich.backends.wire import MAX_WORD, AddedRuns, NewGroup, RunResult, RunState, decode_event, decode_record
 from tests.hostile.evil import Call, Evil, evil, lay
 from tests.hostile.measuring import MOST_MB, measured
 

@@ -20,8 +20,8 @@ import polars as pl
 import pytest
 
 import enrich
-from enrich import service
 from enrich.api.errors import ApiError, BaseUrlError
+from enrich.backends import opening as service
 from enrich.job import Options, prepare
 from enrich.ledger.store import Ledger
 from tests.hostile.conftest import Ended

@@ -8,8 +8,8 @@ import httpx
 import msgspec
 import pytest
 
-from enrich.api.client import Client
 from enrich.api.errors import ApiError, InvalidError, NotFoundError, UnauthorizedError
+from enrich.backends.parallel import Client
 from enrich.drive import Driver
 from enrich.ledger.recorder import open_recorder
 from enrich.ledger.store import Ledger

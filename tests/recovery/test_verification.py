@@ -213,7 +213,7 @@ def test_runs_of_another_program_are_counted(desk: Desk) -> None:
 
 
 def test_a_listing_that_is_never_whole_is_told(desk: Desk, make_service: Callable[..., Service], monkeypatch) -> None:
-    monkeypatch.setattr("enrich.listing._WAITS_S", (0.01, 0.01))
+    monkeypatch.setattr("enrich.backends.listing._WAITS_S", (0.01, 0.01))
     state = desk.folder / "service.ndjson"
     desk.service = make_service(state=state)
     desk.run()

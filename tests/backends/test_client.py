@@ -11,10 +11,8 @@ from typing import Any
 import httpx
 import msgspec
 import pytest
-from fake_time import FakeTime
 from msgspec import Raw
 
-from enrich.api.client import Client
 from enrich.api.errors import (
     ApiError,
     BaseUrlError,
@@ -30,7 +28,9 @@ from enrich.api.errors import (
 from enrich.api.limits import RateLimiter
 from enrich.api.retry import Retry
 from enrich.api.secret import Secret
-from enrich.api.wire import AddedRuns, Group, GroupStatus, NewGroup, RunEvent, RunResult, RunState
+from enrich.backends.parallel import Client
+from enrich.backends.wire import AddedRuns, Group, GroupStatus, NewGroup, RunEvent, RunResult, RunState
+from tests.api.fake_time import FakeTime
 
 pytestmark = pytest.mark.anyio
 

@@ -30,11 +30,12 @@ from enrich.api.errors import (
     sanitised,
 )
 from enrich.api.limits import RateLimiter
+from enrich.api.reading import UnreadableError, decode_body
 from enrich.api.retry import Retry
 from enrich.api.secret import Secret
 from enrich.api.sse import MAX_EVENT_BYTES
-from enrich.api.streams import EventStream, harmless
-from enrich.api.wire import AddedRuns, Group, NewGroup, RunResult, RunState, UnreadableError, decode_body, decode_record
+from enrich.backends.streams import EventStream, harmless
+from enrich.backends.wire import AddedRuns, Group, NewGroup, RunResult, RunState, decode_record
 
 __all__ = ["Client"]
 

@@ -14,14 +14,14 @@ import pytest
 from anyio.abc import ByteStream
 from hypothesis import given
 from hypothesis import strategies as st
-from raw_server import raw_server
 
-from enrich.api.client import Client
 from enrich.api.errors import StreamBreakError, StreamCut, StreamStalled, UnavailableError
 from enrich.api.retry import NEVER
 from enrich.api.secret import Secret
-from enrich.api.streams import EventStream
-from enrich.api.wire import ErrorEvent, GroupStatusEvent, RunEvent
+from enrich.backends.parallel import Client
+from enrich.backends.streams import EventStream
+from enrich.backends.wire import ErrorEvent, GroupStatusEvent, RunEvent
+from tests.api.raw_server import raw_server
 
 pytestmark = [
     pytest.mark.anyio,

@@ -15,9 +15,10 @@ import msgspec
 
 from enrich.api.connection import FOREIGN_ERRORS
 from enrich.api.errors import StreamBreakError, StreamCut, StreamEndless, StreamStalled, sanitised
+from enrich.api.reading import UnreadableError
 from enrich.api.secret import Secret
 from enrich.api.sse import MAX_EVENT_BYTES, EventTooLargeError, SseDecoder
-from enrich.api.wire import ErrorBody, ErrorEvent, Event, RunEvent, RunState, UnreadableError, decode_event
+from enrich.backends.wire import ErrorBody, ErrorEvent, Event, RunEvent, RunState, decode_event
 
 __all__ = ["EventStream", "harmless"]
 

@@ -6,10 +6,10 @@ from pathlib import Path
 from secrets import token_hex
 
 from enrich.api.address import base_url_from
-from enrich.api.client import Client
 from enrich.api.environment import Environment
 from enrich.api.limits import limiter_from
 from enrich.api.secret import Secret
+from enrich.backends.parallel import Client
 from enrich.errors import MissingKeyError, UsageError
 
 

@@ -6,7 +6,8 @@ import msgspec
 import pytest
 from msgspec import Raw
 
-from enrich.api.wire import (
+from enrich.api.reading import UnreadableError
+from enrich.backends.wire import (
     AddedRuns,
     ErrorBody,
     ErrorEvent,
@@ -15,7 +16,6 @@ from enrich.api.wire import (
     GroupStatusEvent,
     RunEvent,
     RunState,
-    UnreadableError,
     decode_event,
     decode_record,
 )

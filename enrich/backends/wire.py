@@ -15,7 +15,8 @@ from typing import Annotated, Any, Final, TypeAlias, TypeVar, get_args, get_orig
 import msgspec
 from msgspec import Meta, Raw, Struct
 
-from enrich.text.mending import is_deep, mended
+from enrich.api.reading import UNREADABLE, UnreadableError, as_utf8
+from enrich.text.mending import mended
 
 __all__ = [
     "AddedRuns",
@@ -30,11 +31,8 @@ __all__ = [
     "RunEvent",
     "RunResult",
     "RunState",
-    "UnreadableError",
-    "decode_body",
     "decode_event",
     "decode_record",
-    "decode_shallow",
 ]
 
 NULL: Final = Raw(b"null")
@@ -144,10 +142,6 @@ Event: TypeAlias = RunEvent | GroupStatusEvent | ErrorEvent
 _EVENTS: Final = (RunEvent, GroupStatusEvent, ErrorEvent)
 
 
-class UnreadableError(ValueError):
-    """Bytes that aren't the JSON that was expected of them."""
-
-
 class _Kind(Struct, frozen=True, gc=False):
     type: str
 
@@ -155,37 +149,21 @@ class _Kind(Struct, frozen=True, gc=False):
 _EVENT: Final[msgspec.json.Decoder[Event]] = msgspec.json.Decoder(Event)
 _KIND: Final[msgspec.json.Decoder[_Kind]] = msgspec.json.Decoder(_Kind)
 _KNOWN: Final = frozenset({"task_run.state", "task_group_status", "error"})
-_UNREADABLE: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 T = TypeVar("T")
 
 
-def decode_body(body: bytes, kind: type[T]) -> T:
-    """The body of an answer that must be just what was asked for. Raises UnreadableError."""
-    try:
-        return msgspec.json.decode(_as_utf8(body), type=kind)
-    except _UNREADABLE as error:
-        raise UnreadableError(str(error)) from None
-
-
-def decode_shallow(body: bytes, kind: type[T]) -> T:
-    """JSON of any shape, where `kind` leaves that open: at most a hundred levels of it. Raises UnreadableError."""
-    if is_deep(body):
-        raise UnreadableError("it is nested more than a hundred levels deep")
-    return decode_body(body, kind)
-
-
 def decode_record(body: bytes, kind: type[T]) -> T:
     """The body of an answer that tells what is known of a run or group, mended if need be. Raises UnreadableError."""
-    body = _as_utf8(body)
+    body = as_utf8(body)
     try:
         return msgspec.json.decode(body, type=kind)
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         reason = str(error)
     for readable in _readings(body, kind):
         try:
             return msgspec.json.decode(readable, type=kind, strict=False)  # "7" and 7.0 are counts, too
-        except _UNREADABLE:
+        except UNREADABLE:
             pass
     raise UnreadableError(reason)
 
@@ -198,11 +176,11 @@ def decode_event(data: bytes, *, last_id: str = "") -> Event | None:
     """
     if len(data) > _LARGE and _values_in(data) > MAX_VALUES:
         raise UnreadableError(f"an event of more than {MAX_VALUES} values")
-    data = _as_utf8(data)
+    data = as_utf8(data)
     event: Event | None
     try:
         event = _EVENT.decode(data)
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         if _is_of_unknown_kind(data):
             return None
         again = _read_again(data)
@@ -221,7 +199,7 @@ def _read_again(data: bytes) -> tuple[bytes, Event | None] | None:
     for readable in _readings(data, *_EVENTS):
         try:
             return readable, _EVENT.decode(readable)
-        except _UNREADABLE:
+        except UNREADABLE:
             if _is_of_unknown_kind(readable):
                 return readable, None
     return None
@@ -271,20 +249,9 @@ def _is_struct(kind: Any) -> bool:
 def _fits(value: Any, kind: Any) -> bool:
     try:
         msgspec.json.decode(msgspec.json.encode(value), type=kind)
-    except _UNREADABLE:
+    except UNREADABLE:
         return False
     return True
-
-
-def _as_utf8(data: bytes) -> bytes:
-    """The bytes, with U+FFFD for what is no UTF-8: raw parts are kept, and must be readable later."""
-    if data.isascii():
-        return data
-    try:
-        data.decode()
-    except UnicodeDecodeError:
-        return data.decode("utf-8", "replace").encode()
-    return data
 
 
 def _values_in(data: bytes) -> int:
@@ -295,5 +262,5 @@ def _values_in(data: bytes) -> int:
 def _is_of_unknown_kind(data: bytes) -> bool:
     try:
         return _KIND.decode(data).type not in _KNOWN
-    except _UNREADABLE:
+    except UNREADABLE:
         return False

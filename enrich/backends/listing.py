@@ -6,9 +6,9 @@ from typing import Final
 
 import anyio
 
-from enrich.api.client import Client
 from enrich.api.errors import NotFoundError, StreamBreakError, StreamEndless
-from enrich.api.wire import RunEvent, RunState
+from enrich.backends.parallel import Client
+from enrich.backends.wire import RunEvent, RunState
 from enrich.errors import EnrichError, ExitCode, UsageError
 
 MAX_BYTES: Final = 128 * 1024 * 1024  # of one listing, which is held in memory: a run takes some 300 bytes of it
