@@ -12,7 +12,8 @@ import time
 from contextlib import closing
 from pathlib import Path
 
-from enrich.due import Results
+from enrich.planning.results import Results
+
 from enrich.ledger.store import Ledger
 
 LOOKUPS = 300

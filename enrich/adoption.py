@@ -17,14 +17,15 @@ from typing import Any, Final
 import msgspec
 from anyio.to_thread import run_sync
 
-from enrich.answers import Reader
+from enrich.answers.judging import Reader
 from enrich.api.errors import ApiError, StreamBreakError
+from enrich.asking.asking import Outcome as Asked
+from enrich.asking.driver import Driver
 from enrich.backends.listing import GroupListing, list_whole_group
 from enrich.backends.opening import open_service
 from enrich.backends.parallel import Client
 from enrich.backends.wire import NULL, RunEvent
 from enrich.claims import refuse_foreign
-from enrich.drive import Driver
 from enrich.errors import EnrichError, ExitCode, ungrouped
 from enrich.host.clock import stamp
 from enrich.job import Interruption, Job, Options, prepare
@@ -40,7 +41,6 @@ from enrich.protocol.till import Till
 from enrich.records import Intent, Outcome, ServiceKind, Stamp
 from enrich.spec.canonical import normal_text, normal_value, old_value
 from enrich.spec.identity import identity_in_metadata, input_key
-from enrich.spend import Outcome as Asked
 from enrich.text.figures import counted
 
 SHOWN: Final = 3  # inputs that are in no row, shown so that the difference can be seen

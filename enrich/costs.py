@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 
-from enrich.join import Cost
+from enrich.answers.join import Cost
 from enrich.ledger.store import Ledger
 from enrich.records import Held, RunState
 

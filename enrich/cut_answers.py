@@ -13,10 +13,10 @@ import anyio
 import msgspec
 from anyio.to_thread import run_sync
 
+from enrich.answers.results import open_result, run_of
 from enrich.api.errors import NotFoundError, StillActiveError
 from enrich.backends.parallel import Client
 from enrich.ledger.store import Ledger
-from enrich.results import open_result, run_of
 from enrich.text.hostile import clean
 
 __all__ = ["CutAnswer", "find_cut_answers"]

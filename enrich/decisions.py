@@ -12,11 +12,11 @@ from typing import Final
 
 import msgspec
 
-from enrich.answers import Answer, Reader
+from enrich.answers.judging import Answer, Reader
 from enrich.config import Config
-from enrich.due import Results
 from enrich.errors import Fault
 from enrich.ledger.store import Ledger
+from enrich.planning.results import Results
 from enrich.records import Ruled, RunState
 from enrich.review import Decision, decided
 from enrich.review_sheet import Sheet, SheetLine

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from enrich.answers.join import SHOWN, Joined, Tally
 from enrich.config import Config
 from enrich.dataset import Table, open_table
 from enrich.errors import TableError
 from enrich.inputs.rows import Chosen, Rows
-from enrich.join import SHOWN, Joined, Tally
 from enrich.ledger.distinct import Distinct
 from enrich.text.figures import counted
 

@@ -13,10 +13,10 @@ from anyio.from_thread import start_blocking_portal
 
 from enrich import pipeline, showing
 from enrich.arguments import as_config, as_options, as_path, in_python, seal
-from enrich.due import Summary, reasons
 from enrich.errors import UsageError
 from enrich.job import Interruption
 from enrich.pipeline import Report
+from enrich.planning.costs import Summary, reasons
 from enrich.progress import Progress
 
 

@@ -14,26 +14,26 @@ from typing import Final
 
 import msgspec
 
-from enrich.answers import Cells
+from enrich.answers.join import Joined, Joiner, Tally, doubt_key
+from enrich.answers.judging import Cells
+from enrich.answers.results import citations_of
 from enrich.api.secret import Secret
 from enrich.config import Config
 from enrich.costs import Costs
 from enrich.dataset import Layout, Table, TableWriter
 from enrich.dataset.encoders import output_format
 from enrich.dataset.formats import split_suffix
-from enrich.due import too_long_text
 from enrich.errors import HeldError, OutputError
 from enrich.guard import Guard
 from enrich.host.files import write_whole
 from enrich.host.memory import seldom_sought
 from enrich.inputs.rows import Rows
-from enrich.join import Joined, Joiner, Tally, doubt_key
 from enrich.ledger.distinct import Distinct
 from enrich.ledger.store import Ledger
+from enrich.planning.comparison import too_long_text
 from enrich.records import Held, Row
 from enrich.redaction import WithoutKey
 from enrich.report import Manifest, ReportCollector, Sample
-from enrich.results import citations_of
 from enrich.review import ReviewLine, ReviewWriter
 from enrich.spec import Json
 from enrich.written import Beside, Written

@@ -14,16 +14,16 @@ from anyio import current_time
 from anyio.to_thread import run_sync
 
 from enrich import showing
+from enrich.answers.join import Tally
+from enrich.asking.asking import Outcome, ask
 from enrich.backends.opening import check_key
 from enrich.claims import check_claims, foreign_files, obstacles
 from enrich.config import Config
-from enrich.due import Comparison, Summary, dollars, ladder_of, price_micro
 from enrich.earlier import set_aside_text
 from enrich.errors import EnrichError, ExitCode, HeldError, ungrouped
 from enrich.host.memory import give_back
 from enrich.inputs.remarks import nothing_to_ask
 from enrich.job import Interruption, Job, Options, list_wanted, prepare
-from enrich.join import Tally
 from enrich.ledger.groups import check_groups
 from enrich.ledger.lock import InstanceLock
 from enrich.ledger.refusals import ledger_refusals
@@ -31,11 +31,13 @@ from enrich.ledger.store import Ledger
 from enrich.ledger.worklist import Worklist
 from enrich.onward import onward
 from enrich.outputs import write_report, write_table
-from enrich.planning import Rules
+from enrich.planning.comparison import Comparison
+from enrich.planning.costs import Summary, ladder_of
+from enrich.planning.due import Rules
 from enrich.progress import Progress, QuietProgress
 from enrich.records import LedgerTotals
 from enrich.report import Manifest, Receipt, write_manifest
-from enrich.spend import Outcome, ask
+from enrich.spec.money import dollars, price_micro
 from enrich.standing import find_standing, just_written, marks_of, origin_of
 from enrich.summing import make_manifest, make_receipt
 from enrich.text.figures import counted, usd_text

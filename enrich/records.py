@@ -3,10 +3,10 @@
 All times are Unix seconds, money is in millionths of a dollar.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import Literal
+from typing import Any, Final, Literal
 
 import msgspec
 
@@ -78,6 +78,32 @@ class RunState(IntEnum):
     FAILED = 3  # the service says it failed; not billed
     RELEASED = 4  # it is certain that the service does not have it: free to be sent again
     REFUSED = 5  # refused as invalid: will not be sent again as it is
+
+
+IN_FLIGHT: Final = frozenset({RunState.SENT, RunState.ACCEPTED})
+FAILED: Final = frozenset({RunState.FAILED, RunState.REFUSED})
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is asked of every input of a batch: fields and how, as the service wants it."""
+
+    processor: str
+    usd_micro: int
+    field_ids: tuple[str, ...]
+    spec: Mapping[str, Any]
+    settings: Mapping[str, Any] = field(default_factory=dict)  # beside the input of each run: source policy, location
+
+
+@dataclass(slots=True)
+class Batch:
+    """Tasks that travel together, as one group."""
+
+    job_id: int
+    job: str
+    question: Question
+    tasks: tuple[Task, ...]
+    group: tuple[str, Stamp] | None = None  # made for it, and when: the service did not know it yet
 
 
 @dataclass(frozen=True, slots=True)

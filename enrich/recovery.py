@@ -18,11 +18,10 @@ from anyio.to_thread import run_sync
 
 from enrich.api.environment import Environment
 from enrich.api.errors import NotFoundError
+from enrich.asking.driver import Driver
 from enrich.backends.listing import GroupListing, IncompleteListingError, list_whole_group
 from enrich.backends.opening import check_service, open_service
 from enrich.backends.parallel import Client
-from enrich.drive import Driver
-from enrich.due import dollars, price_micro
 from enrich.errors import ExitCode, UsageError, ungrouped
 from enrich.host.clock import stamp
 from enrich.ledger.groups import groups_file, read_groups, replace_groups
@@ -38,6 +37,7 @@ from enrich.protocol.till import Till
 from enrich.records import Intent, LiveRun, OpenSubmission, RunState, ServiceKind, Stamp
 from enrich.report import DoubleCharge, by_question
 from enrich.spec.identity import TaskIdentity, identity_in_metadata
+from enrich.spec.money import dollars, price_micro
 
 GROUPS_AT_ONCE: Final = 8
 

@@ -9,8 +9,8 @@ from dataclasses import replace
 import msgspec
 
 from enrich.api.secret import Secret
-from enrich.due import Results
 from enrich.ledger.store import Ledger
+from enrich.planning.results import Results
 from enrich.records import Held, Ruled
 
 __all__ = ["WithoutKey"]

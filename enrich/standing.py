@@ -17,14 +17,14 @@ from pathlib import Path
 import msgspec
 
 from enrich import __version__
+from enrich.answers.join import Cost, Tally
 from enrich.dataset.where import looks_at_the_clock
-from enrich.due import ladder_of
 from enrich.errors import ExitCode, UsageError
 from enrich.host.files import real
 from enrich.job import Job
-from enrich.join import Cost, Tally
 from enrich.ledger.store import Ledger
 from enrich.outputs import Files
+from enrich.planning.costs import ladder_of
 from enrich.report import Manifest, Outputs, read_manifest
 
 

@@ -5,14 +5,15 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 from enrich import __version__
-from enrich.due import Summary, dollars, ladder_of
+from enrich.answers.join import Tally
+from enrich.asking.asking import Outcome
 from enrich.errors import ExitCode
 from enrich.job import Interruption, Job
-from enrich.join import Tally
 from enrich.ledger.store import Ledger
 from enrich.onward import onward
+from enrich.planning.costs import Summary, ladder_of
 from enrich.report import DoubleCharge, Manifest, Receipt, Selection, by_question, next_steps
-from enrich.spend import Outcome
+from enrich.spec.money import dollars
 
 
 def make_receipt(job: Job, ledger: Ledger, summary: Summary, outcome: Outcome, tally: Tally) -> Receipt:

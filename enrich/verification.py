@@ -24,7 +24,6 @@ from enrich.backends.opening import open_service
 from enrich.backends.parallel import Client
 from enrich.cut_answers import find_cut_answers
 from enrich.dataset import Table, open_table
-from enrich.due import dollars, price_micro
 from enrich.errors import ExitCode, UsageError, ungrouped
 from enrich.job import Options, prepare
 from enrich.ledger.distinct import Distinct
@@ -37,6 +36,7 @@ from enrich.protocol.collect import ENDED
 from enrich.records import OpenSubmission, RunState
 from enrich.report import DoubleCharge, Selection, by_question
 from enrich.spec.identity import TaskIdentity, identity_in_metadata
+from enrich.spec.money import dollars, price_micro
 
 SHOWN: Final = 20  # differences of a kind that are told one by one; the rest is counted
 GROUPS_AT_ONCE: Final = 8

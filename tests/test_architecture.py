@@ -20,7 +20,15 @@ OWNERS = {
     "typer": ("cli",),
     "jsonschema_rs": ("spec/validator.py",),
     "fcntl": ("host", "ledger"),
-    "polars": ("dataset", "inputs/documents.py", "join.py", "review.py", "spec/columns.py", "frames.py", "frames"),
+    "polars": (
+        "dataset",
+        "inputs/documents.py",
+        "answers/join.py",
+        "review.py",
+        "spec/columns.py",
+        "frames.py",
+        "frames",
+    ),
     "starlette": (),
     "uvicorn": (),
     "requests": (),
@@ -38,63 +46,73 @@ MAY_IMPORT = {
     "backends": "api errors sandbox text",
     "spec": "errors text",
     "config": "api errors spec text",
+    "answers": "config records spec text",
     "dataset": "errors host spec text",
     "inputs": "config dataset errors records spec text",
     "ledger": "errors host records spec",
+    "costs.py": "answers ledger records",
+    "cut_answers.py": "answers api backends ledger text",
+    "guard.py": "answers config dataset errors inputs ledger text",
     "progress.py": "spec text",
     "protocol": "api ledger records spec text",
-    "drive.py": "api backends host ledger protocol records spec text",
+    "planning": "answers config ledger protocol records spec",
+    "redaction.py": "api ledger planning records",
     "report": "api errors host spec text",
-    "results.py": "config spec text",
-    "answers.py": "config records results spec text",
-    "cut_answers.py": "api backends ledger results text",
-    "planning.py": "answers config records spec",
-    "due.py": "answers config ledger planning protocol records results spec",
-    "join.py": "answers config dataset planning records results spec text",
-    "costs.py": "join ledger records",
-    "guard.py": "config dataset errors inputs join ledger text",
-    "recovery.py": "api backends drive due errors host ledger progress protocol records report spec",
-    "redaction.py": "api due ledger records",
     "review_sheet.py": "dataset errors host text",
     "review.py": "errors host review_sheet spec text",
-    "decisions.py": "answers config due errors ledger records review review_sheet spec text",
-    "rounds.py": "api drive due ledger planning progress protocol records",
+    "decisions.py": "answers config errors ledger planning records review review_sheet spec text",
     "written.py": "config decisions errors host ledger review review_sheet",
     "outputs.py": (
-        "answers api config costs dataset due errors guard host inputs join ledger records redaction report "
-        "results review spec written"
+        "answers api config costs dataset errors guard host inputs ledger planning records redaction report "
+        "review spec written"
     ),
     "job.py": "api backends config dataset errors host inputs ledger outputs spec text",
     "arguments.py": "api config errors job text",
+    "asking": "api backends host job ledger planning progress protocol records spec text",
     "claims.py": "api config dataset errors host job ledger outputs records report text",
     "earlier.py": "answers job ledger records review spec text",
     "onward.py": "job report text",
-    "spend.py": "backends drive due job ledger progress protocol rounds",
-    "standing.py": "dataset due errors host job join ledger outputs report",
-    "summing.py": "due errors job join ledger onward report spend",
-    "verification.py": "api backends cut_answers dataset due errors job ledger outputs protocol records report spec",
+    "recovery.py": "api asking backends errors host ledger progress protocol records report spec",
+    "standing.py": "answers dataset errors host job ledger outputs planning report",
+    "summing.py": "answers asking errors job ledger onward planning report spec",
+    "verification.py": "api backends cut_answers dataset errors job ledger outputs protocol records report spec",
     "__main__.py": "cli",
     "adoption.py": (
-        "answers api backends claims drive errors host job ledger pipeline progress protocol records spec spend text"
+        "answers api asking backends claims errors host job ledger pipeline progress protocol records spec text"
     ),
     "pipeline.py": (
-        "backends claims config due earlier errors host inputs job join ledger onward outputs planning "
-        "progress records report showing spend standing summing text written"
+        "answers asking backends claims config earlier errors host inputs job ledger onward outputs planning "
+        "progress records report showing spec standing summing text written"
     ),
     "cli": (
-        "adoption api backends config dataset decisions due earlier errors host inputs job ledger library "
-        "outputs pipeline progress protocol recovery report sandbox text verification"
+        "adoption api backends config dataset decisions earlier errors host inputs job ledger library outputs "
+        "pipeline planning progress protocol recovery report sandbox spec text verification"
     ),
     "frames.py": "arguments dataset errors library pipeline progress",
     "__init__.py": "frames library pipeline",
-    "library.py": "arguments due errors frames job pipeline progress showing",
+    "library.py": "arguments errors frames job pipeline planning progress showing",
     "showing.py": "library pipeline report text",
 }
 
 # They decide; nothing they import can reach a disk, a socket or a clock, and they open nothing.
 PURE = (
-    *("answers.py", "protocol/collect.py", "protocol/effects.py", "join.py", "spec/identity.py", "planning.py"),
-    *("results.py", "inputs/rows.py", "spec", "config/starter.py", "config/subjects.py", "protocol/submit.py", "text"),
+    *(
+        "answers/judging.py",
+        "protocol/collect.py",
+        "protocol/effects.py",
+        "answers/join.py",
+        "spec/identity.py",
+        "planning/due.py",
+    ),
+    *(
+        "answers/results.py",
+        "inputs/rows.py",
+        "spec",
+        "config/starter.py",
+        "config/subjects.py",
+        "protocol/submit.py",
+        "text",
+    ),
     *("protocol/till.py", "spec/canonical.py"),
     *("api/sse.py", "api/retry.py", "records.py"),
 )

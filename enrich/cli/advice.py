@@ -1,9 +1,9 @@
 """What is allowed and seldom meant in a job, said by `plan`, and by `run` before the question."""
 
 from enrich.config import warnings
-from enrich.due import Summary
 from enrich.inputs.remarks import nothing_to_ask, placeholder_remarks
 from enrich.job import Job
+from enrich.planning.costs import Summary
 
 __all__ = ["advice"]
 

@@ -11,9 +11,9 @@ import anyio
 
 from enrich.cli.advice import advice
 from enrich.cli.console import Console
-from enrich.due import Summary
 from enrich.errors import UsageError
 from enrich.job import Interruption, Job
+from enrich.planning.costs import Summary
 from enrich.text.figures import counted, span_text, usd_text
 
 ASK_ABOVE_USD: Final = Decimal(1)

@@ -22,9 +22,9 @@ from enrich.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from enrich.due import Summary
     from enrich.job import Job
     from enrich.ledger.worklist import Worklist
+    from enrich.planning.costs import Summary
 
 _RUNS = whole_number("a whole number of runs", lowest=0)
 _ROAD = "POST /v1/tasks/groups/{taskgroup_id}/runs"
@@ -92,7 +92,7 @@ def plan(
 
 
 def _lines(job: "Job", summary: "Summary") -> Iterator[str]:
-    from enrich.due import reasons
+    from enrich.planning.costs import reasons
     from enrich.text.figures import count_text, counted, span_text, usd_text
 
     yield f"rows            {count_text(summary.rows)}"

@@ -55,7 +55,7 @@ def _path(config: Path | None, ledger: Path | None, *, sandbox: bool) -> Path:
 
 
 def _lines(path: Path, overview: "Overview") -> Iterator[str]:
-    from enrich.due import dollars
+    from enrich.spec.money import dollars
     from enrich.text.figures import count_text, counted, usd_text
 
     totals = overview.totals
@@ -83,7 +83,7 @@ def _lines(path: Path, overview: "Overview") -> Iterator[str]:
 
 
 def _job_text(job: "JobLine") -> str:
-    from enrich.due import dollars
+    from enrich.spec.money import dollars
     from enrich.text.figures import counted, usd_text
 
     paid = f"{counted(job.runs, 'run')}, {job.completed:,} completed, {usd_text(dollars(job.usd_micro))}"

@@ -6,7 +6,7 @@ came, in a file that is whole or not there.
 """
 
 from enrich.dataset.formats import TableFormat, default_output
-from enrich.dataset.layout import AnswerColumn, Layout, is_empty
+from enrich.dataset.layout import Layout, is_empty
 from enrich.dataset.paths import check_output_path, refuse_input
 from enrich.dataset.reading import open_table
 from enrich.dataset.tables import BATCH_ROWS, Batch, Table
@@ -16,7 +16,6 @@ from enrich.host.files import Files
 
 __all__ = [
     "BATCH_ROWS",
-    "AnswerColumn",
     "Batch",
     "Files",
     "Layout",

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
@@ -14,20 +13,7 @@ from enrich.dataset.ndjson import NdjsonTable
 from enrich.dataset.tables import Batch, Table
 from enrich.errors import OutputError
 from enrich.spec.canonical import normal_text
-
-
-@dataclass(frozen=True, slots=True)
-class AnswerColumn:
-    """A column of answers.
-
-    It is added after the original ones; or it goes into the original one of its name (`replaces`), which keeps its
-    place and its type: where there is no answer (null), the original cell stays as it is. A column that is empty in
-    every row and has no type of its own (null; NaN in each cell, as pandas has it) takes the answers' type.
-    """
-
-    name: str
-    dtype: pl.DataType
-    replaces: bool = False
+from enrich.spec.columns import AnswerColumn
 
 
 class Layout:

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Final
 
 from enrich.dataset.formats import KNOWN_SUFFIXES, named_format
-from enrich.dataset.layout import AnswerColumn, Layout
+from enrich.dataset.layout import Layout
 from enrich.dataset.tables import Table
 from enrich.errors import OutputError
 from enrich.host.files import Files, NewFile, real, refuse_planted, writing
+from enrich.spec.columns import AnswerColumn
 from enrich.text.phrases import shown, some
 
 _SPARE_BYTES: Final = 1 << 20

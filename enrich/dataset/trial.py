@@ -16,9 +16,10 @@ from polars.exceptions import PolarsError
 from enrich.dataset.arrow import ArrowBatch, ArrowTable
 from enrich.dataset.encoders import Outlet, arrow_writer, make_encoder, output_format
 from enrich.dataset.formats import TableFormat
-from enrich.dataset.layout import AnswerColumn, Layout
+from enrich.dataset.layout import Layout
 from enrich.dataset.tables import Batch, Table
 from enrich.errors import OutputError
+from enrich.spec.columns import AnswerColumn
 
 _ROWS: Final = 64
 _REFUSALS: Final = (pa.ArrowException, PolarsError, ValueError, TypeError, OverflowError, OSError)

@@ -13,7 +13,7 @@ from typing import Final, Self
 import polars as pl
 
 from enrich.dataset.encoders import Encoder, Outlet, make_encoder, output_format
-from enrich.dataset.layout import AnswerColumn, Layout
+from enrich.dataset.layout import Layout
 from enrich.dataset.ndjson import NdjsonTable
 from enrich.dataset.parquet import ParquetTable
 from enrich.dataset.paths import refuse_input, refuse_names
@@ -23,6 +23,7 @@ from enrich.dataset.streams import open_utf8, reading
 from enrich.dataset.tables import Batch, Table
 from enrich.errors import OutputError, TableError
 from enrich.host.files import Files, NewFile, writing
+from enrich.spec.columns import AnswerColumn
 
 _TABLES: Final[dict[str, type[NdjsonTable | ParquetTable | SpoolTable]]] = {
     "ndjson": NdjsonTable,

@@ -16,7 +16,6 @@ reported.
 """
 
 from collections.abc import Generator, Mapping, Sequence
-from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Any, Final, TypeVar
 
@@ -59,7 +58,7 @@ from enrich.protocol.effects import (
     Settled,
     Sleep,
 )
-from enrich.records import Intent, OpenSubmission, RunState, Stamp, Task, elapsed_s
+from enrich.records import Batch, Intent, OpenSubmission, Question, RunState, Stamp, Task, elapsed_s
 from enrich.spec.identity import GENERATION, INPUT, TASK, fieldset_key, run_metadata, task_key
 
 SETTLE_S: Final = 900.0
@@ -78,28 +77,6 @@ _SHORTEST_WAIT_S: Final = 0.05
 
 T = TypeVar("T")
 Protocol = Generator[Effect, Any, T]
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """What is asked of every input of a batch: fields and how, as the service wants it."""
-
-    processor: str
-    usd_micro: int
-    field_ids: tuple[str, ...]
-    spec: Mapping[str, Any]
-    settings: Mapping[str, Any] = field(default_factory=dict)  # beside the input of each run: source policy, location
-
-
-@dataclass(slots=True)
-class Batch:
-    """Tasks that travel together, as one group."""
-
-    job_id: int
-    job: str
-    question: Question
-    tasks: tuple[Task, ...]
-    group: tuple[str, Stamp] | None = None  # made for it, and when: the service did not know it yet
 
 
 def batch_size(usd_micro: int) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from enrich.spec.shape import Schema, branches, kinds
@@ -11,12 +12,26 @@ if TYPE_CHECKING:
     import polars as pl
     from polars.datatypes import DataTypeClass
 
-__all__ = ["Room", "column_type", "room_in", "room_of"]
+__all__ = ["AnswerColumn", "Room", "column_type", "room_in", "room_of"]
 
 _MOST_WHOLE: Final = 2**63 - 1
 _MOST: Final = int(1.7976931348623157e308)
 # Significant bits of the whole numbers that a float holds, and how many bits a number in it may have.
 _FLOATS: Final[Mapping[str, tuple[int, int]]] = {"Float16": (11, 16), "Float32": (24, 128), "Float64": (53, 1024)}
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerColumn:
+    """A column of answers.
+
+    It is added after the original ones; or it goes into the original one of its name (`replaces`), which keeps its
+    place and its type: where there is no answer (null), the original cell stays as it is. A column that is empty in
+    every row and has no type of its own (null; NaN in each cell, as pandas has it) takes the answers' type.
+    """
+
+    name: str
+    dtype: pl.DataType
+    replaces: bool = False
 
 
 class Room(NamedTuple):

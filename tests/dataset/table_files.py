@@ -11,7 +11,8 @@ from typing import Any
 import polars as pl
 from hypothesis import HealthCheck, settings
 
-from enrich.dataset import AnswerColumn, Files, Table, TableWriter, open_table
+from enrich.dataset import Files, Table, TableWriter, open_table
+from enrich.spec.columns import AnswerColumn
 
 
 def examples(count: int) -> settings:

@@ -15,11 +15,11 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from table_files import Unsynced, examples
 
-from enrich.answers import Cells
+from enrich.answers.join import Joiner
+from enrich.answers.judging import Cells
 from enrich.config import Config, load
 from enrich.dataset import Table, TableWriter, open_table
 from enrich.errors import ConfigError
-from enrich.join import Joiner
 from enrich.records import Held, Row, Ruled, RunState
 
 Schema = dict[str, Any]

@@ -16,10 +16,11 @@ from hypothesis import given
 from table_files import Unsynced, examples, write
 
 import enrich
-from enrich.dataset import AnswerColumn, Table, open_table, try_writing
+from enrich.dataset import Table, open_table, try_writing
 from enrich.dataset.spool import is_spoolable, write_spool
 from enrich.errors import OutputError, TableError, UsageError
 from enrich.inputs.documents import InputBuilder
+from enrich.spec.columns import AnswerColumn
 
 ANSWER = AnswerColumn("answer", pl.String())
 UNSEEN = "\u034f\u17b4\u17b5\u2800"  # letters and marks without any ink

@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from table_files import csv_rows, examples, write
 
-from enrich.dataset import AnswerColumn, Table, default_output, open_table
+from enrich.dataset import Table, default_output, open_table
 from enrich.dataset.cells import json_lines, safe_columns, text_cells
 from enrich.errors import OutputError
+from enrich.spec.columns import AnswerColumn
 from enrich.text.hostile import neutralise_formula
 
 text = st.text(st.characters(exclude_categories=["Cs"]), max_size=6)

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from table_files import Unsynced, enriched, examples, rows_of, write
 
-from enrich.dataset import AnswerColumn, open_table
+from enrich.dataset import open_table
+from enrich.spec.columns import AnswerColumn
 
 numbers = st.sampled_from(["0", "-0", "1.10", "1e3", "1E+2", "12345678901234567890123", "0.1000", "-5"])
 plain_text = st.text(st.characters(exclude_categories=["Cs"]), max_size=5)

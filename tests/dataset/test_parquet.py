@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from table_files import Unsynced, enriched, examples, rows_of, write
 
-from enrich.dataset import AnswerColumn, Layout, open_table
+from enrich.dataset import Layout, open_table
 from enrich.errors import OutputError
+from enrich.spec.columns import AnswerColumn
 
 BERLIN = dt.timezone(dt.timedelta(hours=1))
 COLUMNS = {

@@ -13,12 +13,13 @@ import pyarrow.parquet as pq
 import pytest
 from table_files import Unsynced, write
 
-from enrich.dataset import AnswerColumn, Table, open_table, try_writing
+from enrich.dataset import Table, open_table, try_writing
 from enrich.dataset.arrow import ArrowBatch
 from enrich.dataset.cells import text_cells
 from enrich.dataset.spool import write_spool
 from enrich.errors import OutputError, TableError
 from enrich.inputs.documents import InputBuilder
+from enrich.spec.columns import AnswerColumn
 
 MOMENT = 1_700_000_000_123_456_789
 ANSWER = AnswerColumn("answer", pl.String())

@@ -10,8 +10,9 @@ import polars as pl
 import pytest
 from table_files import write
 
-from enrich.dataset import AnswerColumn, Files, Table, TableWriter, check_output_path, open_table
+from enrich.dataset import Files, Table, TableWriter, check_output_path, open_table
 from enrich.errors import OutputError
+from enrich.spec.columns import AnswerColumn
 
 SUFFIXES = [".csv", ".csv.gz", ".csv.zst", ".tsv", ".ndjson", ".ndjson.zst", ".parquet"]
 NEVER = 10**9

@@ -5,9 +5,9 @@ from itertools import pairwise
 
 import polars as pl
 import pytest
+from enrich.planning.results import Results
 
 from enrich.dataset import open_table
-from enrich.due import Results
 from enrich.ledger.store import Ledger
 from enrich.outputs import JOINED_BYTES, _parts
 from tests.hostile.evil import CONFIG, evil, lay, output_of

@@ -5,12 +5,12 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from enrich.planning.results import Results
 
-from enrich.due import Results
+from enrich.asking.rounds import Compare, InTurn, Plan, Together, course
 from enrich.errors import LedgerError
 from enrich.ledger.store import Ledger
 from enrich.records import Intent, Outcome, Stamp
-from enrich.rounds import Compare, InTurn, Plan, Together, course
 from enrich.spec.identity import KEY_BYTES
 
 NOW = Stamp(1_800_000_000, 0, "boot")

@@ -9,9 +9,9 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from enrich.answers.join import CITATIONS
 from enrich.cli import main
 from enrich.errors import TableError
-from enrich.join import CITATIONS
 from tests.pipeline.conftest import CONFIG, Desk
 
 

@@ -12,12 +12,14 @@ from typing import Any
 
 import msgspec
 import pytest
+from enrich.planning.costs import Summary, ladder_of
+from enrich.spec.money import dollars, price_micro
 
 from enrich.config import Config, parse
-from enrich.due import Comparison, Summary, dollars, ladder_of, price_micro
 from enrich.ledger.store import Ledger
 from enrich.ledger.worklist import Worklist
-from enrich.planning import Outlook, Rules, Rung
+from enrich.planning.comparison import Comparison
+from enrich.planning.due import Outlook, Rules, Rung
 from enrich.records import Intent, Outcome, Stamp, Task
 from enrich.spec.identity import input_key
 

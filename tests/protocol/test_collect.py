@@ -9,8 +9,8 @@ import msgspec
 import pytest
 
 from enrich.api.errors import ApiError, InvalidError, NotFoundError, UnauthorizedError
+from enrich.asking.driver import Driver
 from enrich.backends.parallel import Client
-from enrich.drive import Driver
 from enrich.ledger.recorder import open_recorder
 from enrich.ledger.store import Ledger
 from enrich.protocol.collect import collect

@@ -3,10 +3,10 @@
 from collections import Counter
 
 import pytest
+from enrich.planning.costs import Summary
 
-from enrich.due import Summary
-from enrich.planning import Rung
-from enrich.rounds import is_settled
+from enrich.asking.rounds import is_settled
+from enrich.planning.due import Rung
 
 CHEAP, DEAR = Rung("lite", 5_000), Rung("core", 25_000)
 

@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from enrich.api.errors import InvalidError, NotFoundError
+from enrich.asking.rounds import ask
 from enrich.protocol.effects import (
     Added,
     AddRuns,
@@ -37,9 +38,8 @@ from enrich.protocol.effects import (
     Settled,
     Sleep,
 )
-from enrich.protocol.submit import Batch, Question, is_complete, render_body, resolve, submit, task_keys
-from enrich.records import OpenSubmission, RunState, Stamp, Task
-from enrich.rounds import ask
+from enrich.protocol.submit import is_complete, render_body, resolve, submit, task_keys
+from enrich.records import Batch, OpenSubmission, Question, RunState, Stamp, Task
 from enrich.spec.identity import TASK, fieldset_key, input_key, run_metadata
 
 SETTLE_S = 900.0

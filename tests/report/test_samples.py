@@ -2,7 +2,7 @@
 
 import pytest
 
-from enrich.answers import Cells
+from enrich.answers.judging import Cells
 from enrich.outputs import _sample
 from enrich.records import Held, Row, RunState
 

@@ -1,7 +1,8 @@
-"""One simulated command: the course of `enrich.rounds`, its protocols side by side, driven effect by effect.
+"""One simulated command: the course of `enrich.asking.rounds`, its protocols side by side, driven effect by effect.
 
-The counterpart of `enrich.drive.Driver` and `enrich.ledger.Recorder`: the same effects, the same till, one transaction
-for all that waits while another is being synced. It takes no decision either, and it can die between any two steps.
+The counterpart of `enrich.asking.driver.Driver` and `enrich.ledger.recorder.Recorder`: the same effects, the same till,
+one transaction for all that waits while another is being synced. It takes no decision either, and it can die between
+any two steps.
 """
 
 from collections import Counter
@@ -12,6 +13,8 @@ from random import Random
 from typing import Any, Final
 
 from enrich.api.errors import ApiError
+from enrich.asking.asking import GRACE_S
+from enrich.asking.rounds import Compare, GiveUp, InTurn, Plan, Step, Together, ask, settle_failure
 from enrich.ledger.store import Ledger
 from enrich.protocol.effects import (
     Added,
@@ -45,8 +48,6 @@ from enrich.protocol.effects import (
     StopRequested,
 )
 from enrich.protocol.till import LONGEST_RATE_PAUSE_S, Stop, Till
-from enrich.rounds import Compare, GiveUp, InTurn, Plan, Step, Together, ask, settle_failure
-from enrich.spend import GRACE_S
 
 from .checks import Checks, Violation
 from .disk import Disk

@@ -6,8 +6,8 @@ from dataclasses import replace
 from types import ModuleType
 from typing import Any, Final
 
-from enrich import rounds
 from enrich.api.errors import UnknownOutcomeError
+from enrich.asking import rounds
 from enrich.protocol import submit
 from enrich.protocol.effects import AddRuns, ListGroup, Listing, RecordIntent
 from enrich.records import Intent

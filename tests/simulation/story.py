@@ -7,14 +7,14 @@ from hashlib import blake2b
 from random import Random
 from typing import Any, Final
 
-from enrich.answers import Answer
+from enrich.answers.judging import Answer
+from enrich.answers.results import NO_CITATIONS
+from enrich.asking.rounds import Plan, course
 from enrich.config import Refresh
-from enrich.planning import Rules, Rung, ask_for, climb_from, outlooks
-from enrich.protocol.submit import Batch, Question, batch_size
+from enrich.planning.due import Rules, Rung, ask_for, climb_from, outlooks
+from enrich.protocol.submit import batch_size
 from enrich.protocol.till import Till
-from enrich.records import Held, Task
-from enrich.results import NO_CITATIONS
-from enrich.rounds import Plan, course
+from enrich.records import Batch, Held, Question, Task
 from enrich.spec import Field
 from enrich.spec.identity import input_key
 

@@ -12,8 +12,8 @@ import msgspec
 import pytest
 from anyio.abc import ByteStream
 
+from enrich.asking.driver import CHUNK_BYTES, READERS, Driver
 from enrich.backends.parallel import Client
-from enrich.drive import CHUNK_BYTES, READERS, Driver
 from enrich.host.clock import stamp
 from enrich.ledger.recorder import Recorder, open_recorder
 from enrich.ledger.store import Ledger

@@ -13,9 +13,9 @@ from typing import Any, Final, Literal
 
 import msgspec
 
+from enrich.answers.results import NO_CITATIONS, Basis, Opened, basis_of_elements, open_result
 from enrich.config import Gate, Refresh
 from enrich.records import Held, Ruled, RunState
-from enrich.results import NO_CITATIONS, Basis, Opened, basis_of_elements, open_result
 from enrich.spec import Field, Json, Room, column_type, room_of
 from enrich.spec.validator import validator_of
 from enrich.text.hostile import clean

@@ -8,8 +8,8 @@ import anyio
 import httpx
 import pytest
 
+from enrich.asking.driver import Driver
 from enrich.backends.parallel import Client
-from enrich.drive import Driver
 from enrich.ledger.recorder import open_recorder
 from enrich.ledger.store import Ledger
 from enrich.protocol.effects import AwaitTurn, Followed, FollowEvents, RecordOutcomes, Settled, Sleep

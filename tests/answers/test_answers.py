@@ -6,10 +6,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from enrich.answers import Answer, Reader, choose
+from enrich.answers.judging import Answer, Reader, choose
+from enrich.answers.results import citations_of, interaction_of
 from enrich.config import Gate
 from enrich.records import Held, RunState
-from enrich.results import citations_of, interaction_of
 from enrich.spec import Field
 
 FIELD = Field("x", {"type": "string"}, "x-1", nullable=False)

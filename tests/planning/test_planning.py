@@ -9,16 +9,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from enrich.answers import Answer
+from enrich.answers.judging import Answer
 from enrich.config import Refresh, parse
-from enrich.due import Comparison, ladder_of, price_micro
 from enrich.host.clock import stamp
 from enrich.ledger.store import Ledger
 from enrich.ledger.worklist import Worklist
-from enrich.planning import Ask, Rules, Rung, ask_for
+from enrich.planning.comparison import Comparison
+from enrich.planning.costs import ladder_of
+from enrich.planning.due import Ask, Rules, Rung, ask_for
 from enrich.records import Held, Intent, Outcome, RunState
 from enrich.spec import Field
 from enrich.spec.identity import input_key
+from enrich.spec.money import price_micro
 
 NOW = 1_800_000_000
 DAY = 86_400

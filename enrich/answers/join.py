@@ -15,13 +15,12 @@ from typing import Any, Final, NamedTuple
 import msgspec
 import polars as pl
 
-from enrich.answers import Cells, Choice, Given, Reader, Status, choose
+from enrich.answers.judging import Cells, Choice, Given, Reader, Status, choose
+from enrich.answers.results import NO_CITATIONS, citations_of
 from enrich.config import ROW_COLUMNS, Config, answer_columns
-from enrich.dataset import AnswerColumn
-from enrich.planning import FAILED, IN_FLIGHT
-from enrich.records import Held, Row, Ruled, RunState
-from enrich.results import NO_CITATIONS, citations_of
+from enrich.records import FAILED, IN_FLIGHT, Held, Row, Ruled, RunState
 from enrich.spec import Field, Room, column_type, room_in
+from enrich.spec.columns import AnswerColumn
 from enrich.text.hostile import clean
 from enrich.text.namesakes import find_name
 

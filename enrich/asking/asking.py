@@ -6,17 +6,19 @@ from typing import Final
 
 import anyio
 
+from enrich.asking.driver import Driver
+from enrich.asking.rounds import Rounds
 from enrich.backends.opening import open_service
-from enrich.drive import Driver
-from enrich.due import Comparison, Summary, micro
 from enrich.job import Interruption, Job
 from enrich.ledger.recorder import open_recorder
 from enrich.ledger.store import Ledger
 from enrich.ledger.worklist import Worklist
+from enrich.planning.comparison import Comparison
+from enrich.planning.costs import Summary
 from enrich.progress import Progress
 from enrich.protocol.submit import SETTLE_S
 from enrich.protocol.till import Till
-from enrich.rounds import Rounds
+from enrich.spec.money import micro
 
 SANDBOX_SETTLE_S: Final = 2.0
 GRACE_S: Final = 8.0  # asked to end, a command lets what is on the wire end for so long

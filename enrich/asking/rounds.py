@@ -14,17 +14,18 @@ import anyio
 import anyio.to_thread
 
 from enrich.api.errors import ApiError, ForbiddenError, UnauthorizedError
-from enrich.drive import Driver
-from enrich.due import OPEN_GROUPS, Comparison, Summary, dollars
+from enrich.asking.driver import Driver
 from enrich.ledger.store import Ledger
 from enrich.ledger.worklist import Worklist
-from enrich.planning import IN_FLIGHT
+from enrich.planning.comparison import Comparison
+from enrich.planning.costs import OPEN_GROUPS, Summary
 from enrich.progress import Progress
 from enrich.protocol.collect import collect, collect_extra
 from enrich.protocol.effects import AwaitTurn, SpendingStopped, StopRequested
-from enrich.protocol.submit import Batch, Protocol, batch_size, resolve, submit, watch
+from enrich.protocol.submit import Protocol, batch_size, resolve, submit, watch
 from enrich.protocol.till import Till
-from enrich.records import OpenSubmission, Task
+from enrich.records import IN_FLIGHT, Batch, OpenSubmission, Task
+from enrich.spec.money import dollars
 
 MOST_REFUSALS: Final = 12  # more than it takes to find one bad input among a thousand
 SAMPLES: Final = 12  # inputs of a batch that are tried alone before its question is taken for what is refused

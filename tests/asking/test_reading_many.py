@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from enrich.answers import Cells, Choice, Reader, as_it_is
+from enrich.answers.judging import Cells, Choice, Reader, as_it_is
 from enrich.config import Gate
 from enrich.records import Held, RunState
 from enrich.spec import Field

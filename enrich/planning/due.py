@@ -3,8 +3,6 @@
 One comparison gives everything: a first run (all missing), a rerun (nothing missing), new rows, a new field, a changed
 prompt (its field has another identity), a refresh (stale), the next rung of a ladder (too weak). There is no other
 notion of resuming or of a cache.
-
-The module is not called `plan`, since `enrich.plan` is the library's function.
 """
 
 import json
@@ -15,15 +13,13 @@ from typing import Final, Literal, NamedTuple
 
 import msgspec
 
-from enrich.answers import Answer, answered_fields, failure_stands, is_stale, may_be_stale
+from enrich.answers.judging import Answer, answered_fields, failure_stands, is_stale, may_be_stale
 from enrich.config import Refresh
-from enrich.records import Held, RunState
+from enrich.records import FAILED, IN_FLIGHT, Held, RunState
 from enrich.spec import Field, Schema
 
 Why = Literal["missing", "changed", "stale", "too weak", "failed before"]
 WHYS: Final[tuple[Why, ...]] = ("missing", "changed", "stale", "too weak", "failed before")
-IN_FLIGHT: Final = frozenset({RunState.SENT, RunState.ACCEPTED})
-FAILED: Final = frozenset({RunState.FAILED, RunState.REFUSED})
 
 ReadAnswers = Callable[[Held], Mapping[str, Answer]]
 

@@ -1,190 +1,23 @@
-"""Holds the table's inputs against the ledger: which runs are due, why, and what they cost. Reads, asks nothing.
-
-What a command may cost is bounded here: by what is due now, by what may follow from runs that are under way, and by
-every rung that is left for both. Whatever the service answers, the runs that it makes for a command cost no more than
-`usd_most` said before, but for double charges, which no plan can foresee.
-"""
+"""Holds the table's inputs against the ledger: which runs are due, and why. Reads, asks nothing."""
 
 from bisect import bisect_left
-from collections import Counter, OrderedDict
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from decimal import ROUND_UP, Decimal
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
-from math import ceil
 from typing import Any, Final
 
-from enrich.answers import Answer, Reader, set_aside
+from enrich.answers.judging import Answer, Reader, set_aside
+from enrich.answers.results import interaction_of
 from enrich.config import Config
-from enrich.ledger.refusals import damaged
 from enrich.ledger.store import Ledger
 from enrich.ledger.worklist import Worklist
-from enrich.planning import IN_FLIGHT, WHYS, Ask, Outlook, Reason, Rules, Rung, Why, ask_for, climb_from, outlooks
-from enrich.protocol.submit import Question, batch_size
-from enrich.records import Held, RunState
-from enrich.results import interaction_of, is_of_run
+from enrich.planning.costs import Summary, under_way
+from enrich.planning.due import Ask, Outlook, Rules, ask_for, outlooks
+from enrich.planning.results import Results
+from enrich.records import IN_FLIGHT, Held, Question, RunState
 from enrich.spec import MAX_SPEC_AND_INPUT_CHARS, Field, chars, task_spec
-from enrich.spec.processors import PROCESSORS
 
-OPEN_GROUPS: Final = 64
-WEAK_SHARE: Final = Decimal("0.3")  # of answers expected to go up a rung, where the ledger can't tell yet
 _ASKS_KEPT: Final = 4096
 UNSETTLED: Final = IN_FLIGHT | {RunState.RELEASED}  # of which more may become known
-_BLOCKS_KEPT: Final = 16  # decompressed blocks held at once: 1 MB, and of larger ones no more than …
-_BYTES_KEPT: Final = 2 << 20
-
-
-@dataclass(frozen=True, slots=True)
-class UnderWay:
-    """What earlier commands sent and did not read, whichever table asked it; runs are counts, dollars Decimal.
-
-    It is brought in at no new cost: its money is spent, or at stake, since it was sent.
-    """
-
-    runs: int = 0  # that the service has
-    usd: Decimal = Decimal(0)
-    unresolved: int = 0  # that it may have
-    usd_unresolved: Decimal = Decimal(0)
-
-
-@dataclass(slots=True)
-class Summary:
-    """What one comparison found. Runs are counts; dollars are Decimal."""
-
-    rows: int = 0
-    left_out: Counter[str] = field(default_factory=Counter)  # rows of which nothing is asked, by why
-    placeholders: Counter[tuple[str, str]] = field(default_factory=Counter)  # texts for nothing, by column and text
-    distinct_inputs: int = 0
-    too_long: int = 0
-    questions: list[Question] = field(default_factory=list)
-    runs: Counter[str] = field(default_factory=Counter)  # due now, by processor
-    due_answers: Counter[tuple[Reason, str]] = field(default_factory=Counter)  # by reason and processor
-    outlooks: Counter[Outlook] = field(default_factory=Counter)  # what may be due later, by what it hangs on
-    under_way: UnderWay = UnderWay()
-    obstacles: list[str] = field(default_factory=list)  # what a run would be refused for, as its outputs stand now
-    set_aside: Counter[str] = field(default_factory=Counter)  # people's decisions on questions as they were, by name
-    ladder: tuple[Rung, ...] = ()
-
-    @property
-    def rows_left_out(self) -> int:
-        """Rows of which nothing is asked."""
-        return self.left_out.total()
-
-    @property
-    def due(self) -> int:
-        """Runs that are due now."""
-        return self.runs.total()
-
-    @property
-    def why(self) -> Counter[Why]:
-        """Answers that are due now, by reason."""
-        found: Counter[Why] = Counter()
-        for (reason, _), number in self.due_answers.items():
-            found[reason.why] += number
-        return found
-
-    def usd_least(self) -> Decimal:
-        """If no answer has to go up a rung, and all that is under way answers what it was asked."""
-        return sum((dollars(price_micro(name)) * runs for name, runs in self.runs.items()), start=Decimal(0))
-
-    def usd_most(self) -> Decimal:
-        """If every answer goes up every rung that is left, and of what is under way comes what costs most."""
-        usd = sum((self._chain_usd(rung) * runs for rung, runs in self._due_rungs()), start=Decimal(0))
-        for outlook, inputs in self.outlooks.items():
-            rungs = [rung for rung in (outlook.again, outlook.weak) if rung is not None]
-            costs = [self._chain_usd(rung) for rung in rungs]
-            usd += (sum(costs) if outlook.both else max(costs)) * inputs
-        return usd
-
-    def usd_expected(self) -> Decimal:
-        """If a usual share of the answers goes up a rung, and what is unresolved was not made."""
-        usd = sum((dollars(rung.usd_micro) * runs for rung, runs in self._expected_runs()), start=Decimal(0))
-        return usd.quantize(Decimal("0.001"), ROUND_UP)
-
-    def seconds(self) -> float:
-        """How long it may take, rung after rung: from the processors' usual latency and the groups open at once."""
-        runs: Counter[Rung] = Counter()
-        for rung, expected in self._expected_runs():
-            runs[rung] += ceil(expected)
-        waves = {rung: -(-number // (batch_size(rung.usd_micro) * OPEN_GROUPS)) for rung, number in runs.items()}
-        return sum(_latency_s(rung) * number for rung, number in waves.items())
-
-    def _due_rungs(self) -> Iterator[tuple[Rung, int]]:
-        return ((Rung(name, price_micro(name)), runs) for name, runs in self.runs.items())
-
-    def _expected_runs(self) -> Iterator[tuple[Rung, Decimal]]:
-        for rung, runs in self._due_rungs():
-            yield from self._climbing(rung, Decimal(runs))
-        for outlook, inputs in self.outlooks.items():
-            if outlook.fate in ("unresolved", "apart") and outlook.again is not None:
-                yield from self._climbing(outlook.again, Decimal(inputs))
-            elif outlook.fate in ("in flight", "unresolved") and outlook.weak is not None:
-                yield from self._climbing(outlook.weak, inputs * WEAK_SHARE)
-
-    def _climbing(self, rung: Rung, runs: Decimal) -> Iterator[tuple[Rung, Decimal]]:
-        """Runs on a rung, and on each of those above it the share that goes up."""
-        for step in climb_from(rung, self.ladder):
-            yield step, runs
-            runs *= WEAK_SHARE
-
-    def _chain_usd(self, rung: Rung) -> Decimal:
-        """What an input costs that goes up from a rung to the top."""
-        return dollars(sum(step.usd_micro for step in climb_from(rung, self.ladder)))
-
-
-def _latency_s(rung: Rung) -> float:
-    low, high = PROCESSORS[rung.processor].latency_s
-    return (low + high) / 2
-
-
-def dollars(micro: int) -> Decimal:
-    """Millionths of a dollar as dollars."""
-    return Decimal(micro) / 1_000_000
-
-
-def micro(usd: Decimal) -> int:
-    """Dollars as whole millionths of a dollar."""
-    return int(usd * 1_000_000)
-
-
-def price_micro(processor: str) -> int:
-    """Price of a run in millionths of a dollar; 0 for a processor that is not known any more."""
-    known = PROCESSORS.get(processor)
-    return 0 if known is None else micro(known.usd)
-
-
-def ladder_of(config: Config, processor: str | None = None) -> tuple[Rung, ...]:
-    """The config's ladder, or the one processor that is to take its place."""
-    names = config.processor if processor is None else (processor,)
-    return tuple(Rung(name, price_micro(name)) for name in names)
-
-
-class Results:
-    """Raw results of held runs, with some blocks kept decompressed."""
-
-    def __init__(self, ledger: Ledger) -> None:
-        self._ledger = ledger
-        self._blocks: OrderedDict[int, list[bytes]] = OrderedDict()
-        self._bytes = 0  # of those
-
-    def __call__(self, held: Held) -> bytes:
-        """The result of a completed run. Raises LedgerError where another one stands in its place."""
-        assert held.block_id is not None
-        assert held.slot is not None
-        block = self._blocks.get(held.block_id)
-        if block is None:
-            ((_, block),) = self._ledger.results([held.block_id])
-            self._keep(held.block_id, block)
-        if held.slot >= len(block) or not is_of_run(block[held.slot], held.run_id or ""):
-            raise damaged(self._ledger.path, f"the result of run {held.run_id} is not where it should be")
-        return block[held.slot]
-
-    def _keep(self, block_id: int, block: list[bytes]) -> None:
-        self._blocks[block_id] = block
-        self._bytes += sum(map(len, block))
-        while len(self._blocks) > 1 and (len(self._blocks) > _BLOCKS_KEPT or self._bytes > _BYTES_KEPT):
-            _, oldest = self._blocks.popitem(last=False)
-            self._bytes -= sum(map(len, oldest))
 
 
 class Comparison:
@@ -382,19 +215,3 @@ def too_long_text(config: Config) -> Callable[[bytes, int], str | None]:
         )
 
     return check
-
-
-def under_way(ledger: Ledger) -> UnderWay:
-    """What the service has, or may have, of what was sent before."""
-    totals = ledger.totals()
-    return UnderWay(
-        totals.runs_in_flight,
-        dollars(totals.usd_micro_in_flight),
-        totals.runs_unresolved,
-        dollars(totals.usd_micro_unresolved),
-    )
-
-
-def reasons(summary: Summary) -> list[tuple[Why, int]]:
-    """Why answers are due, most usual reason first."""
-    return [(why, summary.why[why]) for why in WHYS if summary.why[why]]
