@@ -18,7 +18,7 @@ from enrich.inputs.rows import Chosen, Rows
 from enrich.ledger.place import check_place
 from enrich.ledger.store import Ledger
 from enrich.ledger.worklist import Worklist
-from enrich.outputs import Files, make_joiner
+from enrich.outputs.writing import Files, make_joiner
 from enrich.spec.processors import NAMES, PROCESSORS
 from enrich.text.phrases import did_you_mean
 

@@ -17,9 +17,7 @@ from enrich import showing
 from enrich.answers.join import Tally
 from enrich.asking.asking import Outcome, ask
 from enrich.backends.opening import check_key
-from enrich.claims import check_claims, foreign_files, obstacles
 from enrich.config import Config
-from enrich.earlier import set_aside_text
 from enrich.errors import EnrichError, ExitCode, HeldError, ungrouped
 from enrich.host.memory import give_back
 from enrich.inputs.remarks import nothing_to_ask
@@ -29,19 +27,21 @@ from enrich.ledger.lock import InstanceLock
 from enrich.ledger.refusals import ledger_refusals
 from enrich.ledger.store import Ledger
 from enrich.ledger.worklist import Worklist
-from enrich.onward import onward
-from enrich.outputs import write_report, write_table
+from enrich.outputs.books import make_manifest, make_receipt
+from enrich.outputs.claims import check_claims, foreign_files, obstacles
+from enrich.outputs.onward import onward
+from enrich.outputs.standing import find_standing, just_written, marks_of, origin_of
+from enrich.outputs.writing import write_report, write_table
 from enrich.planning.comparison import Comparison
 from enrich.planning.costs import Summary, ladder_of
 from enrich.planning.due import Rules
 from enrich.progress import Progress, QuietProgress
 from enrich.records import LedgerTotals
 from enrich.report import Manifest, Receipt, write_manifest
+from enrich.review.earlier import set_aside_text
+from enrich.review.written import Written
 from enrich.spec.money import dollars, price_micro
-from enrich.standing import find_standing, just_written, marks_of, origin_of
-from enrich.summing import make_manifest, make_receipt
 from enrich.text.figures import counted, usd_text
-from enrich.written import Written
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

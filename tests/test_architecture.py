@@ -24,7 +24,7 @@ OWNERS = {
         "dataset",
         "inputs/documents.py",
         "answers/join.py",
-        "review.py",
+        "review/queue.py",
         "spec/columns.py",
         "frames.py",
         "frames",
@@ -50,43 +50,29 @@ MAY_IMPORT = {
     "dataset": "errors host spec text",
     "inputs": "config dataset errors records spec text",
     "ledger": "errors host records spec",
-    "costs.py": "answers ledger records",
-    "cut_answers.py": "answers api backends ledger text",
-    "guard.py": "answers config dataset errors inputs ledger text",
     "progress.py": "spec text",
     "protocol": "api ledger records spec text",
     "planning": "answers config ledger protocol records spec",
-    "redaction.py": "api ledger planning records",
     "report": "api errors host spec text",
-    "review_sheet.py": "dataset errors host text",
-    "review.py": "errors host review_sheet spec text",
-    "decisions.py": "answers config errors ledger planning records review review_sheet spec text",
-    "written.py": "config decisions errors host ledger review review_sheet",
-    "outputs.py": (
-        "answers api config costs dataset errors guard host inputs ledger planning records redaction report "
-        "review spec written"
-    ),
-    "job.py": "api backends config dataset errors host inputs ledger outputs spec text",
+    "__main__.py": "cli",
     "arguments.py": "api config errors job text",
     "asking": "api backends host job ledger planning progress protocol records spec text",
-    "claims.py": "api config dataset errors host job ledger outputs records report text",
-    "earlier.py": "answers job ledger records review spec text",
-    "onward.py": "job report text",
-    "recovery.py": "api asking backends errors host ledger progress protocol records report spec",
-    "standing.py": "answers dataset errors host job ledger outputs planning report",
-    "summing.py": "answers asking errors job ledger onward planning report spec",
-    "verification.py": "api backends cut_answers dataset errors job ledger outputs protocol records report spec",
-    "__main__.py": "cli",
-    "adoption.py": (
-        "answers api asking backends claims errors host job ledger pipeline progress protocol records spec text"
+    "job.py": "api backends config dataset errors host inputs ledger outputs spec text",
+    "review": "answers config dataset errors host job ledger planning records spec text",
+    "outputs": (
+        "answers api asking config dataset errors host inputs job ledger planning records report review spec text"
     ),
     "pipeline.py": (
-        "answers asking backends claims config earlier errors host inputs job ledger onward outputs planning "
-        "progress records report showing spec standing summing text written"
+        "answers asking backends config errors host inputs job ledger outputs planning progress records "
+        "report review showing spec text"
+    ),
+    "upkeep": (
+        "answers api asking backends dataset errors host job ledger outputs pipeline progress protocol "
+        "records report spec text"
     ),
     "cli": (
-        "adoption api backends config dataset decisions earlier errors host inputs job ledger library outputs "
-        "pipeline planning progress protocol recovery report sandbox spec text verification"
+        "api backends config dataset errors host inputs job ledger library outputs pipeline planning progress "
+        "protocol report review sandbox spec text upkeep"
     ),
     "frames.py": "arguments dataset errors library pipeline progress",
     "__init__.py": "frames library pipeline",

@@ -20,7 +20,7 @@ from enrich.cli.options import (
 from enrich.cli.run import print_report
 
 if TYPE_CHECKING:
-    from enrich.adoption import Adoption
+    from enrich.upkeep.adopt import Adoption
 
 
 def adopt(
@@ -46,9 +46,9 @@ def adopt(
     """
     import anyio
 
-    from enrich.adoption import adopt
     from enrich.job import Options
     from enrich.progress import open_progress
+    from enrich.upkeep.adopt import adopt
 
     console = console_of(context)
     options = Options(output=output, ledger=ledger, sandbox=sandbox, facts=facts, replace=replace)

@@ -79,7 +79,7 @@ def _open_fitting(config: "Config", path: Path) -> "Table":
     from enrich.config import check_columns, columns_read
     from enrich.dataset import default_output, open_table, try_writing
     from enrich.inputs.documents import InputBuilder
-    from enrich.outputs import Files, make_joiner
+    from enrich.outputs.writing import Files, make_joiner
 
     table = open_table(path, **config.csv.reading())
     if faults := check_columns(config, table.columns, title=table.title):

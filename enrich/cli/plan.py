@@ -61,8 +61,8 @@ def plan(
 
     from enrich import pipeline
     from enrich.cli.advice import advice
-    from enrich.earlier import set_aside_text
     from enrich.job import Options
+    from enrich.review.earlier import set_aside_text
 
     console = console_of(context)
     options = Options(

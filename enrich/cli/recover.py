@@ -11,7 +11,7 @@ import typer
 from enrich.cli.options import FactsOption, JsonOption, LedgerOption, SandboxOption, console_of
 
 if TYPE_CHECKING:
-    from enrich.recovery import Recovery
+    from enrich.upkeep.recover import Recovery
 
 
 def recover(
@@ -56,8 +56,8 @@ def recover(
     from enrich.config import load
     from enrich.job import Options, ledger_path
     from enrich.progress import open_progress
-    from enrich.recovery import Request, recover
     from enrich.report import read_manifest
+    from enrich.upkeep.recover import Request, recover
 
     console = console_of(context)
     runs = [read_manifest(path) for path in manifest or ()]

@@ -63,10 +63,10 @@ def _take(config: Path, file: Path, options: "Options", console: "Console") -> N
     from contextlib import closing
 
     from enrich.config import load
-    from enrich.decisions import read_rulings
     from enrich.job import ledger_path
     from enrich.ledger.lock import InstanceLock
     from enrich.ledger.store import Ledger
+    from enrich.review.decisions import read_rulings
     from enrich.text.figures import counted
 
     loaded = load(config)
@@ -83,9 +83,9 @@ def _bring_back(config: Path, table: Path, options: "Options", console: "Console
     """The decisions on earlier questions, into a review file."""
     from contextlib import closing
 
-    from enrich.earlier import review_command, write_earlier
     from enrich.job import prepare
     from enrich.ledger.store import Ledger
+    from enrich.review.earlier import review_command, write_earlier
     from enrich.text.figures import counted
 
     job = prepare(config, table, options, writes=False)

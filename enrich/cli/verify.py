@@ -11,7 +11,7 @@ from enrich.cli.options import JsonOption, LedgerOption, SandboxOption, console_
 
 if TYPE_CHECKING:
     from enrich.report import PastRun
-    from enrich.verification import OutputToCheck, Verification
+    from enrich.upkeep.verify import OutputToCheck, Verification
 
 
 def verify(
@@ -46,7 +46,7 @@ def verify(
     """
     import anyio
 
-    from enrich.verification import Request, verify
+    from enrich.upkeep.verify import Request, verify
 
     console = console_of(context)
     if out is not None:
@@ -68,7 +68,7 @@ def verify(
 
 
 def _past_run(out: Path) -> "PastRun | None":
-    from enrich.outputs import Files
+    from enrich.outputs.writing import Files
     from enrich.report import read_manifest
 
     manifest = Files.beside(out).manifest
@@ -96,9 +96,9 @@ def _ledger_path(run: "PastRun | None", config: Path | None, ledger: Path | None
 
 def _output(out: Path, run: "PastRun | None", config: Path | None, table: Path | None) -> "OutputToCheck":
     from enrich.errors import UsageError
-    from enrich.outputs import Files
+    from enrich.outputs.writing import Files
     from enrich.report import Selection
-    from enrich.verification import OutputToCheck
+    from enrich.upkeep.verify import OutputToCheck
 
     if run is not None:
         config = config or Path(run.config.path)
@@ -116,7 +116,7 @@ def _output(out: Path, run: "PastRun | None", config: Path | None, table: Path |
 def _lines(found: "Verification") -> Iterator[str]:
     from enrich.report import charged_text
     from enrich.text.figures import count_text, counted, usd_text
-    from enrich.verification import CUT
+    from enrich.upkeep.verify import CUT
 
     yield f"ledger      {found.ledger}"
     yield f"groups      {count_text(found.groups)}"

@@ -12,7 +12,7 @@ import pytest
 from httpcore._backends.anyio import AnyIOStream
 
 import enrich
-from enrich import outputs, pipeline
+from enrich import pipeline
 from enrich.api.connection import Connection
 from enrich.api.environment import Environment
 from enrich.api.errors import ApiError
@@ -26,9 +26,10 @@ from enrich.dataset import TableWriter
 from enrich.errors import EnrichError
 from enrich.job import Options, prepare
 from enrich.ledger.store import Ledger
-from enrich.recovery import Request as Recovering
-from enrich.recovery import recover
-from enrich.verification import Request as Verifying
+from enrich.outputs import writing as outputs
+from enrich.upkeep.recover import Request as Recovering
+from enrich.upkeep.recover import recover
+from enrich.upkeep.verify import Request as Verifying
 from tests.hostile.desk import serving
 from tests.hostile.test_secrets import CONFIG, KEY, leaks
 

@@ -5,11 +5,11 @@ from itertools import pairwise
 
 import polars as pl
 import pytest
-from enrich.planning.results import Results
 
 from enrich.dataset import open_table
 from enrich.ledger.store import Ledger
-from enrich.outputs import JOINED_BYTES, _parts
+from enrich.outputs.writing import JOINED_BYTES, _parts
+from enrich.planning.results import Results
 from tests.hostile.evil import CONFIG, evil, lay, output_of
 from tests.hostile.measuring import MOST_MB, measured
 

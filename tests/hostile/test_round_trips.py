@@ -27,7 +27,7 @@ from enrich.dataset import Table, open_table
 from enrich.host.clock import stamp
 from enrich.inputs.rows import Chosen, Rows
 from enrich.ledger.store import Ledger
-from enrich.outputs import Files, write_table
+from enrich.outputs.writing import Files, write_table
 from enrich.records import Intent, Outcome
 from tests.hostile.judges import calculates, obeyed
 from tests.hostile.payloads import PAYLOADS

@@ -12,7 +12,7 @@ from enrich.ledger.groups import MAX_BYTES as MAX_LIST_BYTES
 from enrich.ledger.store import Ledger
 from enrich.report import is_manifest, read_manifest
 from enrich.report.manifest import MAX_BYTES as MAX_MANIFEST_BYTES
-from enrich.review_sheet import Sheet
+from enrich.review.sheet import Sheet
 from enrich.sandbox import SandboxError, facts
 from enrich.sandbox.facts import load_facts
 from enrich.sandbox.journal import Journal

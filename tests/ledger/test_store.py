@@ -5,11 +5,11 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from enrich.planning.results import Results
 
 from enrich.asking.rounds import Compare, InTurn, Plan, Together, course
 from enrich.errors import LedgerError
 from enrich.ledger.store import Ledger
+from enrich.planning.results import Results
 from enrich.records import Intent, Outcome, Stamp
 from enrich.spec.identity import KEY_BYTES
 

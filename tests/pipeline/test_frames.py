@@ -18,7 +18,7 @@ import enrich
 from enrich.errors import ConfigError, OutputError, TableError, UsageError
 from enrich.frames import IncompleteWarning
 from enrich.progress import QuietProgress
-from tests.pipeline.conftest import CONFIG, Desk
+from tests.pipeline.desk import CONFIG, Desk
 
 ROWS = 6
 

@@ -8,7 +8,7 @@ import enrich
 from enrich.cli import main
 from enrich.ledger.store import Ledger
 from enrich.spec.identity import input_key
-from tests.pipeline.conftest import CONFIG, Desk
+from tests.pipeline.desk import CONFIG, Desk
 
 NFD, NFC = "Socie\u0301te\u0301", "Soci\u00e9t\u00e9"
 

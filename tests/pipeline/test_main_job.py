@@ -10,8 +10,8 @@ import pytest
 
 import enrich
 from enrich.errors import ConfigError, ExitCode, LedgerBusyError, MissingKeyError
-from enrich.outputs import Files
-from tests.pipeline.conftest import CONFIG, Desk, usd
+from enrich.outputs.writing import Files
+from tests.pipeline.desk import CONFIG, Desk, usd
 
 
 def test_a_run_pays_once_for_each_distinct_input_and_a_second_run_for_none(desk: Desk) -> None:

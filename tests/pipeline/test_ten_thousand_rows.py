@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 
 from enrich.errors import ExitCode
-from tests.pipeline.conftest import Desk, usd
+from tests.pipeline.desk import Desk, usd
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 

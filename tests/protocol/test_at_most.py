@@ -12,16 +12,16 @@ from typing import Any
 
 import msgspec
 import pytest
-from enrich.planning.costs import Summary, ladder_of
-from enrich.spec.money import dollars, price_micro
 
 from enrich.config import Config, parse
 from enrich.ledger.store import Ledger
 from enrich.ledger.worklist import Worklist
 from enrich.planning.comparison import Comparison
+from enrich.planning.costs import Summary, ladder_of
 from enrich.planning.due import Outlook, Rules, Rung
 from enrich.records import Intent, Outcome, Stamp, Task
 from enrich.spec.identity import input_key
+from enrich.spec.money import dollars, price_micro
 
 HOUR, DAY = 3600, 86_400
 CORE, PRO, ULTRA = Rung("core", 25_000), Rung("pro", 100_000), Rung("ultra", 300_000)

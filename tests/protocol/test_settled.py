@@ -3,9 +3,9 @@
 from collections import Counter
 
 import pytest
-from enrich.planning.costs import Summary
 
 from enrich.asking.rounds import is_settled
+from enrich.planning.costs import Summary
 from enrich.planning.due import Rung
 
 CHEAP, DEAR = Rung("lite", 5_000), Rung("core", 25_000)

@@ -3,7 +3,7 @@
 import pytest
 
 from enrich.answers.judging import Cells
-from enrich.outputs import _sample
+from enrich.outputs.writing import _sample
 from enrich.records import Held, Row, RunState
 
 RUN = Held(1, 0, 0, RunState.COMPLETED, frozenset({"f"}), "core", "trun_1", 1, 1, 0, None)

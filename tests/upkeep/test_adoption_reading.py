@@ -6,11 +6,11 @@ from typing import Any, cast
 
 import pytest
 
-from enrich.adoption import _Enter, _Work
 from enrich.api.errors import ApiError, ForbiddenError, StreamCut, UnauthorizedError
 from enrich.config import parse
 from enrich.progress import QuietProgress
 from enrich.protocol.effects import FetchRun, ReadRun, ReadRuns, RunsRead
+from enrich.upkeep.adopt import _Enter, _Work
 
 CONFIG = {
     "name": "companies",

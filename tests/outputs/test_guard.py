@@ -16,7 +16,7 @@ from enrich.cli import main
 from enrich.errors import ExitCode, HeldError
 from enrich.job import Interruption, Options
 from enrich.progress import QuietProgress
-from tests.pipeline.conftest import CONFIG, Desk, Service
+from tests.pipeline.desk import CONFIG, Desk, Service
 
 ROWS = 6
 SURE = CONFIG + "confidence: {accept: low, review: low, missing: accept}\n"

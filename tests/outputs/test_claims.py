@@ -13,11 +13,11 @@ import polars as pl
 import pytest
 
 import enrich
-from enrich.claims import ClaimError
 from enrich.cli import main
 from enrich.errors import ExitCode, HeldError, TableError
+from enrich.outputs.claims import ClaimError
 from enrich.progress import QuietProgress
-from tests.pipeline.conftest import CONFIG, Desk
+from tests.pipeline.desk import CONFIG, Desk
 
 OURS = ("table.enriched.csv", "table.review.csv", "table.report.html", "table.run.json")
 ELSEWHERE = {"PARALLEL_BASE_URL": "https://enrich.invalid", "PARALLEL_API_KEY": "no-key-of-anybody-0123456789"}

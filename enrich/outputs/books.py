@@ -10,7 +10,7 @@ from enrich.asking.asking import Outcome
 from enrich.errors import ExitCode
 from enrich.job import Interruption, Job
 from enrich.ledger.store import Ledger
-from enrich.onward import onward
+from enrich.outputs.onward import onward
 from enrich.planning.costs import Summary, ladder_of
 from enrich.report import DoubleCharge, Manifest, Receipt, Selection, by_question, next_steps
 from enrich.spec.money import dollars

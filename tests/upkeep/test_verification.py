@@ -15,10 +15,10 @@ from recovery_desk import Desk, Service
 from enrich.cli import main
 from enrich.errors import ExitCode, LedgerError
 from enrich.ledger.store import Ledger
-from enrich.recovery import Request as Recovered
-from enrich.recovery import recover
 from enrich.report import Selection
-from enrich.verification import _CELL_CHARS, OutputToCheck, Request, Verification, _shown, verify
+from enrich.upkeep.recover import Request as Recovered
+from enrich.upkeep.recover import recover
+from enrich.upkeep.verify import _CELL_CHARS, OutputToCheck, Request, Verification, _shown, verify
 
 
 def check(desk: Desk, *, output: Path | None = None, **options: Any) -> Verification:

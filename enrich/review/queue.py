@@ -25,7 +25,7 @@ import polars as pl
 
 from enrich.errors import Fault, OutputError
 from enrich.host.files import replacing, writing
-from enrich.review_sheet import ANSWER, INPUT, PERSON, RUN, Sheet, SheetLine
+from enrich.review.sheet import ANSWER, INPUT, PERSON, RUN, Sheet, SheetLine
 from enrich.text.hostile import ELLIPSIS, PROTECTED_PATTERN, clean, neutralise_formula, protect_cell
 from enrich.text.phrases import did_you_mean
 

@@ -12,7 +12,7 @@ import pytest
 from enrich.answers.join import CITATIONS
 from enrich.cli import main
 from enrich.errors import TableError
-from tests.pipeline.conftest import CONFIG, Desk
+from tests.pipeline.desk import CONFIG, Desk
 
 
 def lines(path: Path) -> list[dict[str, str]]:
@@ -80,8 +80,8 @@ def test_decisions_come_into_the_table_and_are_never_asked_again(desk: Desk) -> 
 )
 def test_a_decision_on_nothing_we_know_is_refused_with_its_line(desk: Desk, column: str, value: str, said: str) -> None:
     from enrich.config import load
-    from enrich.decisions import read_rulings
     from enrich.ledger.store import Ledger
+    from enrich.review.decisions import read_rulings
 
     review, doubts = queue(desk, 10)
     decide(review, **{f"r{doubts[0]['row']}_{doubts[0]['field']}": ("reject", "")})

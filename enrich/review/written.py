@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from enrich.config import Config
-from enrich.decisions import Rulings
 from enrich.errors import TableError
 from enrich.host.files import replacing, writing
 from enrich.ledger.store import Ledger
-from enrich.review import free_name
-from enrich.review_sheet import Sheet, SheetLine
+from enrich.review.decisions import Rulings
+from enrich.review.queue import free_name
+from enrich.review.sheet import Sheet, SheetLine
 
 __all__ = ["Beside", "Written"]
 

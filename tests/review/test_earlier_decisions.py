@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from enrich.cli import main
-from tests.pipeline.conftest import CONFIG, Desk
-from tests.pipeline.test_decisions import command, decide, lines, queue
+from tests.pipeline.desk import CONFIG, Desk
+from tests.review.test_decisions import command, decide, lines, queue
 
 CHANGES = {
     "description": ("City of the head office.", "City of the registered office."),

@@ -6,7 +6,7 @@ import pytest
 
 import enrich
 from enrich.ledger.store import Ledger
-from tests.pipeline.conftest import CONFIG, Desk
+from tests.pipeline.desk import CONFIG, Desk
 
 LITE = Decimal("0.005")
 

@@ -10,9 +10,9 @@ import pytest
 
 import enrich
 from enrich.cli import main
-from tests.pipeline.conftest import CONFIG, Desk
-from tests.pipeline.test_decisions import decide, lines
+from tests.pipeline.desk import CONFIG, Desk
 from tests.report.parsed_page import parse
+from tests.review.test_decisions import decide, lines
 
 STEP = re.compile(r"`([^`]*)`")
 

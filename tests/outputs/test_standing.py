@@ -18,8 +18,8 @@ from enrich.errors import ExitCode, OutputError
 from enrich.host.clock import stamp
 from enrich.ledger.store import Ledger
 from enrich.records import Outcome
-from tests.pipeline.conftest import CONFIG, Desk
-from tests.pipeline.test_decisions import decide, lines
+from tests.pipeline.desk import CONFIG, Desk
+from tests.review.test_decisions import decide, lines
 
 ROWS = 12
 OUTPUTS = ("output", "review", "report")
@@ -226,7 +226,7 @@ def test_another_command_writes_anew(desk: Desk, done: enrich.Report, options: d
 
 
 def test_another_version_writes_anew(desk: Desk, done: enrich.Report, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("enrich.standing.__version__", "99.0")
+    monkeypatch.setattr("enrich.outputs.standing.__version__", "99.0")
     assert desk.run().outputs_written
 
 

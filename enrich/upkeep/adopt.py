@@ -25,7 +25,6 @@ from enrich.backends.listing import GroupListing, list_whole_group
 from enrich.backends.opening import open_service
 from enrich.backends.parallel import Client
 from enrich.backends.wire import NULL, RunEvent
-from enrich.claims import refuse_foreign
 from enrich.errors import EnrichError, ExitCode, ungrouped
 from enrich.host.clock import stamp
 from enrich.job import Interruption, Job, Options, prepare
@@ -33,6 +32,7 @@ from enrich.ledger.recorder import open_recorder
 from enrich.ledger.refusals import ledger_refusals
 from enrich.ledger.store import Ledger
 from enrich.ledger.worklist import Worklist
+from enrich.outputs.claims import refuse_foreign
 from enrich.pipeline import Report, compare, end_job, open_books, start_job, write_outputs
 from enrich.progress import Progress, QuietProgress
 from enrich.protocol.collect import ENDED

@@ -25,7 +25,7 @@ from enrich.errors import OutputError, TableError, UsageError
 from enrich.host.files import open_regular
 from enrich.job import Job, is_sandbox_ledger
 from enrich.ledger.store import Ledger
-from enrich.outputs import Files
+from enrich.outputs.writing import Files
 from enrich.records import ServiceKind
 from enrich.report import PastRun, is_manifest, is_report, read_manifest
 from enrich.text.figures import counted

@@ -10,12 +10,12 @@ import anyio
 import pytest
 from recovery_desk import Desk, Service
 
-from enrich.adoption import Adoption, NothingAdoptedError, adopt, documents_of
 from enrich.cli import main
 from enrich.errors import ExitCode, LedgerError
 from enrich.job import Options
 from enrich.pipeline import Report
-from enrich.verification import Request, verify
+from enrich.upkeep.adopt import Adoption, NothingAdoptedError, adopt, documents_of
+from enrich.upkeep.verify import Request, verify
 
 CITY = {"type": "string", "description": "Where it is."}
 YEAR = {"type": ["integer", "null"], "description": "Since when it is."}

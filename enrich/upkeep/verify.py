@@ -22,7 +22,6 @@ from enrich.api.errors import NotFoundError
 from enrich.backends.listing import GroupListing, IncompleteListingError, list_whole_group
 from enrich.backends.opening import open_service
 from enrich.backends.parallel import Client
-from enrich.cut_answers import find_cut_answers
 from enrich.dataset import Table, open_table
 from enrich.errors import ExitCode, UsageError, ungrouped
 from enrich.job import Options, prepare
@@ -31,12 +30,13 @@ from enrich.ledger.groups import groups_file, read_groups
 from enrich.ledger.lock import InstanceLock
 from enrich.ledger.refusals import ledger_refusals
 from enrich.ledger.store import Ledger
-from enrich.outputs import write_table
+from enrich.outputs.writing import write_table
 from enrich.protocol.collect import ENDED
 from enrich.records import OpenSubmission, RunState
 from enrich.report import DoubleCharge, Selection, by_question
 from enrich.spec.identity import TaskIdentity, identity_in_metadata
 from enrich.spec.money import dollars, price_micro
+from enrich.upkeep.cut_answers import find_cut_answers
 
 SHOWN: Final = 20  # differences of a kind that are told one by one; the rest is counted
 GROUPS_AT_ONCE: Final = 8

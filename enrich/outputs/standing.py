@@ -23,7 +23,7 @@ from enrich.errors import ExitCode, UsageError
 from enrich.host.files import real
 from enrich.job import Job
 from enrich.ledger.store import Ledger
-from enrich.outputs import Files
+from enrich.outputs.writing import Files
 from enrich.planning.costs import ladder_of
 from enrich.report import Manifest, Outputs, read_manifest
 

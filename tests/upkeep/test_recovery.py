@@ -13,7 +13,6 @@ import pytest
 from recovery_desk import Desk
 
 import enrich
-from enrich.adoption import adopt
 from enrich.api.errors import BaseUrlError, UnauthorizedError
 from enrich.errors import ExitCode, LedgerBusyError, LedgerError, MissingKeyError, UsageError
 from enrich.job import Options
@@ -22,8 +21,9 @@ from enrich.ledger.lock import InstanceLock
 from enrich.ledger.salvage import set_aside
 from enrich.ledger.store import Ledger
 from enrich.records import Ruled
-from enrich.recovery import Recovery, Request, recover
 from enrich.spec.identity import fieldset_key, input_key, run_metadata, task_key
+from enrich.upkeep.adopt import adopt
+from enrich.upkeep.recover import Recovery, Request, recover
 
 FIELD = "f" * 16
 

@@ -18,8 +18,8 @@ from enrich.errors import Fault
 from enrich.ledger.store import Ledger
 from enrich.planning.results import Results
 from enrich.records import Ruled, RunState
-from enrich.review import Decision, decided
-from enrich.review_sheet import Sheet, SheetLine
+from enrich.review.queue import Decision, decided
+from enrich.review.sheet import Sheet, SheetLine
 from enrich.spec import Field, Json
 from enrich.text.hostile import clean, unprotect_cell
 from enrich.text.phrases import did_you_mean, either

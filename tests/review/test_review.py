@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from enrich.errors import OutputError, TableError
-from enrich.review import ReviewLine, ReviewWriter, read_decisions
+from enrich.review.queue import ReviewLine, ReviewWriter, read_decisions
 
 LINE = ReviewLine(
     row=17,

@@ -19,24 +19,24 @@ from enrich.answers.judging import Cells
 from enrich.answers.results import citations_of
 from enrich.api.secret import Secret
 from enrich.config import Config
-from enrich.costs import Costs
 from enrich.dataset import Layout, Table, TableWriter
 from enrich.dataset.encoders import output_format
 from enrich.dataset.formats import split_suffix
 from enrich.errors import HeldError, OutputError
-from enrich.guard import Guard
 from enrich.host.files import write_whole
 from enrich.host.memory import seldom_sought
 from enrich.inputs.rows import Rows
 from enrich.ledger.distinct import Distinct
 from enrich.ledger.store import Ledger
+from enrich.outputs.costs import Costs
+from enrich.outputs.guard import Guard
+from enrich.outputs.redaction import WithoutKey
 from enrich.planning.comparison import too_long_text
 from enrich.records import Held, Row
-from enrich.redaction import WithoutKey
 from enrich.report import Manifest, ReportCollector, Sample
-from enrich.review import ReviewLine, ReviewWriter
+from enrich.review.queue import ReviewLine, ReviewWriter
+from enrich.review.written import Beside, Written
 from enrich.spec import Json
-from enrich.written import Beside, Written
 
 JOINED_ROWS: Final = 1024  # held at once with all that was said of them, some 4 KB a row, in three shapes
 JOINED_BYTES: Final = 16 << 20  # of results held at once: in all their shapes they take ten times as much

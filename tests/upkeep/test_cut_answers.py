@@ -11,10 +11,10 @@ from recovery_desk import Desk, Service
 
 from enrich.cli import main
 from enrich.errors import ExitCode
-from enrich.recovery import Request as Recovered
-from enrich.recovery import recover
 from enrich.report import Selection
-from enrich.verification import CUT, OutputToCheck, Request, Verification, verify
+from enrich.upkeep.recover import Request as Recovered
+from enrich.upkeep.recover import recover
+from enrich.upkeep.verify import CUT, OutputToCheck, Request, Verification, verify
 from tests.hostile.middleman import Reply, between
 
 

@@ -18,7 +18,7 @@ from enrich.job import Job
 from enrich.ledger.distinct import Distinct
 from enrich.ledger.store import Ledger
 from enrich.records import Row, Ruled
-from enrich.review import ReviewLine, ReviewWriter, free_name
+from enrich.review.queue import ReviewLine, ReviewWriter, free_name
 from enrich.spec import Field, Json
 from enrich.text.figures import counted
 

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from enrich.errors import TableError
-from enrich.review import read_decisions
-from enrich.review_sheet import Sheet
+from enrich.review.queue import read_decisions
+from enrich.review.sheet import Sheet
 
 HEADER = ["status", "row", "field", "value", "run_id", "processor", "decision", "correction", "note"]
 FEWEST = 6  # cells up to `processor`

@@ -1,0 +1,1 @@
+"""The ledger beside the service: verify, recover, adopt. None of it can spend money."""
