@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from enrich.frames import enrich
-    from enrich.library import Plan, plan, run, run_async
+    from enrich.library.calls import Plan, plan, run, run_async
     from enrich.pipeline import Report
 
 __version__ = "0.3.0"
@@ -25,7 +25,7 @@ _LIBRARY = frozenset({"Plan", "plan", "run", "run_async"})
 def __getattr__(name: str) -> Any:
     """Loaded at first use: `enrich --help` must not pay for polars."""
     if name in _LIBRARY:
-        from enrich import library
+        from enrich.library import calls as library
 
         return getattr(library, name)
     if name == "enrich":

@@ -13,15 +13,15 @@ from pathlib import Path
 from anyio import current_time
 from anyio.to_thread import run_sync
 
-from enrich import showing
 from enrich.answers.join import Tally
-from enrich.asking.asking import Outcome, ask
-from enrich.backends.opening import check_key
+from enrich.asking.asking import Outcome, Terms, ask, settling_s
+from enrich.backends.opening import check_key, open_service
 from enrich.config import Config
 from enrich.errors import EnrichError, ExitCode, HeldError, ungrouped
+from enrich.host.interruption import Interruption
 from enrich.host.memory import give_back
 from enrich.inputs.remarks import nothing_to_ask
-from enrich.job import Interruption, Job, Options, list_wanted, prepare
+from enrich.job import Job, Options
 from enrich.ledger.groups import check_groups
 from enrich.ledger.lock import InstanceLock
 from enrich.ledger.refusals import ledger_refusals
@@ -35,9 +35,11 @@ from enrich.outputs.writing import write_report, write_table
 from enrich.planning.comparison import Comparison
 from enrich.planning.costs import Summary, ladder_of
 from enrich.planning.due import Rules
+from enrich.planning.wanted import list_wanted
+from enrich.preparing import prepare
 from enrich.progress import Progress, QuietProgress
 from enrich.records import LedgerTotals
-from enrich.report import Manifest, Receipt, write_manifest
+from enrich.report import Manifest, Receipt, showing, write_manifest
 from enrich.review.earlier import set_aside_text
 from enrich.review.written import Written
 from enrich.spec.money import dollars, price_micro
@@ -130,19 +132,27 @@ async def run(
             stop.check()
             if not agreed:
                 raise DeclinedError
-            job_id = start_job(job, ledger)
+            terms = Terms(
+                job_id=start_job(job, ledger),
+                name=job.config.name,
+                budget=job.budget,
+                settle_s=settling_s(options.settle_s, sandbox=options.sandbox),
+                ends_at=ends_at,
+            )
             with ungrouped():
-                outcome = await ask(
-                    job,
-                    ledger,
-                    comparison,
-                    worklist,
-                    summary,
-                    job_id=job_id,
-                    progress=shown,
-                    interruption=stop,
-                    ends_at=ends_at,
-                )
+                async with open_service(
+                    options.environ, ledger=job.ledger_path, sandbox=options.sandbox, facts=job.facts
+                ) as client:
+                    outcome = await ask(
+                        client,
+                        ledger,
+                        comparison,
+                        worklist,
+                        summary,
+                        terms=terms,
+                        progress=shown,
+                        interruption=stop,
+                    )
         shown.close()
         give_back()
         report = await run_sync(write_outputs, job, ledger, summary, outcome, stop)
@@ -167,7 +177,7 @@ def compare(
     job: Job, ledger: Ledger, worklist: Worklist, check: Callable[[], None] = lambda: None
 ) -> tuple[Comparison, Summary]:
     """What is due for the table, and why. `check` is called now and then, and may raise to stop."""
-    listed = list_wanted(job, ledger, worklist, check)
+    listed = list_wanted(job.rows, ledger, worklist, check)
     rules = Rules(
         ladder=ladder_of(job.config, job.options.processor),
         refresh={one.id: job.config.refresh_for(one.name) for one in job.config.fields},
@@ -256,7 +266,7 @@ def _write_outputs(job: Job, ledger: Ledger, summary: Summary, outcome: Outcome,
         receipt.check()
         return make_manifest(job, ledger, receipt, outcome, stop, doubtful=doubtful)
 
-    files, origin, key = job.files, origin_of(job, ledger), job.options.key
+    files, origin, key = job.outputs, origin_of(job, ledger), job.options.key
     may_stand = outcome.job_id is None and not job.options.rewrite
     standing = find_standing(origin, files) if may_stand else None
     written = Written()

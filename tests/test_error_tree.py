@@ -13,9 +13,9 @@ import polars as pl
 import pytest
 
 import enrich
-from enrich.arguments import in_python
 from enrich.errors import EnrichError, ExitCode, FaultsError, ReceiptError, SystemRefusedError
 from enrich.frames import IncompleteWarning
+from enrich.library.arguments import in_python
 
 CONFIG = "name: t\ninputs: {place: name}\noutputs:\n  river: {type: string, description: Its river.}\nprocessor: core\n"
 

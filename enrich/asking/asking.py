@@ -2,14 +2,15 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Final
 
 import anyio
 
 from enrich.asking.driver import Driver
 from enrich.asking.rounds import Rounds
-from enrich.backends.opening import open_service
-from enrich.job import Interruption, Job
+from enrich.backends.parallel import Client
+from enrich.host.interruption import Interruption
 from enrich.ledger.recorder import open_recorder
 from enrich.ledger.store import Ledger
 from enrich.ledger.worklist import Worklist
@@ -43,44 +44,56 @@ class Outcome:
     commits: int = 0
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """On what terms a command asks: in whose name, for how much, and until when."""
+
+    job_id: int
+    name: str  # of the job, as the service's records show it
+    budget: Decimal | None  # US dollars that may be at stake
+    settle_s: float
+    ends_at: float | None = None  # on the event loop's clock
+
+
+def settling_s(given: float | None, *, sandbox: bool) -> float:
+    """The settling time: as given, or what the service needs."""
+    if given is not None:
+        return given
+    return SANDBOX_SETTLE_S if sandbox else SETTLE_S
+
+
 async def ask(
-    job: Job,
+    client: Client,
     ledger: Ledger,
     comparison: Comparison,
     worklist: Worklist,
     summary: Summary,
     *,
-    job_id: int,
+    terms: Terms,
     progress: Progress,
     interruption: Interruption,
-    ends_at: float | None = None,
 ) -> Outcome:
     """Ask everything that is due and bring in everything that was paid for, as far as this command may.
 
-    At `ends_at`, on the event loop's clock, it ends in good order with what is there.
+    When its time is over it ends in good order with what is there.
     """
-    options = job.options
     totals, paid_before = ledger.totals(), ledger.paid_by_processor()
     till = Till(
-        budget=None if job.budget is None else micro(job.budget),
+        budget=None if terms.budget is None else micro(terms.budget),
         in_flight=totals.usd_micro_in_flight + totals.usd_micro_unresolved,
     )
-    settle_s = options.settle_s if options.settle_s is not None else SANDBOX_SETTLE_S if options.sandbox else SETTLE_S
-    async with (
-        open_service(options.environ, ledger=job.ledger_path, sandbox=options.sandbox, facts=job.facts) as client,
-        open_recorder(ledger) as recorder,
-    ):
+    async with open_recorder(ledger) as recorder:
         driver = Driver(client, recorder, till)
-        rounds = Rounds(driver, ledger, progress, job_id=job_id, job=job.config.name, settle_s=settle_s)
+        rounds = Rounds(driver, ledger, progress, job_id=terms.job_id, job=terms.name, settle_s=terms.settle_s)
         with anyio.CancelScope() as scope:
             interruption.then(driver.stop.set)
             interruption.then(lambda: _cancel_later(scope))
             async with anyio.create_task_group() as tasks:
-                if ends_at is not None:
-                    tasks.start_soon(_end_at, ends_at, driver, scope)
+                if terms.ends_at is not None:
+                    tasks.start_soon(_end_at, terms.ends_at, driver, scope)
                 await rounds.ask_all(comparison, worklist, summary)
                 tasks.cancel_scope.cancel()
-        return _outcome(driver, job_id, ledger.paid_by_processor() - paid_before)
+        return _outcome(driver, terms.job_id, ledger.paid_by_processor() - paid_before)
 
 
 async def _end_at(ends_at: float, driver: Driver, scope: anyio.CancelScope) -> None:

@@ -52,7 +52,8 @@ def check(
 def _check_ledger(config: "Config") -> None:
     """Raise ConfigError where something stands in the ledger's place that is none, which a run would refuse."""
     from enrich.errors import Fault, LedgerError, UsageError
-    from enrich.job import Options, ledger_path
+    from enrich.job import Options
+    from enrich.preparing import ledger_path
 
     try:
         ledger_path(config, Options())
@@ -79,13 +80,14 @@ def _open_fitting(config: "Config", path: Path) -> "Table":
     from enrich.config import check_columns, columns_read
     from enrich.dataset import default_output, open_table, try_writing
     from enrich.inputs.documents import InputBuilder
-    from enrich.outputs.writing import Files, make_joiner
+    from enrich.job import OutputPaths
+    from enrich.outputs.joining import make_joiner
 
     table = open_table(path, **config.csv.reading())
     if faults := check_columns(config, table.columns, title=table.title):
         raise ConfigError(str(config.path), faults)
     InputBuilder(config.inputs, table.schema, str(path))  # whether its columns can be sent
-    files = Files.beside(default_output(path))
+    files = OutputPaths.beside(default_output(path))
     # Whether it can hold the answers, be written, and be read.
     asked = columns_read(config, table.columns)
     try_writing(files.table, table, make_joiner(config, table, files).columns(), asked=asked)

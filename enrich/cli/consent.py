@@ -12,7 +12,8 @@ import anyio
 from enrich.cli.advice import advice
 from enrich.cli.console import Console
 from enrich.errors import UsageError
-from enrich.job import Interruption, Job
+from enrich.host.interruption import Interruption
+from enrich.job import Job
 from enrich.planning.costs import Summary
 from enrich.text.figures import counted, span_text, usd_text
 

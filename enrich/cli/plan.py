@@ -137,7 +137,7 @@ def _as_json(job: "Job", summary: "Summary", said: list[str], requests: list[byt
 
     import msgspec
 
-    from enrich.library import as_plan
+    from enrich.library.calls import as_plan
 
     found = as_plan(summary)
     return {

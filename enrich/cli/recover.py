@@ -54,7 +54,8 @@ def recover(
 
     from enrich.backends.opening import facts_beside
     from enrich.config import load
-    from enrich.job import Options, ledger_path
+    from enrich.job import Options
+    from enrich.preparing import ledger_path
     from enrich.progress import open_progress
     from enrich.report import read_manifest
     from enrich.upkeep.recover import Request, recover

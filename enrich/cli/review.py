@@ -63,9 +63,9 @@ def _take(config: Path, file: Path, options: "Options", console: "Console") -> N
     from contextlib import closing
 
     from enrich.config import load
-    from enrich.job import ledger_path
     from enrich.ledger.lock import InstanceLock
     from enrich.ledger.store import Ledger
+    from enrich.preparing import ledger_path
     from enrich.review.decisions import read_rulings
     from enrich.text.figures import counted
 
@@ -83,8 +83,8 @@ def _bring_back(config: Path, table: Path, options: "Options", console: "Console
     """The decisions on earlier questions, into a review file."""
     from contextlib import closing
 
-    from enrich.job import prepare
     from enrich.ledger.store import Ledger
+    from enrich.preparing import prepare
     from enrich.review.earlier import review_command, write_earlier
     from enrich.text.figures import counted
 

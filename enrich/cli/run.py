@@ -105,7 +105,7 @@ async def _run(config: Path, table: Path, options: "Options", *, console: Consol
     from enrich import pipeline
     from enrich.cli.consent import Consent
     from enrich.cli.signals import obeying_signals
-    from enrich.job import Interruption
+    from enrich.host.interruption import Interruption
     from enrich.progress import open_progress
 
     interruption = Interruption()

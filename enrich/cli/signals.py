@@ -14,7 +14,7 @@ import anyio
 from anyio.abc import TaskStatus
 
 from enrich.errors import ExitCode, ungrouped
-from enrich.job import Interruption
+from enrich.host.interruption import Interruption
 
 # A terminal that is lost (SIGHUP) ends a command with the code of SIGTERM.
 _CODES: Final = {

@@ -49,7 +49,8 @@ def status(
 
 def _path(config: Path | None, ledger: Path | None, *, sandbox: bool) -> Path:
     from enrich.config import load
-    from enrich.job import Options, ledger_path
+    from enrich.job import Options
+    from enrich.preparing import ledger_path
 
     return ledger_path(None if config is None else load(config), Options(ledger=ledger, sandbox=sandbox))
 

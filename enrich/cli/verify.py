@@ -68,10 +68,10 @@ def verify(
 
 
 def _past_run(out: Path) -> "PastRun | None":
-    from enrich.outputs.writing import Files
+    from enrich.job import OutputPaths
     from enrich.report import read_manifest
 
-    manifest = Files.beside(out).manifest
+    manifest = OutputPaths.beside(out).manifest
     return read_manifest(manifest) if manifest.exists() else None
 
 
@@ -87,7 +87,8 @@ def _check_there(path: Path, name: str) -> None:
 
 def _ledger_path(run: "PastRun | None", config: Path | None, ledger: Path | None, *, sandbox: bool) -> Path:
     from enrich.config import load
-    from enrich.job import Options, ledger_path
+    from enrich.job import Options
+    from enrich.preparing import ledger_path
 
     if run is not None and run.ledger.path and config is None and ledger is None:
         return Path(run.ledger.path)
@@ -96,7 +97,7 @@ def _ledger_path(run: "PastRun | None", config: Path | None, ledger: Path | None
 
 def _output(out: Path, run: "PastRun | None", config: Path | None, table: Path | None) -> "OutputToCheck":
     from enrich.errors import UsageError
-    from enrich.outputs.writing import Files
+    from enrich.job import OutputPaths
     from enrich.report import Selection
     from enrich.upkeep.verify import OutputToCheck
 
@@ -105,7 +106,7 @@ def _output(out: Path, run: "PastRun | None", config: Path | None, table: Path |
         table = table or Path(run.table.path)
     if config is None or table is None:
         raise UsageError(
-            f"{out}: there is no {Files.beside(out).manifest.name} beside it that says what it was made of; "
+            f"{out}: there is no {OutputPaths.beside(out).manifest.name} beside it that says what it was made of; "
             "give --config and --table"
         )
     _check_there(config, "--config")

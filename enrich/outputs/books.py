@@ -8,7 +8,8 @@ from enrich import __version__
 from enrich.answers.join import Tally
 from enrich.asking.asking import Outcome
 from enrich.errors import ExitCode
-from enrich.job import Interruption, Job
+from enrich.host.interruption import Interruption
+from enrich.job import Job
 from enrich.ledger.store import Ledger
 from enrich.outputs.onward import onward
 from enrich.planning.costs import Summary, ladder_of
@@ -44,7 +45,7 @@ def make_manifest(
     job: Job, ledger: Ledger, receipt: Receipt, outcome: Outcome, stop: Interruption, *, doubtful: int
 ) -> Manifest:
     """What ran, on what, when, how it ended, and what can follow; `doubtful` lines are in the review file."""
-    files, options = job.files, job.options
+    files, options = job.outputs, job.options
     stopped = "interrupted" if stop.code is not None else outcome.stopped
     return Manifest(
         name=job.config.name,

@@ -23,9 +23,8 @@ from enrich.dataset import Table, open_table
 from enrich.dataset.formats import SPOOL_SUFFIX, split_suffix
 from enrich.errors import OutputError, TableError, UsageError
 from enrich.host.files import open_regular
-from enrich.job import Job, is_sandbox_ledger
+from enrich.job import Job, OutputPaths, is_sandbox_ledger
 from enrich.ledger.store import Ledger
-from enrich.outputs.writing import Files
 from enrich.records import ServiceKind
 from enrich.report import PastRun, is_manifest, is_report, read_manifest
 from enrich.text.figures import counted
@@ -65,18 +64,18 @@ def foreign_files(job: Job, ledger: Ledger) -> list[str]:
     """What stands in the outputs' places and is not this job's, in words."""
     if job.options.replace:
         return []
-    past = _past_run(job.files.manifest)
+    past = _past_run(job.outputs.manifest)
     if past is None:
-        return list(_unvouched(job, ledger, job.files))
+        return list(_unvouched(job, ledger, job.outputs))
     if isinstance(past, str):
-        return [_refusal(job, job.files.manifest, "is no manifest of enrich"), *_unvouched(job, ledger, job.files)]
+        return [_refusal(job, job.outputs.manifest, "is no manifest of enrich"), *_unvouched(job, ledger, job.outputs)]
     other = _other_job(past, job, ledger)
     if other:
-        return [_refusal(job, job.files.table, other)]
-    if _names(past, job.files.table) or not _is_taken(job.files.table):
+        return [_refusal(job, job.outputs.table, other)]
+    if _names(past, job.outputs.table) or not _is_taken(job.outputs.table):
         return []
     problem = _table_problem(job, ledger)
-    return [_refusal(job, job.files.table, problem)] if problem else []
+    return [_refusal(job, job.outputs.table, problem)] if problem else []
 
 
 # ---------------------------------------------------------------------- by the manifest
@@ -106,9 +105,11 @@ def _other_job(past: PastRun, job: Job, ledger: Ledger) -> str:
     if not _is_config_of(past, job):
         return f"was written by another config, {past.config.path} ({past.name})"
     # The same table in another format may take the companions; another table's output may not lose them.
-    is_other = not _names(past, job.files.table) and _table_name(past.table.path) != _table_name(job.table.path)
-    if is_other and output and job.files.table.with_name(Path(output).name).exists():
-        return f"would take {job.files.review.name} and {job.files.manifest.name}, which belong to {Path(output).name}"
+    is_other = not _names(past, job.outputs.table) and _table_name(past.table.path) != _table_name(job.table.path)
+    if is_other and output and job.outputs.table.with_name(Path(output).name).exists():
+        return (
+            f"would take {job.outputs.review.name} and {job.outputs.manifest.name}, which belong to {Path(output).name}"
+        )
     return ""
 
 
@@ -151,7 +152,7 @@ def _is_config_of(past: PastRun, job: Job) -> bool:
 # ---------------------------------------------------------------------- by their content
 
 
-def _unvouched(job: Job, ledger: Ledger, files: Files) -> Iterator[str]:
+def _unvouched(job: Job, ledger: Ledger, files: OutputPaths) -> Iterator[str]:
     """The files of which no manifest says that they are this job's, and which do not say so themselves."""
     if _is_taken(files.table):
         problem = _table_problem(job, ledger)
@@ -179,7 +180,7 @@ def _table_problem(job: Job, ledger: Ledger) -> str:
 def _standing_table(job: Job) -> Table | None:
     csv = job.config.csv
     try:
-        return open_table(job.files.table, encoding=csv.encoding, delimiter=csv.delimiter, quote=csv.quote)
+        return open_table(job.outputs.table, encoding=csv.encoding, delimiter=csv.delimiter, quote=csv.quote)
     except TableError:
         return None
 
@@ -217,29 +218,29 @@ def _left_behind(job: Job, ledger: Ledger) -> Iterator[str]:
     """What the outputs name and this ledger lacks, with the way to bring it in."""
     if job.options.pay_again or job.options.sandbox:
         return
-    past = _past_run(job.files.manifest)
+    past = _past_run(job.outputs.manifest)
     if isinstance(past, PastRun):
         if _other_job(past, job, ledger):
             return
         if past.ledger.groups is not None:
             lacking = ledger.lacking_groups(past.ledger.groups)
             if lacking:
-                yield _left_behind_text(job, past, job.files.manifest, lacking, "group")
+                yield _left_behind_text(job, past, job.outputs.manifest, lacking, "group")
             return
         if past.groups and not ledger.last_submission():
-            yield _left_behind_text(job, past, job.files.manifest, past.groups, "group")
+            yield _left_behind_text(job, past, job.outputs.manifest, past.groups, "group")
             return
     # Version 0.2.0 told a run's own groups only, and a killed command none: the table itself tells.
-    standing = _standing_table(job) if _is_taken(job.files.table) else None
+    standing = _standing_table(job) if _is_taken(job.outputs.table) else None
     if standing is not None and "enrich_run_id" in standing.columns:
         lacking = ledger.lacking_runs(_run_ids(standing))
         if lacking:
-            yield _left_behind_text(job, past, job.files.table, lacking, "run")
+            yield _left_behind_text(job, past, job.outputs.table, lacking, "run")
 
 
 def _left_behind_text(job: Job, past: PastRun | str | None, named_in: Path, lacking: Iterable[str], what: str) -> str:
     ids = list(lacking)
-    source = ("--manifest", str(job.files.manifest)) if isinstance(past, PastRun) else ("--group", "ID")
+    source = ("--manifest", str(job.outputs.manifest)) if isinstance(past, PastRun) else ("--group", "ID")
     whose = () if job.config.file is None else (str(job.config.file),)
     names_ledger = job.options.ledger is not None or not whose
     given = ("--ledger", str(job.ledger_path)) if names_ledger else ()
@@ -261,14 +262,14 @@ def _refusal(job: Job, path: Path, problem: str) -> str:
 
 def _way_out(job: Job) -> str:
     """An output whose places are all free, as a shell takes it."""
-    table = job.files.table
+    table = job.outputs.table
     stem, suffix = split_suffix(table)
     stem = stem.removesuffix(".enriched").removesuffix(".sandbox")
     words = [_WORD.sub("-", word).strip("-") for word in (job.config.name, job.config.path.stem)]
     kinds = ["sandbox"] if job.options.sandbox else [*words, suffix.strip(".").replace(".", "-")]
     for word in chain(filter(None, kinds), (f"{n}" for n in count(2))):
         output = table.with_name(f"{stem}.{word}{suffix}")
-        files = Files.beside(output)
+        files = OutputPaths.beside(output)
         if word != stem and not any(one.exists() for one in (files.table, files.review, files.report, files.manifest)):
             return shlex.quote(str(output))
     raise AssertionError  # there is always another number

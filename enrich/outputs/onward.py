@@ -21,7 +21,7 @@ def onward(job: Job, review: Path | None = None) -> Onward:
     options, config = job.options, job.config.path
     whole = replace(options, limit=None, sample=None, where=None)
     chosen = (options.limit, options.sample, options.where) != (None, None, None)
-    take = f"`{_review(config, review or job.files.review, options)}`"
+    take = f"`{_review(config, review or job.outputs.review, options)}`"
     if options.call:
         names = [name for name in ("limit", "sample", "where") if getattr(options, name) is not None]
         return Onward(

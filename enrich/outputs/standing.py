@@ -21,9 +21,8 @@ from enrich.answers.join import Cost, Tally
 from enrich.dataset.where import looks_at_the_clock
 from enrich.errors import ExitCode, UsageError
 from enrich.host.files import real
-from enrich.job import Job
+from enrich.job import Job, OutputPaths
 from enrich.ledger.store import Ledger
-from enrich.outputs.writing import Files
 from enrich.planning.costs import ladder_of
 from enrich.report import Manifest, Outputs, read_manifest
 
@@ -105,7 +104,7 @@ def origin_of(job: Job, ledger: Ledger) -> Origin | None:
     options = job.options
     if table_mark is None or (options.where is not None and looks_at_the_clock(options.where)):
         return None
-    files = job.files
+    files = job.outputs
     return Origin(
         version=__version__,
         config_path=_real(job.config.path),
@@ -129,7 +128,7 @@ def marks_of(*paths: Path) -> Marks:
     return tuple(FileMark.of(path) for path in paths)
 
 
-def find_standing(origin: Origin | None, files: Files) -> Standing | None:
+def find_standing(origin: Origin | None, files: OutputPaths) -> Standing | None:
     """The outputs that stand at these places, if they are what would be written now from `origin`."""
     try:
         past = read_manifest(files.manifest)

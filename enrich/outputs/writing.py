@@ -7,31 +7,29 @@ done again from the ledger, for free.
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
-from enrich.answers.join import Joined, Joiner, Tally, doubt_key
+from enrich.answers.join import Joined, Tally, doubt_key
 from enrich.answers.judging import Cells
 from enrich.answers.results import citations_of
 from enrich.api.secret import Secret
 from enrich.config import Config
-from enrich.dataset import Layout, Table, TableWriter
-from enrich.dataset.encoders import output_format
-from enrich.dataset.formats import split_suffix
-from enrich.errors import HeldError, OutputError
+from enrich.dataset import Table, TableWriter
+from enrich.errors import HeldError
 from enrich.host.files import write_whole
 from enrich.host.memory import seldom_sought
 from enrich.inputs.rows import Rows
+from enrich.job import OutputPaths
 from enrich.ledger.distinct import Distinct
 from enrich.ledger.store import Ledger
 from enrich.outputs.costs import Costs
 from enrich.outputs.guard import Guard
+from enrich.outputs.joining import make_joiner
 from enrich.outputs.redaction import WithoutKey
-from enrich.planning.comparison import too_long_text
 from enrich.records import Held, Row
 from enrich.report import Manifest, ReportCollector, Sample
 from enrich.review.queue import ReviewLine, ReviewWriter
@@ -46,49 +44,12 @@ class LossError(HeldError):
     """The table that stands says more than the new one would, and was left as it is."""
 
 
-@dataclass(frozen=True, slots=True)
-class Files:
-    """Where the outputs of one table go: all beside the table that comes out."""
-
-    table: Path
-    review: Path
-    report: Path
-    manifest: Path
-
-    @property
-    def companions(self) -> tuple[Path, ...]:
-        """What is written beside the table; the last is the longest name that a review file is kept under."""
-        kept = self.review.with_name(self.review.name.removesuffix(".review.csv") + ".decided-999.review.csv")
-        return self.review, self.report, self.manifest, kept
-
-    @classmethod
-    def beside(cls, output: Path) -> "Files":
-        """`companies.enriched.csv` has `companies.review.csv`, `companies.report.html`, `companies.run.json`.
-
-        Raises OutputError for a path without a name: `.` or `/`.
-        """
-        if not output.name:
-            raise OutputError(f"{output}: is a folder; give the name of a file")
-        stem = split_suffix(output)[0].removesuffix(".enriched")
-        return cls(output, *(output.with_name(stem + end) for end in (".review.csv", ".report.html", ".run.json")))
-
-
-def make_joiner(config: Config, table: Table, files: Files) -> Joiner:
-    """What joins this config's answers to this table. Raises OutputError when a column can't hold its answers."""
-    kind = output_format(files.table, table).kind
-    is_arrow = kind in ("parquet", "spool")
-    typed = is_arrow or kind == "ndjson"
-    joiner = Joiner(config, schema=table.schema, typed=typed, dated=is_arrow, too_long=too_long_text(config))
-    Layout(table, joiner.columns())
-    return joiner
-
-
 def write_table(
     config: Config,
     table: Table,
     rows: Rows,
     ledger: Ledger,
-    files: Files,
+    files: OutputPaths,
     *,
     may_lose: bool = True,
     key: Secret | None = None,

@@ -58,7 +58,7 @@ def write_earlier(job: Job, ledger: Ledger) -> Earlier:
 
     They are filled in, ready to be taken. Never in the place of another file. Raises OutputError.
     """
-    path = free_name(job.files.review, "earlier")
+    path = free_name(job.outputs.review, "earlier")
     names = ledger.field_names()
     found = _lines(job, ledger, names)
     first = next(found, None)

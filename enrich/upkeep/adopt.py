@@ -27,13 +27,15 @@ from enrich.backends.parallel import Client
 from enrich.backends.wire import NULL, RunEvent
 from enrich.errors import EnrichError, ExitCode, ungrouped
 from enrich.host.clock import stamp
-from enrich.job import Interruption, Job, Options, prepare
+from enrich.host.interruption import Interruption
+from enrich.job import Job, Options
 from enrich.ledger.recorder import open_recorder
 from enrich.ledger.refusals import ledger_refusals
 from enrich.ledger.store import Ledger
 from enrich.ledger.worklist import Worklist
 from enrich.outputs.claims import refuse_foreign
 from enrich.pipeline import Report, compare, end_job, open_books, start_job, write_outputs
+from enrich.preparing import prepare
 from enrich.progress import Progress, QuietProgress
 from enrich.protocol.collect import ENDED
 from enrich.protocol.effects import FetchRun, ReadRun, ReadRuns, RecordService, RunsRead

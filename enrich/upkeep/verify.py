@@ -24,13 +24,14 @@ from enrich.backends.opening import open_service
 from enrich.backends.parallel import Client
 from enrich.dataset import Table, open_table
 from enrich.errors import ExitCode, UsageError, ungrouped
-from enrich.job import Options, prepare
+from enrich.job import Options
 from enrich.ledger.distinct import Distinct
 from enrich.ledger.groups import groups_file, read_groups
 from enrich.ledger.lock import InstanceLock
 from enrich.ledger.refusals import ledger_refusals
 from enrich.ledger.store import Ledger
 from enrich.outputs.writing import write_table
+from enrich.preparing import prepare
 from enrich.protocol.collect import ENDED
 from enrich.records import OpenSubmission, RunState
 from enrich.report import DoubleCharge, Selection, by_question
@@ -331,9 +332,9 @@ def _compare_output(output: OutputToCheck, request: Request, ledger: Ledger, fou
             environ=request.environ,
         )
         job = prepare(output.config, output.table, options)
-        write_table(job.config, job.table, job.rows, ledger, job.files, key=options.key)
+        write_table(job.config, job.table, job.rows, ledger, job.outputs, key=options.key)
         found.output = output.path
-        actual, expected = (open_table(path, **job.config.csv.reading()) for path in (output.path, job.files.table))
+        actual, expected = (open_table(path, **job.config.csv.reading()) for path in (output.path, job.outputs.table))
         for difference in compare_tables(actual, expected, found):
             found.add(difference)
 

@@ -9,7 +9,6 @@ import anyio
 import pytest
 from command_line import CONFIG, SURE, Enrich
 
-from enrich import library
 from enrich.api.errors import BaseUrlError, CreditError, ForbiddenError, UnauthorizedError, UnavailableError
 from enrich.backends.opening import sandbox_refusals
 from enrich.cli.console import Console
@@ -26,6 +25,7 @@ from enrich.errors import (
 )
 from enrich.ledger.refusals import ledger_refusals
 from enrich.ledger.store import Ledger
+from enrich.library import calls as library
 from enrich.sandbox import SandboxError, SandboxSettings, running
 
 

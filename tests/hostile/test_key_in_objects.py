@@ -9,6 +9,7 @@ from typing import Any
 import anyio
 import h11
 import pytest
+from enrich.preparing import prepare
 from httpcore._backends.anyio import AnyIOStream
 
 import enrich
@@ -24,7 +25,7 @@ from enrich.cli import entry, main
 from enrich.config import load
 from enrich.dataset import TableWriter
 from enrich.errors import EnrichError
-from enrich.job import Options, prepare
+from enrich.job import Options
 from enrich.ledger.store import Ledger
 from enrich.outputs import writing as outputs
 from enrich.upkeep.recover import Request as Recovering

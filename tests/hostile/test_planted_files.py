@@ -10,11 +10,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from enrich.preparing import prepare
 
 import enrich
 from enrich.errors import EnrichError, LedgerBusyError, LedgerError, OutputError
 from enrich.host.files import NewFile, open_regular, planted_link, write_whole
-from enrich.job import Options, prepare
+from enrich.job import Options
 from enrich.ledger.groups import add_groups, complete_groups, read_groups, replace_groups
 from enrich.ledger.lock import InstanceLock
 from enrich.ledger.place import check_place, place_problem

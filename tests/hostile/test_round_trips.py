@@ -26,8 +26,9 @@ from enrich.config.model import Config
 from enrich.dataset import Table, open_table
 from enrich.host.clock import stamp
 from enrich.inputs.rows import Chosen, Rows
+from enrich.job import OutputPaths
 from enrich.ledger.store import Ledger
-from enrich.outputs.writing import Files, write_table
+from enrich.outputs.writing import write_table
 from enrich.records import Intent, Outcome
 from tests.hostile.judges import calculates, obeyed
 from tests.hostile.payloads import PAYLOADS
@@ -198,7 +199,7 @@ def test_a_table_keeps_its_cells_whatever_is_joined_to_it(tmp_path: Path, case: 
     rows = Rows(config, table, Chosen())
     ledger, said = answered(config, rows, case)
 
-    files = Files.beside(tmp_path / f"out.{case.target}")
+    files = OutputPaths.beside(tmp_path / f"out.{case.target}")
     with closing(ledger):
         tally, _, doubtful = write_table(config, table, rows, ledger, files)
 

@@ -10,7 +10,7 @@ import pytest
 
 import enrich
 from enrich.errors import ConfigError, ExitCode, LedgerBusyError, MissingKeyError
-from enrich.outputs.writing import Files
+from enrich.job import OutputPaths
 from tests.pipeline.desk import CONFIG, Desk, usd
 
 
@@ -43,7 +43,7 @@ def test_a_run_pays_once_for_each_distinct_input_and_a_second_run_for_none(desk:
     ],
 )
 def test_the_other_files_have_the_tables_name_without_its_suffix(output: str, stem: str) -> None:
-    files = Files.beside(Path("out") / output)
+    files = OutputPaths.beside(Path("out") / output)
     names = (f"{stem}.review.csv", f"{stem}.report.html", f"{stem}.run.json")
     assert (files.review, files.report, files.manifest) == tuple(Path("out") / name for name in names)
 

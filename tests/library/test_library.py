@@ -17,10 +17,10 @@ import polars as pl
 import pytest
 
 import enrich
-from enrich.arguments import spelled
 from enrich.config import load_mapping
 from enrich.errors import ConfigError, EnrichError, MissingKeyError, TableError, UsageError
 from enrich.job import Options
+from enrich.library.arguments import spelled
 from enrich.sandbox import SandboxSettings, running
 
 CONFIG = "name: t\ninputs: {place: name}\noutputs:\n  river: {type: string, description: Its river.}\nprocessor: core\n"
@@ -323,7 +323,7 @@ def test_a_plan_shows_itself(paths: tuple[str, str], environ: dict[str, str]) ->
 def test_importing_it_loads_nothing_heavy() -> None:
     program = "import sys, enrich; print([m for m in ('polars', 'httpx', 'pydantic') if m in sys.modules])"
     ended = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=Path(__file__).parents[1]
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=Path(__file__).parents[2]
     )
     assert ended.stdout == "[]\n"
 
@@ -332,7 +332,7 @@ def test_a_table_in_parquet_loads_no_pandas(paths: tuple[str, str]) -> None:
     folder = Path(paths[0]).parent
     pl.DataFrame({"name": ["Basel"], "sizes": [[1]]}).write_parquet(folder / "t.parquet")
     program = f"import sys, enrich; enrich.run({paths[0]!r}, 't.parquet', sandbox=True); print('pandas' in sys.modules)"
-    environ = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    environ = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
     ended = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=folder, env=environ
     )

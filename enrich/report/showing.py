@@ -10,7 +10,7 @@ from enrich.report.receipt import ANSWER_STATUSES, ROW_STATUSES
 from enrich.text.figures import count_text, counted, span_text, usd_text
 
 if TYPE_CHECKING:
-    from enrich.library import Plan
+    from enrich.library.calls import Plan
     from enrich.pipeline import Report
 
 __all__ = ["plan_html", "plan_text", "report_html", "report_line", "report_text"]

@@ -11,13 +11,14 @@ from typing import Any
 
 from anyio.from_thread import start_blocking_portal
 
-from enrich import pipeline, showing
-from enrich.arguments import as_config, as_options, as_path, in_python, seal
+from enrich import pipeline
 from enrich.errors import UsageError
-from enrich.job import Interruption
+from enrich.host.interruption import Interruption
+from enrich.library.arguments import as_config, as_options, as_path, in_python, seal
 from enrich.pipeline import Report
 from enrich.planning.costs import Summary, reasons
 from enrich.progress import Progress
+from enrich.report import showing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,7 +120,7 @@ def plan(config: Any, table: Any, **options: Any) -> Plan:
     if not _is_given(config):
         config, table = table, config
     if not isinstance(table, str | bytes | PathLike | int | float | None):
-        from enrich.frames import plan_of
+        from enrich.library.frames import plan_of
 
         return plan_of(table, config, **options)
     with in_python():
