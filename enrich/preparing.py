@@ -4,7 +4,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from enrich.backends.opening import check_service, facts_beside
-from enrich.config import Config, check_columns, load
+from enrich.config import Config, check_columns
+from enrich.config.loading import load
 from enrich.dataset import check_output_path, default_output, open_table, refuse_input, try_writing
 from enrich.errors import ConfigError, UsageError
 from enrich.host.files import real

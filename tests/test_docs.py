@@ -241,7 +241,8 @@ def test_the_readme_begins_with_what_goes_in_and_comes_out() -> None:
 
 
 def test_the_yaml_of_the_readme_is_a_config(tmp_path: Path) -> None:
-    from enrich.config import check_columns, load
+    from enrich.config import check_columns
+    from enrich.config.loading import load
 
     (text,) = re.findall(r"```yaml\n(.*?)```", text_of("README.md"), flags=re.DOTALL)
     (tmp_path / "readme.yaml").write_text("name: readme\n" + text)

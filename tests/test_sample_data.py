@@ -14,7 +14,8 @@ import polars as pl
 import pytest
 from ruamel.yaml import YAML
 
-from enrich.config import check_columns, load, warnings
+from enrich.config import check_columns, warnings
+from enrich.config.loading import load
 from enrich.sandbox.facts import load_facts
 
 ROOT = Path(__file__).parents[1]

@@ -30,7 +30,8 @@ def check(
       enrich check configs/companies.yaml companies.csv
     """
     from enrich.backends.opening import check_service
-    from enrich.config import load, warnings
+    from enrich.config import warnings
+    from enrich.config.loading import load
     from enrich.text.figures import counted
 
     console = console_of(context)

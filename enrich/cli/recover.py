@@ -53,7 +53,7 @@ def recover(
     import anyio
 
     from enrich.backends.opening import facts_beside
-    from enrich.config import load
+    from enrich.config.loading import load
     from enrich.job import Options
     from enrich.preparing import ledger_path
     from enrich.progress import open_progress

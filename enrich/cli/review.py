@@ -62,7 +62,7 @@ def _take(config: Path, file: Path, options: "Options", console: "Console") -> N
     """The decisions of a review file, into the ledger."""
     from contextlib import closing
 
-    from enrich.config import load
+    from enrich.config.loading import load
     from enrich.ledger.lock import InstanceLock
     from enrich.ledger.store import Ledger
     from enrich.preparing import ledger_path

@@ -48,7 +48,7 @@ def status(
 
 
 def _path(config: Path | None, ledger: Path | None, *, sandbox: bool) -> Path:
-    from enrich.config import load
+    from enrich.config.loading import load
     from enrich.job import Options
     from enrich.preparing import ledger_path
 

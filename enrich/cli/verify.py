@@ -86,7 +86,7 @@ def _check_there(path: Path, name: str) -> None:
 
 
 def _ledger_path(run: "PastRun | None", config: Path | None, ledger: Path | None, *, sandbox: bool) -> Path:
-    from enrich.config import load
+    from enrich.config.loading import load
     from enrich.job import Options
     from enrich.preparing import ledger_path
 

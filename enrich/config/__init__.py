@@ -1,6 +1,6 @@
 """The config: a YAML file as frozen, typed values, or all of its faults at once.
 
-`load` reads a file; `Config` and its parts say what stands in it; `check_columns` holds it against a table;
+`loading.load` reads a file; `Config` and its parts say what stands in it; `check_columns` holds it against a table;
 `warnings` gives advice; `json_schema` is what editors know of it. docs/config.md describes every key.
 """
 
@@ -14,7 +14,6 @@ from enrich.config.checks import (
 )
 from enrich.config.editor import json_schema, schema_text
 from enrich.config.gate import WORD_SCORES, Gate, GateLevel, Threshold, score
-from enrich.config.loading import load, load_mapping, parse
 from enrich.config.model import Config, CsvOptions, Evidence, Existing, Output, SourcePolicy
 from enrich.config.places import FaultElsewhere
 from enrich.config.refresh import Refresh
@@ -38,9 +37,6 @@ __all__ = [
     "columns_read",
     "evidence_columns",
     "json_schema",
-    "load",
-    "load_mapping",
-    "parse",
     "schema_text",
     "score",
     "warnings",

@@ -39,7 +39,7 @@ def load(path: Path, environ: Mapping[str, str] | None = None) -> Config:
     The key in `environ` (that of this process if none is given) is looked for, and refused, in both.
     """
     environ = Environment.here() if environ is None else Environment.of(environ)
-    is_secret = detector(environ)
+    is_secret = detector(environ.secret)
     if path.suffix.casefold() in _TABLES and path.is_file():
         hint = "the config comes first, then the table"
         raise ConfigError(str(path), [Fault("is a table, expected a config", hint=hint)])
@@ -59,7 +59,7 @@ def load_mapping(mapping: Mapping[str, object], environ: Mapping[str, str] | Non
     It is called `config`, and what it names is seen from the working directory.
     """
     path = Path("config")
-    is_secret = detector(Environment.here() if environ is None else Environment.of(environ))
+    is_secret = detector((Environment.here() if environ is None else Environment.of(environ)).secret)
     try:
         root, faults = tree_of(mapping)
     except UnreadableError as error:

@@ -7,11 +7,11 @@ what they are given for.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from itertools import pairwise
 from typing import Final, TypeAlias
 
-from enrich.api.environment import Environment
+from enrich.api.secret import Secret
 from enrich.config.tree import Node
 from enrich.errors import Fault
 
@@ -40,9 +40,8 @@ _HINT: Final = (
 )
 
 
-def detector(environ: Mapping[str, str]) -> Detector:
-    """Tells whether a text holds the key of this environment, or has the form of another."""
-    secret = Environment.of(environ).secret
+def detector(secret: Secret | None) -> Detector:
+    """Tells whether a text holds this key, or has the form of another."""
     if secret is None or not secret.is_recognisable:
         return looks_secret
     return lambda text: secret.is_in(text) or looks_secret(text)

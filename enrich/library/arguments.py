@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from enrich.api.environment import Environment
-from enrich.config import Config, load_mapping
+from enrich.config import Config
+from enrich.config.loading import load_mapping
 from enrich.errors import EnrichError, FaultsError, UsageError, system_refusals
 from enrich.job import Options
 from enrich.text.phrases import did_you_mean

@@ -21,15 +21,19 @@ against the real service (`drive`) and against a simulated one (tests/simulation
 | Transition (a subclass) | what the ledger's method gives | LedgerError |
 """
 
+from __future__ import annotations
+
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from enrich.ledger.store import Ledger
 from enrich.records import Intent, LiveRun, OpenSubmission, Outcome, ServiceKind, Stamp
+
+if TYPE_CHECKING:
+    from enrich.ledger.store import Ledger
 
 
 class StopRequested(Exception):  # noqa: N818 — a request, not an error

@@ -8,7 +8,8 @@ from command_line import CONFIG, Enrich
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from enrich.config import check_columns, load, warnings
+from enrich.config import check_columns, warnings
+from enrich.config.loading import load
 from enrich.config.starter import starter_config
 from enrich.errors import UsageError
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from config_cases import Complaint, Loader
 
-from enrich.config import Config, load
+from enrich.config import Config
+from enrich.config.loading import load
 from enrich.errors import ConfigError
 
 

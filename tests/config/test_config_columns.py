@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from enrich.config import check_columns, evidence_columns, parse
+from enrich.config import check_columns, evidence_columns
+from enrich.config.loading import parse
 from enrich.errors import ConfigError
 from enrich.spec import Json
 

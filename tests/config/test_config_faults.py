@@ -10,7 +10,8 @@ from config_cases import cases
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from enrich.config import check_columns, load, parse, warnings
+from enrich.config import check_columns, warnings
+from enrich.config.loading import load, parse
 from enrich.config.tree import UnreadableError, build_tree
 from enrich.errors import ConfigError, ExitCode, Fault
 from enrich.spec import Json

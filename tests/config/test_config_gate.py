@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from enrich.config import WORD_SCORES, Gate, GateLevel, parse, score
+from enrich.config import WORD_SCORES, Gate, GateLevel, score
+from enrich.config.loading import parse
 from enrich.spec import Json
 
 

@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from enrich.config import Config, CsvOptions, Gate, Refresh, SourcePolicy, load, parse
+from enrich.config import Config, CsvOptions, Gate, Refresh, SourcePolicy
+from enrich.config.loading import load, parse
 from enrich.config.tree import UnreadableError, build_tree
 
 if TYPE_CHECKING:

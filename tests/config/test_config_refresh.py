@@ -6,7 +6,8 @@ from datetime import timedelta
 
 import pytest
 
-from enrich.config import Refresh, parse
+from enrich.config import Refresh
+from enrich.config.loading import parse
 from enrich.spec import Json
 
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)

@@ -17,7 +17,8 @@ from table_files import Unsynced, examples
 
 from enrich.answers.join import Joiner
 from enrich.answers.judging import Cells
-from enrich.config import Config, load
+from enrich.config import Config
+from enrich.config.loading import load
 from enrich.dataset import Table, TableWriter, open_table
 from enrich.errors import ConfigError
 from enrich.records import Held, Row, Ruled, RunState

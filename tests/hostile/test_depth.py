@@ -19,7 +19,7 @@ from enrich.api.retry import NEVER
 from enrich.api.secret import Secret
 from enrich.backends.parallel import Client
 from enrich.backends.wire import MAX_VALUES, decode_event
-from enrich.config import load
+from enrich.config.loading import load
 from enrich.errors import ConfigError
 from enrich.text.mending import is_deep
 from tests.hostile.evil import evil, lay

@@ -9,7 +9,6 @@ from typing import Any
 import anyio
 import h11
 import pytest
-from enrich.preparing import prepare
 from httpcore._backends.anyio import AnyIOStream
 
 import enrich
@@ -22,12 +21,13 @@ from enrich.backends import streams
 from enrich.backends.opening import check_key, check_service
 from enrich.backends.parallel import Client
 from enrich.cli import entry, main
-from enrich.config import load
+from enrich.config.loading import load
 from enrich.dataset import TableWriter
 from enrich.errors import EnrichError
 from enrich.job import Options
 from enrich.ledger.store import Ledger
 from enrich.outputs import writing as outputs
+from enrich.preparing import prepare
 from enrich.upkeep.recover import Request as Recovering
 from enrich.upkeep.recover import recover
 from enrich.upkeep.verify import Request as Verifying

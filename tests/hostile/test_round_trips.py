@@ -21,7 +21,8 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from enrich.config import check_columns, parse
+from enrich.config import check_columns
+from enrich.config.loading import parse
 from enrich.config.model import Config
 from enrich.dataset import Table, open_table
 from enrich.host.clock import stamp

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from enrich.config import load
+from enrich.config.loading import load
 from enrich.errors import ConfigError
 from enrich.sandbox.schema_rules import check_output_schema as check_as_the_service
 from enrich.spec.validator import misplaced_key, validator_of

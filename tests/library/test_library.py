@@ -17,7 +17,7 @@ import polars as pl
 import pytest
 
 import enrich
-from enrich.config import load_mapping
+from enrich.config.loading import load_mapping
 from enrich.errors import ConfigError, EnrichError, MissingKeyError, TableError, UsageError
 from enrich.job import Options
 from enrich.library.arguments import spelled

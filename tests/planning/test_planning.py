@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from enrich.answers.judging import Answer
-from enrich.config import Refresh, parse
+from enrich.config import Refresh
+from enrich.config.loading import parse
 from enrich.host.clock import stamp
 from enrich.ledger.store import Ledger
 from enrich.ledger.worklist import Worklist

@@ -13,7 +13,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from enrich.config import Config, parse
+from enrich.config import Config
+from enrich.config.loading import parse
 from enrich.ledger.store import Ledger
 from enrich.ledger.worklist import Worklist
 from enrich.planning.comparison import Comparison

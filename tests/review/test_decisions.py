@@ -79,7 +79,7 @@ def test_decisions_come_into_the_table_and_are_never_asked_again(desk: Desk) -> 
     ],
 )
 def test_a_decision_on_nothing_we_know_is_refused_with_its_line(desk: Desk, column: str, value: str, said: str) -> None:
-    from enrich.config import load
+    from enrich.config.loading import load
     from enrich.ledger.store import Ledger
     from enrich.review.decisions import read_rulings
 

@@ -7,7 +7,7 @@ from typing import Any, cast
 import pytest
 
 from enrich.api.errors import ApiError, ForbiddenError, StreamCut, UnauthorizedError
-from enrich.config import parse
+from enrich.config.loading import parse
 from enrich.progress import QuietProgress
 from enrich.protocol.effects import FetchRun, ReadRun, ReadRuns, RunsRead
 from enrich.upkeep.adopt import _Enter, _Work

@@ -151,7 +151,7 @@ def test_runs_that_have_not_ended_are_collected_by_the_next_run(desk, make_servi
 
 def _asked(desk, count: int) -> tuple[str, int]:
     """A group as `enrich run` would have made it, by a ledger that is gone at once: its id, and POSTs so far."""
-    from enrich.config import load
+    from enrich.config.loading import load
     from enrich.planning.comparison import spec_of
 
     config = load(desk.config)
