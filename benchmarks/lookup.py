@@ -12,9 +12,8 @@ import time
 from contextlib import closing
 from pathlib import Path
 
-from enrich.planning.results import Results
-
 from enrich.ledger.store import Ledger
+from enrich.planning.results import Results
 
 LOOKUPS = 300
 

@@ -17,11 +17,10 @@ import polars as pl
 
 from enrich.dataset.tables import Batch
 from enrich.errors import Fault, TableError
-from enrich.spec.canonical import is_normal, normal_text, normal_value, old_value
+from enrich.spec.canonical import ENCODER, canonical_json, is_normal, normal_text, normal_value, old_value
 from enrich.text.namesakes import find_name
 from enrich.text.templates import Column, columns_of, is_template, parse_template
 
-_ENCODER: Final = msgspec.json.Encoder(order="deterministic")
 _PLACEHOLDER: Final = (
     r"(?i)\A\s*(?:null|\(null\)|none|nil|nan|#?n/?a|n\.a\.?|#value!|#ref!|-{1,3}|[\x{2013}\x{2014}?.]|unknown"
     r"|not available|undefined|tbd|\(blank\)|\(empty\))\s*\z"
@@ -116,7 +115,7 @@ class BatchInputs:
 
     def documents(self) -> list[bytes | None]:
         """The document of each row as canonical JSON, None where it would be empty."""
-        encode, document = _ENCODER.encode, self._document
+        encode, document = ENCODER.encode, self._document
         columns = [values.new for values in self._fields.values()]
         encoded = [encode(document(*row)) for row in zip(*columns, strict=True)]
         return [None if text == b"{}" else text for text in encoded]
@@ -125,7 +124,7 @@ class BatchInputs:
         """By row, the documents that were asked about until 0.2.0, where they were others than now."""
         fields = self._fields.values()
         rows = sorted({row for values in fields for row in values.old})
-        return {row: _ENCODER.encode(self._document(*(_old(one, row) for one in fields))) for row in rows}
+        return {row: canonical_json(self._document(*(_old(one, row) for one in fields))) for row in rows}
 
     def missing(self, require: Sequence[str]) -> list[str | None]:
         """For each row the first of the fields `require` that its document lacks, None if it has them all."""
@@ -226,4 +225,4 @@ def _texts(values: list[Any]) -> list[str]:
 
 
 def _text(value: Any) -> str:
-    return value if type(value) is str else _ENCODER.encode(value).decode()
+    return value if type(value) is str else canonical_json(value).decode()

@@ -4,14 +4,20 @@ A text is in NFC (an accented letter is one character) and has at its ends no bl
 no-break or zero-width space, a byte order mark, a soft hyphen, a bidi mark, a control character. A value in which
 nothing can be seen is none. A value that was in this form before is left as it is, so that what was asked about it is
 found again. Until 0.2.0 only blanks were taken from the ends (`old_value`).
+
+An input document is the canonical JSON of those values: keys in order, no blanks, UTF-8, and what holds nothing left
+out. Equal inputs are equal bytes, whoever writes them: the table's reader, what reads a run's input back from the
+service, and what takes over another program's runs. A difference would make paid work be missed without a word.
 """
 
 import math
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-__all__ = ["is_normal", "normal_text", "normal_value", "old_value"]
+import msgspec
+
+__all__ = ["ENCODER", "canonical_json", "document", "is_normal", "normal_text", "normal_value", "old_value"]
 
 # Of these nothing is seen at an end: controls, blanks of all kinds, and what Unicode calls ignorable.
 _UNSEEN_RANGES: Final = (
@@ -21,6 +27,20 @@ _UNSEEN_RANGES: Final = (
 )
 # These belong to the character before them; alone they show nothing either.
 _SELECTOR_RANGES: Final = ((0x180B, 0x180D), (0x180F, 0x180F), (0xFE00, 0xFE0F), (0xE0000, 0xE0FFF))
+
+
+ENCODER: Final = msgspec.json.Encoder(order="sorted")
+"""Writes canonical JSON."""
+
+
+def canonical_json(value: Any) -> bytes:
+    """A JSON value in the one way in which it is hashed, whatever order and spacing it came in."""
+    return ENCODER.encode(value)
+
+
+def document(values: Mapping[str, Any]) -> bytes:
+    """The input document of these values: those that are None are left out."""
+    return canonical_json({name: value for name, value in values.items() if value is not None})
 
 
 def _characters(ranges: Iterable[tuple[int, int]]) -> frozenset[str]:

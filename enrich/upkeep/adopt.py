@@ -41,7 +41,7 @@ from enrich.protocol.collect import ENDED
 from enrich.protocol.effects import FetchRun, ReadRun, ReadRuns, RecordService, RunsRead
 from enrich.protocol.till import Till
 from enrich.records import Intent, Outcome, ServiceKind, Stamp
-from enrich.spec.canonical import normal_text, normal_value, old_value
+from enrich.spec.canonical import document, normal_text, normal_value, old_value
 from enrich.spec.identity import identity_in_metadata, input_key
 from enrich.text.figures import counted
 
@@ -269,7 +269,7 @@ def documents_of(asked: bytes, inputs: Collection[str], empty: Collection[str] =
         return (asked,)
     nothing = {normal_text(text).casefold() for text in empty}
     left = {name: one for name, one in value.items() if not (isinstance(one, str) and _folded(one) in nothing)}
-    return tuple(dict.fromkeys(_document({name: form(one) for name, one in left.items()}) for form in _FORMS))
+    return tuple(dict.fromkeys(document({name: form(one) for name, one in left.items()}) for form in _FORMS))
 
 
 _FORMS: Final = (normal_value, old_value)
@@ -277,10 +277,6 @@ _FORMS: Final = (normal_value, old_value)
 
 def _folded(text: str) -> str:
     return normal_text(text).casefold()
-
-
-def _document(values: Mapping[str, Any]) -> bytes:
-    return msgspec.json.encode({name: one for name, one in values.items() if one is not None}, order="sorted")
 
 
 def _decoded(raw: bytes) -> Any:

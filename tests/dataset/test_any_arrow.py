@@ -7,6 +7,7 @@ import unicodedata
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -20,7 +21,9 @@ from enrich.dataset import Table, open_table, try_writing
 from enrich.dataset.spool import is_spoolable, write_spool
 from enrich.errors import OutputError, TableError, UsageError
 from enrich.inputs.documents import InputBuilder
+from enrich.spec.canonical import canonical_json
 from enrich.spec.columns import AnswerColumn
+from enrich.upkeep.adopt import documents_of
 
 ANSWER = AnswerColumn("answer", pl.String())
 UNSEEN = "\u034f\u17b4\u17b5\u2800"  # letters and marks without any ink
@@ -85,6 +88,20 @@ def check_inputs(source: Table, kind: Kind, raws: list[Raw]) -> None:
         if cell is None:
             continue  # empty: null, "", [], an infinity
         assert says_as_asked(kind, cell, raw), (cell, raw)
+        check_one_form(document)
+
+
+def check_one_form(document: bytes) -> None:
+    """An input that the service gives back, or another program sent, has the key that the table's reader gave it."""
+    for spelled in (spelled_otherwise(document, ensure_ascii=True), spelled_otherwise(document, indent=1)):
+        assert canonical_json(msgspec.json.decode(spelled)) == document
+        assert documents_of(spelled, ["field"])[0] == document
+
+
+def spelled_otherwise(document: bytes, **form: Any) -> bytes:
+    """The same JSON with its members in another order, and in another form."""
+    turned = json.loads(document, object_pairs_hook=lambda pairs: dict(reversed(pairs)))
+    return json.dumps(turned, **form).encode()
 
 
 def says_as_asked(kind: Kind, cell: Any, raw: Raw) -> bool:

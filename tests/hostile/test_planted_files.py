@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from enrich.preparing import prepare
 
 import enrich
 from enrich.errors import EnrichError, LedgerBusyError, LedgerError, OutputError
@@ -20,6 +19,7 @@ from enrich.ledger.groups import add_groups, complete_groups, read_groups, repla
 from enrich.ledger.lock import InstanceLock
 from enrich.ledger.place import check_place, place_problem
 from enrich.ledger.store import Ledger
+from enrich.preparing import prepare
 from enrich.sandbox import SandboxError
 from enrich.sandbox.journal import Journal
 

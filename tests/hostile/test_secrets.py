@@ -18,13 +18,13 @@ from urllib.parse import quote, unquote
 
 import polars as pl
 import pytest
-from enrich.preparing import prepare
 
 import enrich
 from enrich.api.errors import ApiError, BaseUrlError
 from enrich.backends import opening as service
 from enrich.job import Options
 from enrich.ledger.store import Ledger
+from enrich.preparing import prepare
 from tests.hostile.conftest import Ended
 from tests.hostile.desk import read_csv, serving, write_facts
 from tests.hostile.middleman import Middleman, Reply, between, tampering

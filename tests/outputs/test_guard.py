@@ -9,12 +9,12 @@ from typing import Any
 
 import anyio
 import pytest
-from enrich.host.interruption import Interruption
 
 import enrich
 from enrich import pipeline
 from enrich.cli import main
 from enrich.errors import ExitCode, HeldError
+from enrich.host.interruption import Interruption
 from enrich.job import Options
 from enrich.progress import QuietProgress
 from tests.pipeline.desk import CONFIG, Desk, Service
