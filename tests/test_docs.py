@@ -18,7 +18,7 @@ from enrich.backends.listing import MAX_BYTES
 from enrich.backends.parallel import MAX_PLAIN_EVENT_BYTES, MAX_RESULT_BYTES
 from enrich.backends.streams import MAX_IDLE_BYTES, MAX_LISTED, MAX_REPEATS
 from enrich.backends.wire import MAX_VALUES
-from enrich.cli.app import COMMANDS, make_app
+from enrich.cli.app import COMMANDS, all_commands, make_app
 from enrich.errors import ExitCode
 from enrich.ledger import schema
 
@@ -52,7 +52,7 @@ def slug(heading: str) -> str:
 
 
 def options_of(command: str) -> set[str]:
-    group = typer.main.get_command(make_app())
+    group = typer.main.get_command(make_app(all_commands()))
     found = group.commands[command]  # type: ignore[attr-defined]
     spelled = {spelling for option in found.params for spelling in (*option.opts, *option.secondary_opts)}
     return {spelling for spelling in spelled if spelling.startswith("-")} - {"--help", "-h"}

@@ -1,7 +1,8 @@
 """The commands, and the options of `enrich` itself."""
 
+from collections.abc import Callable, Iterable, Iterator
 from importlib import import_module
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import typer
 
@@ -14,8 +15,16 @@ COMMANDS: Final = (
 )
 
 
-def make_app() -> typer.Typer:
-    """The command line; not run yet."""
+Command = Callable[..., Any]
+
+
+def all_commands() -> Iterator[tuple[str, Command]]:
+    """Every command, by its name."""
+    return ((name, getattr(import_module(f"enrich.cli.{name}"), name)) for name in COMMANDS)
+
+
+def make_app(commands: Iterable[tuple[str, Command]]) -> typer.Typer:
+    """A command line of these commands; not run yet."""
     app = typer.Typer(
         name="enrich",
         no_args_is_help=True,
@@ -25,8 +34,8 @@ def make_app() -> typer.Typer:
         context_settings={"help_option_names": ["--help", "-h"]},
     )
     app.callback()(enrich)
-    for name in COMMANDS:
-        app.command(name)(getattr(import_module(f"enrich.cli.{name}"), name))
+    for name, command in commands:
+        app.command(name)(command)
     return app
 
 

@@ -4,14 +4,14 @@ import os
 import resource
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from io import StringIO
 from typing import Any, Final
 
 import typer
 
 from enrich.api.environment import Environment
-from enrich.cli.app import COMMANDS, make_app
+from enrich.cli.app import COMMANDS, Command, all_commands, make_app
 from enrich.cli.console import Console
 from enrich.cli.misuse import misuse_text
 from enrich.errors import EnrichError, ExitCode, system_refusals
@@ -28,10 +28,10 @@ UNUSED: Final = frozenset({"numpy", "pandas", "httpx._main"})
 MISUSE: Final[Any] = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def main(argv: Sequence[str] | None = None, commands: Iterable[tuple[str, Command]] | None = None) -> int:
     """Run the command line; gives the exit code (see `enrich.errors.ExitCode`).
 
-    Without `argv` it is that of this process, which is then the command's alone.
+    Without `argv` it is that of this process, which is then the command's alone; without `commands` they are all there.
     """
     _open_closed_streams()
     if argv is None:
@@ -40,7 +40,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     console = Console(sys.stdout, sys.stderr, redact=_redaction(Environment.here()))
     try:
         with system_refusals():
-            ended = make_app()(args=given, prog_name="enrich", obj=console, standalone_mode=False)
+            app = make_app(all_commands() if commands is None else commands)
+            ended = app(args=given, prog_name="enrich", obj=console, standalone_mode=False)
         code = ended if isinstance(ended, int) else ExitCode.DONE
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else ExitCode.DONE

@@ -223,13 +223,16 @@ def _check_given(path: Path, delimiter: str, quote: str) -> None:
         raise TableError(str(path), faults)
 
 
-def record_blocks(stream: IO[bytes], dialect: Dialect, *, blank_rows: bool) -> Iterator[bytes]:
+def record_blocks(
+    stream: IO[bytes], dialect: Dialect, *, blank_rows: bool, chunk_bytes: int = CHUNK_BYTES
+) -> Iterator[bytes]:
     """Blocks of whole records, each record ended by a line break. Raises csv.Error for a record too long.
 
-    Blank lines at the end of the file are left out, unless they are rows.
+    So much is read at once, or as much as there is of a longer record. Blank lines at the end of the file are left out,
+    unless they are rows.
     """
     rest = b""
-    size = CHUNK_BYTES
+    size = chunk_bytes
     while chunk := stream.read(size):
         text = rest + chunk
         end = dialect.record_end(text)
@@ -241,7 +244,7 @@ def record_blocks(stream: IO[bytes], dialect: Dialect, *, blank_rows: bool) -> I
         rest = text[end:]
         if len(rest) > MAX_RECORD_BYTES:
             raise csv.Error("a record is too long")
-        size = max(CHUNK_BYTES, len(rest))  # so that a long record is looked through a few times only
+        size = max(chunk_bytes, len(rest))  # so that a long record is looked through a few times only
     if not blank_rows:
         rest = rest.rstrip(b"\r\n")
     if rest:

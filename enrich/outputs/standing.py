@@ -95,7 +95,7 @@ def fingerprint(
 # ---------------------------------------------------------------------- on the disk
 
 
-def origin_of(job: Job, ledger: Ledger) -> Origin | None:
+def origin_of(job: Job, ledger: Ledger, *, version: str = __version__) -> Origin | None:
     """What a command's outputs are made from now; None where that can't be told, or changes from hour to hour.
 
     To be taken before the outputs are written: what changes from then on makes it another one.
@@ -106,7 +106,7 @@ def origin_of(job: Job, ledger: Ledger) -> Origin | None:
         return None
     files = job.outputs
     return Origin(
-        version=__version__,
+        version=version,
         config_path=_real(job.config.path),
         config=repr(job.config),
         table=_real(job.table.path),

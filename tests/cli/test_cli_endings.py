@@ -7,7 +7,7 @@ from pathlib import Path
 
 import anyio
 import pytest
-from command_line import CONFIG, SURE, Enrich
+from command_line import CONFIG, Enrich
 
 from enrich.api.errors import BaseUrlError, CreditError, ForbiddenError, UnauthorizedError, UnavailableError
 from enrich.backends.opening import sandbox_refusals
@@ -137,31 +137,6 @@ def test_a_misuse_of_sqlite_is_a_fault_of_ours(tmp_path: Path) -> None:
     with pytest.raises(sqlite3.OperationalError), ledger_refusals(tmp_path):
         connection.execute("SELEKT")
     connection.close()
-
-
-def test_a_disk_that_fills_up_in_the_middle_ends_with_2_and_the_command_goes_on(
-    enrich: Enrich, folder: Path, service: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (folder / "places.yaml").write_text(CONFIG + SURE)
-    (folder / "places.csv").write_text("name\n" + "".join(f"Town {number}\n" for number in range(400)))
-    prepare = Ledger._prepare
-
-    def prepare_on_a_full_disk(ledger: Ledger) -> None:
-        prepare(ledger)
-        (pages,) = ledger._db.execute("PRAGMA page_count").fetchone()
-        ledger._db.execute(f"PRAGMA max_page_count = {pages}")
-
-    with monkeypatch.context() as patched:
-        patched.setattr(Ledger, "_prepare", prepare_on_a_full_disk)
-        ended = enrich("run", "places.yaml", "places.csv", "--yes")
-    assert (ended.code, ended.out) == (2, "")
-    assert "the disk is full" in ended.err
-    assert "the same command goes on" in ended.err
-    assert "Traceback" not in ended.err
-    assert not (folder / "places.enriched.csv").exists()
-    again = enrich("run", "places.yaml", "places.csv", "--yes", "--settle", "1s")
-    assert again.code == 0
-    assert "runs paid  400  $10.00" in again.out
 
 
 def test_every_exit_code_of_an_error_is_documented() -> None:

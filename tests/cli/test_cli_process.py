@@ -15,8 +15,9 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from command_line import SURE, Enrich, child_environment
+from command_line import SURE, child_environment
 
+from enrich.cli import main
 from enrich.sandbox import SandboxSettings, running
 
 ENRICH = [sys.executable, "-m", "enrich"]
@@ -193,21 +194,21 @@ def test_a_result_that_cannot_be_written_ends_with_2(
 
 
 def test_a_fault_of_ours_shows_a_traceback_without_the_key_and_ends_with_1(
-    enrich: Enrich, monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     key = "hush-0123456789-hush"
 
-    def broken(*arguments: object) -> None:
+    def broken() -> None:
         raise RuntimeError(f"met {key} on the way")
 
     monkeypatch.setenv("PARALLEL_API_KEY", key)
-    monkeypatch.setattr("enrich.pipeline.prepare", broken)
-    ended = enrich("run", "places.yaml", "places.csv", "--yes")
-    assert (ended.code, ended.out) == (1, "")
-    assert ended.err.startswith("Error: Traceback (most recent call last):\n")
-    assert "RuntimeError: met [redacted] on the way\n" in ended.err
-    assert ended.err.endswith("and the same command goes on\n")
-    assert key not in ended.err
+    assert main(["run"], [("run", broken), ("plan", broken)]) == 1
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert err.startswith("Error: Traceback (most recent call last):\n")
+    assert "RuntimeError: met [redacted] on the way\n" in err
+    assert err.endswith("and the same command goes on\n")
+    assert key not in err
 
 
 def test_a_command_of_its_own_process_leaves_no_core_dump() -> None:

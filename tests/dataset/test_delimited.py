@@ -148,9 +148,8 @@ def test_the_quote_is_single_only_where_the_header_says_so(text: str, quote: str
 
 
 @pytest.mark.parametrize("chunk_bytes", [1, 2, 3, 4, 64])
-def test_blocks_are_whole_records_where_nothing_quotes(monkeypatch: pytest.MonkeyPatch, chunk_bytes: int) -> None:
-    monkeypatch.setattr("enrich.dataset.delimited.CHUNK_BYTES", chunk_bytes)
-    read = list(record_blocks(BytesIO(b"ab\ncd\n\nef"), Dialect(",", ""), blank_rows=True))
+def test_blocks_are_whole_records_where_nothing_quotes(chunk_bytes: int) -> None:
+    read = list(record_blocks(BytesIO(b"ab\ncd\n\nef"), Dialect(",", ""), blank_rows=True, chunk_bytes=chunk_bytes))
     assert b"".join(read) == b"ab\ncd\n\nef\n"
     assert all(block.endswith(b"\n") for block in read)
     if chunk_bytes == 64:

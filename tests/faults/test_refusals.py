@@ -7,12 +7,11 @@ from decimal import Decimal
 
 import pytest
 
-from enrich.api.errors import NotFoundError
-from enrich.backends.parallel import Client
 from enrich.errors import ExitCode
 from enrich.progress import QuietProgress
 from tests.faults.door import Door
 from tests.faults.promises import BATCH, Scene, check, check_cost, read_table, serving
+from tests.hostile.middleman import between
 
 GROUP = b"POST /v1/tasks/groups HTTP"
 
@@ -188,25 +187,23 @@ def test_a_group_that_cannot_be_made_stops_the_command_and_says_why(make_scene) 
     assert scene.service.posts() == 0
 
 
-def test_a_service_that_does_not_know_its_groups_stops_the_command_and_the_next_one_goes_on(
-    make_scene, monkeypatch
-) -> None:
-    said = "POST v1/tasks/groups/tgrp_1/runs: the service answered 404"
-    told = Told()
-
-    async def add_runs(*_: object, **__: object) -> None:
-        raise NotFoundError(said, status=404)
+def test_a_service_that_does_not_know_its_groups_stops_the_command_and_the_next_one_goes_on(make_scene) -> None:
+    def unknown(path: str) -> str:
+        return path.replace("/groups/tgrp_", "/groups/tgrp_0") if "/runs" in path else path
 
     scene = make_scene(rows=2 * BATCH, speed=200)
-    with monkeypatch.context() as patch:
-        patch.setattr(Client, "add_runs", add_runs)
-        report = scene.run(progress=told)
+    told = Told()
+    with between(scene.service.base_url, path_upstream=unknown) as man:
+        report = scene.run(progress=told, environ=man.environ())
     assert report.exit_code is ExitCode.STOPPED
-    assert report.stopped == f"the service takes no runs: {said}"
+    assert "the service takes no runs: POST v1/tasks/groups/tgrp_" in report.stopped
+    assert "the service answered 404" in report.stopped
     assert report.receipt.usd_at_stake == 0
-    assert f"no runs could be added ({said}); trying again" in told.words
+    assert any("no runs could be added (POST" in words and words.endswith("; trying again") for words in told.words)
+    assert scene.service.bill()["runs"] == 0
+    refused = scene.service.posts()
     scene.finish()
-    assert scene.service.posts() == batches(scene)
+    assert scene.service.posts() == refused + batches(scene)
     check(scene)
 
 

@@ -18,10 +18,12 @@ from urllib.parse import quote, unquote
 
 import polars as pl
 import pytest
+import typer
 
 import enrich
 from enrich.api.errors import ApiError, BaseUrlError
-from enrich.backends import opening as service
+from enrich.backends.opening import check_key
+from enrich.cli import main
 from enrich.job import Options
 from enrich.ledger.store import Ledger
 from enrich.preparing import prepare
@@ -312,18 +314,19 @@ def test_streams_and_listings_that_repeat_the_key_do_not_pass_it_on(
 
 @pytest.mark.parametrize("log_format", ["text", "json"])
 def test_a_traceback_does_not_show_the_key(
-    place: Path, command: Command, keyed: Callable[..., None], monkeypatch: pytest.MonkeyPatch, log_format: str
+    place: Path, keyed: Callable[..., None], capfdbinary: pytest.CaptureFixture[bytes], log_format: str
 ) -> None:
-    class Broken:
-        def __init__(self, **given: Any) -> None:
-            raise RuntimeError(f"{given}: {given['api_key'].reveal()!r}")
-
-    monkeypatch.setattr(service, "Client", Broken)
     keyed("http://127.0.0.1:9")
-    ended = command("run", "c.yaml", "t.csv", "--yes", "--log-format", log_format)
-    assert ended.code == 1
-    assert b"RuntimeError" in ended.err
-    assert not leaks(ended.out + ended.err)
+
+    def broken(context: typer.Context) -> None:
+        context.obj.log_format = log_format
+        key = check_key(os.environ)
+        raise RuntimeError(f"{key}: {key.reveal()!r}")
+
+    assert main(["run"], [("run", broken), ("plan", broken)]) == 1
+    out, err = capfdbinary.readouterr()
+    assert b"RuntimeError" in err
+    assert not leaks(out + err)
     check_folder(place)
 
 

@@ -16,7 +16,10 @@ from enrich.cli import main
 from enrich.dataset.where import looks_at_the_clock
 from enrich.errors import ExitCode, OutputError
 from enrich.host.clock import stamp
+from enrich.job import Options
 from enrich.ledger.store import Ledger
+from enrich.outputs.standing import find_standing, origin_of
+from enrich.preparing import prepare
 from enrich.records import Outcome
 from tests.pipeline.desk import CONFIG, Desk
 from tests.review.test_decisions import decide, lines
@@ -225,9 +228,11 @@ def test_another_command_writes_anew(desk: Desk, done: enrich.Report, options: d
     assert desk.run().outputs_written is ("rewrite" not in options)
 
 
-def test_another_version_writes_anew(desk: Desk, done: enrich.Report, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("enrich.outputs.standing.__version__", "99.0")
-    assert desk.run().outputs_written
+def test_what_another_version_wrote_does_not_stand(desk: Desk, done: enrich.Report) -> None:
+    job = prepare(desk.config, desk.table, Options(environ=desk.service.environ))
+    with closing(Ledger.reader(job.ledger_path)) as ledger:
+        assert find_standing(origin_of(job, ledger), job.outputs) is not None
+        assert find_standing(origin_of(job, ledger, version="99.0"), job.outputs) is None
 
 
 def test_a_ledger_elsewhere_writes_anew(desk: Desk, done: enrich.Report) -> None:
