@@ -26,7 +26,7 @@ ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 PAGES = sorted(
     [
-        *(ROOT / name for name in ("README.md", "CHANGELOG.md", "SECURITY.md")),
+        *(ROOT / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md")),
         *DOCS.glob("*.md"),
         *(ROOT / "sample_data").glob("*.md"),
     ]
@@ -247,3 +247,31 @@ def test_the_yaml_of_the_readme_is_a_config(tmp_path: Path) -> None:
     (text,) = re.findall(r"```yaml\n(.*?)```", text_of("README.md"), flags=re.DOTALL)
     (tmp_path / "readme.yaml").write_text("name: readme\n" + text)
     assert check_columns(load(tmp_path / "readme.yaml"), ["name", "domain"]) == []
+
+
+# --- for whoever carries on
+
+
+@pytest.mark.parametrize("page", ["CONTRIBUTING.md", "docs/design.md"])
+def test_the_files_and_folders_that_are_named_exist(page: str) -> None:
+    """`new` stands before the name of what somebody would add."""
+    named = re.findall(r"(?<!new )`((?:enrich|tests|docs|configs)/[\w./]*)`", text_of(page))
+    assert len(named) > 10
+    assert [path for path in named if not (ROOT / path).exists()] == []
+
+
+def test_every_folder_of_the_package_says_which_tests_to_run() -> None:
+    rows = re.findall(r"^\| (`enrich/.+?) \| (.+?) \|", text_of("CONTRIBUTING.md"), flags=re.MULTILINE)
+    told = {folder: tests for folders, tests in rows for folder in re.findall(r"`enrich/(\w+)`", folders)}
+    folders = {path.name for path in (ROOT / "enrich").iterdir() if (path / "__init__.py").exists()} - {
+        "host",
+        "sandbox",
+    }
+    assert set(told) == folders
+    run = {path for tests in told.values() for path in re.findall(r"\btests/\w+", tests)}
+    assert [path for path in sorted(run) if not (ROOT / path).exists() and not (ROOT / f"{path}.py").exists()] == []
+
+
+def test_ci_runs_on_every_push_what_runs_here() -> None:
+    assert "bash .ci/run" in text_of(".github/workflows/ci.yml")
+    assert re.findall(r"entry: (\w+)", text_of(".pre-commit-config.yaml")) == ["ruff", "ruff", "mypy"]
