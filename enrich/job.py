@@ -12,6 +12,7 @@ from enrich.config import Config
 from enrich.dataset import Table
 from enrich.dataset.formats import split_suffix
 from enrich.errors import OutputError
+from enrich.host.clock import Clock
 from enrich.inputs.rows import Rows
 
 LEDGER = Path(".enrich/ledger.db")
@@ -88,6 +89,7 @@ class Job:
     ledger_path: Path
     facts: Path | None  # what the sandbox knows: the file given, or the one beside the table
     started_at: datetime
+    clock: Clock
 
     @property
     def budget(self) -> Decimal | None:

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 from anyio import current_time
@@ -18,6 +19,7 @@ from enrich.asking.asking import Outcome, Terms, ask, settling_s
 from enrich.backends.opening import check_key, open_service
 from enrich.config import Config
 from enrich.errors import EnrichError, ExitCode, HeldError, ungrouped
+from enrich.host.clock import SYSTEM, Clock
 from enrich.host.interruption import Interruption
 from enrich.host.memory import give_back
 from enrich.inputs.remarks import nothing_to_ask
@@ -105,15 +107,17 @@ async def run(
     progress: Progress | None = None,
     consent: Consent = _agreed,
     interruption: Interruption | None = None,
+    clock: Clock = SYSTEM,
 ) -> Report:
     """Enrich a table. Raises EnrichError for whatever stops it before the outputs are written.
 
     `consent` is asked wherever new money may be spent, before anything is sent; by default the call itself is consent.
+    What time it is, `clock` says.
     """
     stop = interruption or Interruption()
     shown = progress or QuietProgress()
     ends_at = None if options.deadline_s is None else current_time() + options.deadline_s
-    job = await run_sync(prepare, config, table, options)
+    job = await run_sync(partial(prepare, config, table, options, clock=clock))
     with ledger_refusals(job.ledger_path), ExitStack() as held:
         ledger, worklist = open_books(job, held)
         await run_sync(check_claims, job, ledger)
@@ -138,6 +142,7 @@ async def run(
                 budget=job.budget,
                 settle_s=settling_s(options.settle_s, sandbox=options.sandbox),
                 ends_at=ends_at,
+                clock=clock,
             )
             with ungrouped():
                 async with open_service(
@@ -161,9 +166,11 @@ async def run(
 
 
 @contextmanager
-def plan(config: Path | Config, table: Path, options: Options) -> Iterator[tuple[Job, Summary, Worklist]]:
+def plan(
+    config: Path | Config, table: Path, options: Options, *, clock: Clock = SYSTEM
+) -> Iterator[tuple[Job, Summary, Worklist]]:
     """What `run` would ask now, with the worklist open for the length of the block. Sends and writes nothing."""
-    job = prepare(config, table, options, writes=False)
+    job = prepare(config, table, options, writes=False, clock=clock)
     with Worklist() as worklist:
         opened = Ledger.reader(job.ledger_path) if job.ledger_path.exists() else Ledger.in_memory()
         with ledger_refusals(job.ledger_path), closing(opened) as ledger:
@@ -203,7 +210,9 @@ def open_books(job: Job, held: ExitStack, *, may_lack_groups: bool = False) -> t
     """
     Ledger.make_folder(job.ledger_path)
     held.enter_context(InstanceLock(job.ledger_path))
-    ledger = held.enter_context(closing(Ledger.open(job.ledger_path, may_lack_groups=may_lack_groups)))
+    ledger = held.enter_context(
+        closing(Ledger.open(job.ledger_path, may_lack_groups=may_lack_groups, now=job.clock.wall))
+    )
     return ledger, held.enter_context(Worklist())
 
 

@@ -1,6 +1,5 @@
 """Opens and checks everything that a command needs before the ledger is opened. Reads, sends nothing."""
 
-from datetime import UTC, datetime
 from pathlib import Path
 
 from enrich.backends.opening import check_service, facts_beside
@@ -8,6 +7,7 @@ from enrich.config import Config, check_columns
 from enrich.config.loading import load
 from enrich.dataset import check_output_path, default_output, open_table, refuse_input, try_writing
 from enrich.errors import ConfigError, UsageError
+from enrich.host.clock import SYSTEM, Clock
 from enrich.host.files import real
 from enrich.inputs.rows import Chosen, Rows
 from enrich.job import LEDGER, SANDBOX_LEDGER, Job, Options, OutputPaths
@@ -17,12 +17,16 @@ from enrich.spec.processors import NAMES, PROCESSORS
 from enrich.text.phrases import did_you_mean
 
 
-def prepare(given: Path | Config, table_path: Path, options: Options, *, writes: bool = True) -> Job:
+def prepare(
+    given: Path | Config, table_path: Path, options: Options, *, writes: bool = True, clock: Clock = SYSTEM
+) -> Job:
     """Open and check everything, and unless it only reads, whether the outputs can be written.
+
+    The job's time, from its start on, is that of `clock`.
 
     Raises ConfigError, TableError, OutputError, UsageError or BaseUrlError.
     """
-    started_at = datetime.now(UTC)
+    started_at = clock.moment()
     _check_options(options)
     check_service(options.environ, sandbox=options.sandbox, facts=options.facts)
     config = load(given, options.environ) if isinstance(given, Path) else given
@@ -36,7 +40,7 @@ def prepare(given: Path | Config, table_path: Path, options: Options, *, writes:
     if faults:
         raise ConfigError(str(config.path), faults)
     if options.where is not None:
-        table.condition(options.where)
+        table.condition(options.where, started_at)
     files = OutputPaths.beside(options.output or default_output(table_path, sandbox=options.sandbox))
     if writes:
         check_output_path(files.table, table, companions=files.companions)
@@ -49,8 +53,8 @@ def prepare(given: Path | Config, table_path: Path, options: Options, *, writes:
         refuse_as_ledger(ledger, path, "an output of the command")
         refuse_input(path, table)
     try_writing(files.table, table, make_joiner(config, table, files).columns())
-    rows = Rows(config, table, Chosen(options.where, options.limit, options.sample))
-    return Job(config, table, rows, files, options, ledger, facts, started_at)
+    rows = Rows(config, table, Chosen(options.where, options.limit, options.sample), now=started_at)
+    return Job(config, table, rows, files, options, ledger, facts, started_at, clock)
 
 
 def ledger_path(config: Config | None, options: Options) -> Path:

@@ -1,6 +1,7 @@
 """Who may import what. Each outside thing has one owner, and what decides does no I/O."""
 
 import ast
+import re
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -43,7 +44,7 @@ MAY_IMPORT = {
     "answers": "config records spec text",
     "dataset": "errors host spec text",
     "inputs": "config dataset errors records spec text",
-    "job.py": "api config dataset errors inputs",
+    "job.py": "api config dataset errors host inputs",
     "ledger": "errors host records spec",
     "protocol": "api records spec text",
     "planning": "answers config inputs ledger protocol records spec",
@@ -86,6 +87,24 @@ OF_THE_DISK = {
 REACHING_OUT = {
     *("anyio", "asyncio", "fcntl", "httpx", "io", "logging", "multiprocessing", "os", "pathlib", "shutil", "signal"),
     *("socket", "sqlite3", "subprocess", "sys", "tempfile", "threading", "time", "urllib"),
+}
+
+
+# Who may read this machine's clocks, beside the sandbox; everybody else is given the time, or a `Clock`.
+CLOCKS = {
+    "host/clock.py": "the owner",
+    "progress.py": "how fast it goes, and when a line was written: for whoever looks on",
+    "backends/streams.py": "how long a stream has been silent",
+    "api/errors.py": "how long it is until the date of a Retry-After",
+}
+READING_A_CLOCK = {"time", "monotonic", "monotonic_ns", "time_ns", "perf_counter", "now", "utcnow", "today"}
+
+# Who may write to a database, and to which: what the ledger holds is written by its transitions alone.
+WRITERS = {
+    "ledger/transitions.py": "the ledger's tables",
+    "ledger/schema.py": "the ledger's tables, as they are made, and from one version to the next",
+    "ledger/distinct.py": "a database of its own",
+    "ledger/worklist.py": "a database of its own",
 }
 
 
@@ -204,6 +223,38 @@ def test_what_decides_reaches_nothing_outside_by_whatever_it_imports(part: str) 
 
 def is_name(node: ast.expr, *names: str) -> bool:
     return isinstance(node, ast.Name) and (not names or node.id in names)
+
+
+def test_only_the_clock_reads_a_clock() -> None:
+    """So a command can live at any time, and a test through fourteen nights."""
+    readers = {
+        file.relative_to(PACKAGE).as_posix()
+        for file in set(files()) - set(files("sandbox"))
+        for node in ast.walk(tree(file))
+        if isinstance(node, ast.Attribute) and node.attr in READING_A_CLOCK
+        if is_name(node.value, "time", "datetime", "date")
+        or (isinstance(node.value, ast.Attribute) and node.value.attr in {"datetime", "date"})
+    }
+    readers |= {
+        file.relative_to(PACKAGE).as_posix()
+        for file in set(files()) - set(files("sandbox"))
+        for node in ast.walk(tree(file))
+        if isinstance(node, ast.ImportFrom) and node.module == "time"
+    }
+    assert readers == CLOCKS.keys()
+
+
+def test_what_the_ledger_holds_is_written_in_one_place() -> None:
+    """A table of its own, which SQLite drops with the connection, anybody may have who asks."""
+    what = r"(INSERT(\s+OR\s+\w+)?\s+INTO|REPLACE\s+INTO|UPDATE|DELETE\s+FROM|DROP\s+TABLE|ALTER\s+TABLE)"
+    writing = re.compile(rf"^\s*(WITH\b.*)?{what}\s+(?!temp\.)", re.DOTALL)
+    writers = {
+        file.relative_to(PACKAGE).as_posix()
+        for file in set(files()) - set(files("sandbox"))
+        for node in ast.walk(tree(file))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and writing.search(node.value)
+    }
+    assert writers == WRITERS.keys()
 
 
 def test_nobody_but_the_command_prints() -> None:

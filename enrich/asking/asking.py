@@ -10,6 +10,7 @@ import anyio
 from enrich.asking.driver import Driver
 from enrich.asking.rounds import Rounds
 from enrich.backends.parallel import Client
+from enrich.host.clock import SYSTEM, Clock
 from enrich.host.interruption import Interruption
 from enrich.ledger.recorder import open_recorder
 from enrich.ledger.store import Ledger
@@ -53,6 +54,7 @@ class Terms:
     budget: Decimal | None  # US dollars that may be at stake
     settle_s: float
     ends_at: float | None = None  # on the event loop's clock
+    clock: Clock = SYSTEM
 
 
 def settling_s(given: float | None, *, sandbox: bool) -> float:
@@ -83,7 +85,7 @@ async def ask(
         in_flight=totals.usd_micro_in_flight + totals.usd_micro_unresolved,
     )
     async with open_recorder(ledger) as recorder:
-        driver = Driver(client, recorder, till)
+        driver = Driver(client, recorder, till, clock=terms.clock)
         rounds = Rounds(driver, ledger, progress, job_id=terms.job_id, job=terms.name, settle_s=terms.settle_s)
         with anyio.CancelScope() as scope:
             interruption.then(driver.stop.set)

@@ -20,7 +20,7 @@ from enrich.backends.listing import list_group
 from enrich.backends.parallel import Client
 from enrich.backends.streams import EventStream
 from enrich.backends.wire import NULL, ErrorEvent, GroupStatus, GroupStatusEvent, RunEvent, RunResult, RunState
-from enrich.host.clock import stamp
+from enrich.host.clock import SYSTEM, Clock
 from enrich.ledger.recorder import Recorder
 from enrich.protocol.collect import ENDED
 from enrich.protocol.effects import (
@@ -73,10 +73,11 @@ T = TypeVar("T")
 class Driver:
     """One command's hands. `stop` is set when the command is asked to end."""
 
-    def __init__(self, client: Client, recorder: Recorder, till: Till) -> None:
+    def __init__(self, client: Client, recorder: Recorder, till: Till, *, clock: Clock = SYSTEM) -> None:
         self.client = client
         self.recorder = recorder
         self.till = till
+        self.clock = clock
         self.stop = anyio.Event()
         self.done = 0  # outcomes in the ledger
         self.failed = 0
@@ -156,7 +157,7 @@ class Driver:
     async def _perform_other(self, effect: Any, hands: "_Hands") -> Any:
         match effect:
             case Now():
-                return stamp()
+                return self.clock.stamp()
             case Say(text):
                 self._words = text
                 return None

@@ -11,10 +11,10 @@ import os
 import shutil
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from datetime import UTC, datetime
 from typing import Any, Final, Literal, TextIO
 
 from enrich.errors import ExitCode, OutputError
+from enrich.host.clock import SYSTEM
 from enrich.text.hostile import clean, plain_json
 
 LogFormat = Literal["text", "json"]
@@ -95,7 +95,7 @@ class Console:
     def _tell(self, event: dict[str, str | int], text: str) -> None:
         if self.log_format == "json":
             safe = {key: self.redact(value) if isinstance(value, str) else value for key, value in event.items()}
-            moment = datetime.now(UTC).isoformat(timespec="milliseconds")
+            moment = SYSTEM.moment().isoformat(timespec="milliseconds")
             line = json.dumps({"at": moment, **safe}, ensure_ascii=False, separators=(",", ":"))
             self._write(self._err, plain_json(line) + "\n")
             return

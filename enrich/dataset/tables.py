@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
 
@@ -105,9 +106,12 @@ class Table(ABC):
         """Whether a column is empty in every row, and of a type that says nothing: answers may have their own there."""
         return False
 
-    def condition(self, where: str) -> Condition:
-        """A SQL condition on this table's columns. Raises ConfigError when it is none; reads no rows."""
-        return Condition(where, self.schema)
+    def condition(self, where: str, now: datetime | None = None) -> Condition:
+        """A SQL condition on this table's columns. Raises ConfigError when it is none; reads no rows.
+
+        `now` is the time that it may ask for; without it, that of this machine.
+        """
+        return Condition(where, self.schema, now)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ no SQL engine. It looks at the row that it decides on, so the size of a batch ma
 """
 
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Final, NoReturn
 
 import polars as pl
@@ -14,6 +14,7 @@ from polars.exceptions import PolarsError
 from enrich.dataset.sql_expressions import CAST_HINT, StrictCast, Translator
 from enrich.dataset.sql_syntax import ConditionError, asks_for_the_time, parse_condition
 from enrich.errors import ConfigError, Fault
+from enrich.host.clock import SYSTEM
 from enrich.text.hostile import clean
 from enrich.text.namesakes import find_name
 
@@ -35,7 +36,7 @@ class Condition:
         self._where = where
         try:
             _check_text(where)
-            translator = Translator(where, schema, lambda name: find_name(name, schema), now or datetime.now(UTC))
+            translator = Translator(where, schema, lambda name: find_name(name, schema), now or SYSTEM.moment())
             self._mask = translator.condition(parse_condition(where))
         except ConditionError as error:
             _refuse(where, error)

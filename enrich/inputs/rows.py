@@ -8,6 +8,7 @@ import random
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
 from enrich.config import Config
@@ -46,7 +47,8 @@ def _none_known(keys: Sequence[bytes]) -> Collection[bytes]:
 class Rows:
     """Reads a table as rows of questions, the same way each time it is read."""
 
-    def __init__(self, config: Config, table: Table, chosen: Chosen) -> None:
+    def __init__(self, config: Config, table: Table, chosen: Chosen, *, now: datetime | None = None) -> None:
+        """`now` is the time that a condition on the rows may ask for; without it, that of this machine."""
         self._table = table
         self._chosen = chosen
         self._builder = InputBuilder(config.inputs, table.schema, str(table.path), empty=config.empty)
@@ -57,7 +59,7 @@ class Rows:
             if config.existing == "fill"
             else {}
         )
-        self._where = None if chosen.where is None else table.condition(chosen.where)
+        self._where = None if chosen.where is None else table.condition(chosen.where, now)
         self._sampled = self._draw() if chosen.sample is not None else None
 
     def batches(self, size: int = BATCH_ROWS, *, known: Known = _none_known) -> Iterator[tuple[Batch, list[Row]]]:

@@ -10,10 +10,9 @@ import sqlite3
 from dataclasses import dataclass
 from typing import Final
 
-_RUNS: Final = (
+RUNS: Final = (
     "SELECT input_key, submission_id, n FROM run WHERE submission_id > ? AND submission_id <= ? ORDER BY 1, 2, 3"
 )
-_OWN: Final = "temp.asked_since"
 
 
 class WrongLookupError(ValueError):
@@ -42,16 +41,6 @@ def gap(db: sqlite3.Connection) -> Gap:
     return Gap(*row)
 
 
-def close_gap(db: sqlite3.Connection) -> None:
-    """Bring the table up to date, within the caller's transaction. Raises WrongLookupError."""
-    missing = gap(db)
-    try:
-        db.execute(f"INSERT INTO asked (input_key, submission_id, n) {_RUNS}", (missing.after, missing.up_to))
-    except sqlite3.IntegrityError:
-        raise WrongLookupError("runs that can be found by their inputs already are to be added") from None
-    db.execute("UPDATE meta SET value = ? WHERE key = 'asked'", (str(missing.up_to),))
-
-
 class Aside:
     """What the table lacks, for a connection that can't write: in a table of its own, beside a process that may write.
 
@@ -68,12 +57,12 @@ class Aside:
         missing = Gap(max(missing.after, self._up_to), missing.up_to)
         if missing:
             self._db.execute(
-                f"CREATE TABLE IF NOT EXISTS {_OWN} (input_key BLOB, submission_id INTEGER, n INTEGER,"
+                "CREATE TABLE IF NOT EXISTS temp.asked_since (input_key BLOB, submission_id INTEGER, n INTEGER,"
                 " PRIMARY KEY (input_key, submission_id, n)) WITHOUT ROWID"
             )
-            self._db.execute(f"INSERT OR IGNORE INTO {_OWN} {_RUNS}", (missing.after, missing.up_to))
+            self._db.execute(f"INSERT OR IGNORE INTO temp.asked_since {RUNS}", (missing.after, missing.up_to))
             self._up_to = missing.up_to
-        return ("asked", _OWN) if self._up_to else ("asked",)
+        return ("asked", "temp.asked_since") if self._up_to else ("asked",)
 
 
 def check(db: sqlite3.Connection) -> None:

@@ -55,7 +55,7 @@ class Overview:
 
 def read_overview(ledger: Ledger, *, last_jobs: int = LAST_JOBS) -> Overview:
     """What the ledger holds now, in one consistent view, also while a run goes on."""
-    db = ledger._db
+    db = ledger.connection
     db.execute("BEGIN")
     try:
         return Overview(

@@ -4,7 +4,7 @@ import glob
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, suppress
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
@@ -43,13 +43,13 @@ def salvaged_decisions(ledger: Path) -> list[Ruled]:
     return list(newest.values())
 
 
-def set_aside(ledger: Path) -> Path | None:
+def set_aside(ledger: Path, at: datetime) -> Path | None:
     """Rename a ledger, with the files that SQLite keeps beside it, so that a new one can be made in its place.
 
-    Gives its new name, None where there was nothing. Nothing is ever deleted.
+    Gives its new name, which says the moment (in UTC); None where there was nothing. Nothing is ever deleted.
     """
     ledger = real(ledger)
-    aside = ledger.with_name(f"{ledger.name}{_ASIDE}{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}")
+    aside = ledger.with_name(f"{ledger.name}{_ASIDE}{at:%Y%m%dT%H%M%S.%fZ}")
     moved = False
     with writing(ledger):
         for suffix in ("-wal", "-shm", ""):

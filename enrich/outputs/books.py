@@ -1,7 +1,6 @@
 """Adds a command up: its receipt, its manifest, the way it ended. Pure but for questions to the ledger."""
 
 from collections import Counter
-from datetime import UTC, datetime
 from decimal import Decimal
 
 from enrich import __version__
@@ -58,7 +57,7 @@ def make_manifest(
         selection=Selection(options.where, options.limit, options.sample),
         sandbox=options.sandbox or ledger.service() == "sandbox",
         started_at=job.started_at,
-        finished_at=datetime.now(UTC),
+        finished_at=job.clock.moment(),
         exit_code=exit_code(receipt, outcome, stop),
         stopped=stopped,
         output=str(files.table),

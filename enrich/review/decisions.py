@@ -4,7 +4,6 @@ A decision names its answer by run and field. It is kept by input and field, so 
 input, outranks every verdict and every later run, and the question is not asked again. Costs nothing.
 """
 
-import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -28,13 +27,13 @@ _SHOWN_CHARS: Final = 60
 _SHOWN_VALUES: Final = 8
 
 
-def read_rulings(path: Path, config: Config, ledger: Ledger) -> list[Ruled]:
-    """The decisions in a review file, held against the config and the ledger.
+def read_rulings(path: Path, config: Config, ledger: Ledger, *, at: int) -> list[Ruled]:
+    """The decisions in a review file, held against the config and the ledger; they are made at this Unix second.
 
     Raises TableError with every fault and its line; then nothing is to be recorded.
     """
     sheet = Sheet(path)
-    rulings = Rulings.read(sheet, config, ledger)
+    rulings = Rulings.read(sheet, config, ledger, at=at)
     if sheet.faults:
         raise sheet.error()
     return rulings.sound
@@ -53,11 +52,20 @@ class Rulings:
 
     @classmethod
     def read(
-        cls, sheet: Sheet, config: Config, ledger: Ledger, on_line: Callable[[SheetLine], None] = lambda line: None
+        cls,
+        sheet: Sheet,
+        config: Config,
+        ledger: Ledger,
+        on_line: Callable[[SheetLine], None] = lambda line: None,
+        *,
+        at: int = 0,
     ) -> "Rulings":
-        """Read a sheet; `on_line` is given every line. Raises TableError for what can't be read at all."""
+        """Read a sheet; `on_line` is given every line. Raises TableError for what can't be read at all.
+
+        They are made `at` this Unix second, which who only compares them has no need of.
+        """
         decisions, is_whole = decided(sheet, on_line)
-        judge = _Judge(config, ledger, decisions)
+        judge = _Judge(config, ledger, decisions, at)
         sound: list[Ruled] = []
         for decision in decisions:
             found = list(judge.faults(decision))
@@ -79,7 +87,8 @@ class Rulings:
 class _Judge:
     """Holds single decisions against what was asked and answered."""
 
-    def __init__(self, config: Config, ledger: Ledger, decisions: list[Decision]) -> None:
+    def __init__(self, config: Config, ledger: Ledger, decisions: list[Decision], at: int) -> None:
+        self._at = at
         self._fields: Mapping[str, Field] = {one.name: one for one in config.fields}
         self._reader = Reader(config.fields, {one.name: config.gate_for(one.name) for one in config.fields})
         self._ledger = ledger
@@ -128,7 +137,7 @@ class _Judge:
             value=msgspec.json.encode(value),
             run_id=decision.run_id,
             note=decision.note,
-            at=int(time.time()),
+            at=self._at,
         )
 
     def _value(self, decision: Decision) -> Json:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Generator, Iterable, Iterator,
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -26,7 +27,7 @@ from enrich.backends.opening import open_service
 from enrich.backends.parallel import Client
 from enrich.backends.wire import NULL, RunEvent
 from enrich.errors import EnrichError, ExitCode, ungrouped
-from enrich.host.clock import stamp
+from enrich.host.clock import SYSTEM, Clock
 from enrich.host.interruption import Interruption
 from enrich.job import Job, Options
 from enrich.ledger.recorder import open_recorder
@@ -86,14 +87,20 @@ class NothingAdoptedError(EnrichError):
 
 
 async def adopt(
-    group_id: str, config: Path, table: Path, options: Options, *, progress: Progress | None = None
+    group_id: str,
+    config: Path,
+    table: Path,
+    options: Options,
+    *,
+    progress: Progress | None = None,
+    clock: Clock = SYSTEM,
 ) -> tuple[Adoption, Report]:
     """Join a group's results to a table and write it, as `run` would that has nothing to ask.
 
     Raises EnrichError; where the service refuses, an ApiError.
     """
     shown = progress or QuietProgress()
-    job = await run_sync(prepare, config, table, options)
+    job = await run_sync(partial(prepare, config, table, options, clock=clock))
     with ledger_refusals(job.ledger_path), ExitStack() as held, ungrouped():
         ledger, worklist = open_books(job, held, may_lack_groups=True)
         await run_sync(refuse_foreign, job, ledger)
@@ -103,7 +110,7 @@ async def adopt(
             open_service(options.environ, ledger=job.ledger_path, sandbox=options.sandbox, facts=job.facts) as client,
             open_recorder(ledger) as recorder,
         ):
-            work = _Work(group_id, job, worklist, Driver(client, recorder, Till()), shown)
+            work = _Work(group_id, job, worklist, Driver(client, recorder, Till(), clock=clock), shown)
             found = await work.adopt(ledger)
         if not found.adopted and not found.known:
             raise NothingAdoptedError(found, (one.name for one in job.config.fields))
@@ -211,7 +218,7 @@ class _Work:
             else:
                 self._found.unfit += 1
         for (processor, field_ids), results in parts.items():
-            yield _Enter(job_id, self._group_id, processor, field_ids, tuple(results), stamp())
+            yield _Enter(job_id, self._group_id, processor, field_ids, tuple(results), self._job.clock.stamp())
             self._found.adopted += len(results)
         self._progress.update(done=self._found.adopted + self._found.unfit, failed=0, usd=Decimal(0))
 

@@ -23,7 +23,7 @@ from enrich.backends.listing import GroupListing, IncompleteListingError, list_w
 from enrich.backends.opening import check_service, open_service
 from enrich.backends.parallel import Client
 from enrich.errors import ExitCode, UsageError, ungrouped
-from enrich.host.clock import stamp
+from enrich.host.clock import SYSTEM, Clock
 from enrich.ledger.groups import groups_file, read_groups, replace_groups
 from enrich.ledger.lock import InstanceLock
 from enrich.ledger.place import check_place
@@ -52,6 +52,7 @@ class Request:
     replace: bool = False
     sandbox: bool = False
     facts: Path | None = None
+    clock: Clock = SYSTEM
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "environ", Environment.of(self.environ))
@@ -131,7 +132,11 @@ async def recover(request: Request, *, progress: Progress | None = None) -> Reco
     shown = progress or QuietProgress()
     Ledger.make_folder(request.ledger)
     with ledger_refusals(request.ledger), InstanceLock(request.ledger), ungrouped(), ExitStack() as held:
-        ledger = None if request.replace else held.enter_context(closing(await run_sync(_open, request.ledger)))
+        ledger = (
+            None
+            if request.replace
+            else held.enter_context(closing(await run_sync(_open, request.ledger, request.clock)))
+        )
         async with open_service(
             request.environ, ledger=request.ledger, sandbox=request.sandbox, facts=request.facts
         ) as client:
@@ -139,9 +144,9 @@ async def recover(request: Request, *, progress: Progress | None = None) -> Reco
             if not ordered:
                 return recovery
             if ledger is None:  # now that the service answers, and knows what to rebuild from
-                ledger = held.enter_context(closing(await run_sync(_replace, request.ledger, recovery)))
+                ledger = held.enter_context(closing(await run_sync(_replace, request.ledger, recovery, request.clock)))
             async with open_recorder(ledger) as recorder:
-                work = _Work(Driver(client, recorder, Till()), recovery, shown)
+                work = _Work(Driver(client, recorder, Till(), clock=request.clock), recovery, shown)
                 await work.recover_all(ordered)
             await run_sync(_relist, request.ledger, ledger, work.done, work.lost)
     return recovery
@@ -163,19 +168,19 @@ async def _oldest_first(client: Client, groups: Sequence[str], recovery: Recover
     return sorted(made, key=lambda group_id: made[group_id])
 
 
-def _replace(path: Path, recovery: Recovery) -> Ledger:
+def _replace(path: Path, recovery: Recovery, clock: Clock) -> Ledger:
     """A new ledger in the place of the one there is, with what people decided."""
     decisions = salvaged_decisions(path)
-    recovery.aside = set_aside(path)
-    ledger = _open(path)
+    recovery.aside = set_aside(path, clock.moment())
+    ledger = _open(path, clock)
     with ledger.transaction():
         ledger.record_decisions(decisions)
     recovery.decisions = len(decisions)
     return ledger
 
 
-def _open(path: Path) -> Ledger:
-    ledger = Ledger.open(path, may_lack_groups=True)
+def _open(path: Path, clock: Clock) -> Ledger:
+    ledger = Ledger.open(path, may_lack_groups=True, now=clock.wall)
     try:
         ledger.check_whole()
     except BaseException:
@@ -221,7 +226,9 @@ class _Work:
                     self._recovery.incomplete.append(str(error))
                     continue
                 own = own_runs(listing)
-                entered: Entered = await self._driver.recorder.record(_Enter(job_id, group_id, own, stamp()))
+                entered: Entered = await self._driver.recorder.record(
+                    _Enter(job_id, group_id, own, self._driver.clock.stamp())
+                )
                 self._count(listing, own, entered)
                 if listing.group_id in self._recovery.untied_groups and not (own or entered.held & listing.runs.keys()):
                     self.lost += [group_id] if listing.name else []

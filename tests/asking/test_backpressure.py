@@ -14,7 +14,7 @@ from anyio.abc import ByteStream
 
 from enrich.asking.driver import CHUNK_BYTES, READERS, Driver
 from enrich.backends.parallel import Client
-from enrich.host.clock import stamp
+from enrich.host.clock import SYSTEM
 from enrich.ledger.recorder import Recorder, open_recorder
 from enrich.ledger.store import Ledger
 from enrich.protocol.collect import collect
@@ -127,7 +127,9 @@ def submitted(ledger: Ledger, group: int) -> OpenSubmission:
     tasks = tuple((bytes((group, n, *bytes(14))), 0) for n in range(RUNS))
     with ledger.transaction():
         job_id = ledger.start_job(name="job", config="", source="", fields={})
-        submission_id = ledger.record_intent(Intent(job_id, group_id, "core", ("0" * 32,), 25_000, b"", stamp(), tasks))
+        submission_id = ledger.record_intent(
+            Intent(job_id, group_id, "core", ("0" * 32,), 25_000, b"", SYSTEM.stamp(), tasks)
+        )
         ledger.record_accepted(submission_id, tuple(f"{group_id}_{n}" for n in range(RUNS)), None)
     return ledger.submission(submission_id)
 

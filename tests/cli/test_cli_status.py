@@ -6,7 +6,7 @@ from pathlib import Path
 
 from command_line import CONFIG, SURE, Enrich
 
-from enrich.host.clock import stamp
+from enrich.host.clock import SYSTEM
 from enrich.ledger.store import Ledger
 from enrich.records import Intent
 
@@ -96,7 +96,7 @@ def test_what_is_not_known_yet_and_what_was_charged_twice(enrich: Enrich, folder
                 field_ids=("0123456789abcdef",),
                 usd_micro=25_000,
                 body_hash=b"hash",
-                stamp=stamp(),
+                stamp=SYSTEM.stamp(),
                 tasks=((b"a" * 16, 0), (b"b" * 16, 0)),
             )
             submission = ledger.record_intent(intent)
@@ -104,7 +104,7 @@ def test_what_is_not_known_yet_and_what_was_charged_twice(enrich: Enrich, folder
                 ledger.record_accepted(submission, ["run_1", "run_2"], None)
                 ledger.record_extra(submission, 0, "run_3")
             else:
-                ledger.record_unknown(submission, stamp(), "no answer within 60 s")
+                ledger.record_unknown(submission, SYSTEM.stamp(), "no answer within 60 s")
     ledger.close()
     out = timeless(enrich("status", "--ledger", "some.db").out)
     assert "runs        2 sent, 2 accepted\n" in out

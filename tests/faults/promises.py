@@ -180,7 +180,7 @@ def check(scene: Scene, *, doubles: int = 0, same_content: bool = True, receipts
     with closing(Ledger.reader(scene.ledger)) as ledger:
         kept = {extra.run_id for extra in ledger.extra_runs()}
         if scene.is_ladder:  # what a stronger answer outranks stays in the ledger
-            found = ledger._db.execute("SELECT run_id FROM run WHERE state = ?", (RunState.COMPLETED,))
+            found = ledger.connection.execute("SELECT run_id FROM run WHERE state = ?", (RunState.COMPLETED,))
             kept |= {row[0] for row in found}
     check_paid_once(bill, doubles=doubles)
     check_nothing_lost(scene.service.runs(), rows, kept)
@@ -232,5 +232,5 @@ def check_no_secret(folder: Path) -> None:
             assert KEY.encode() not in path.read_bytes(), f"I5: the key is in {path.name}"
             if path.name == "ledger.db":
                 with closing(Ledger.reader(path)) as ledger:
-                    blocks = [row[0] for row in ledger._db.execute("SELECT block_id FROM block")]
+                    blocks = [row[0] for row in ledger.connection.execute("SELECT block_id FROM block")]
                     assert not any(KEY.encode() in result for _, block in ledger.results(blocks) for result in block)

@@ -98,7 +98,7 @@ def test_runs_that_were_asked_at_another_price_are_in_the_receipt_at_that_price(
     scene = make_scene(rows=8, speed=50, settings={"latency_s": (6.0, 6.0)})
     assert scene.run(deadline_s=100).receipt.rows["pending"] == 8
     with closing(Ledger.open(scene.ledger)) as ledger, ledger.transaction():
-        ledger._db.execute("UPDATE submission SET usd_micro = 70000")
+        ledger.connection.execute("UPDATE submission SET usd_micro = 70000")
     report = scene.finish()
     assert report.exit_code is ExitCode.DONE
     assert report.receipt.runs_by_processor == {"ultra": 8}

@@ -119,7 +119,7 @@ def test_functions_with_effects_are_not_called_from_within_the_tables(tmp_path: 
     ledger = Ledger.open(tmp_path / "x.db")
     reader = Ledger.reader(tmp_path / "x.db")
     for one in (ledger, reader):
-        assert one._db.execute("PRAGMA trusted_schema").fetchone() == (0,)
+        assert one.connection.execute("PRAGMA trusted_schema").fetchone() == (0,)
         one.close()
 
 

@@ -25,7 +25,7 @@ from enrich.config import check_columns
 from enrich.config.loading import parse
 from enrich.config.model import Config
 from enrich.dataset import Table, open_table
-from enrich.host.clock import stamp
+from enrich.host.clock import SYSTEM
 from enrich.inputs.rows import Chosen, Rows
 from enrich.job import OutputPaths
 from enrich.ledger.store import Ledger
@@ -155,7 +155,7 @@ def answered(config: Config, rows: Rows, case: Case) -> tuple[Ledger, dict[int, 
         with ledger.transaction():
             job_id = ledger.start_job(name="r", config="c", source="s", fields={})
             tasks = tuple((key, 0) for key in keys)
-            intent = Intent(job_id, "g", "lite", field_ids, 5_000, b"h" * 16, stamp(), tasks)
+            intent = Intent(job_id, "g", "lite", field_ids, 5_000, b"h" * 16, SYSTEM.stamp(), tasks)
             submission = ledger.record_intent(intent)
             runs = [(f"trun_{n}", _result(f"trun_{n}", case.answers[n])) for n in keys.values()]
             ledger.record_accepted(submission, [run_id for run_id, _ in runs], None)

@@ -82,7 +82,7 @@ def results(path: Path) -> Iterator[bytes]:
     """The results in a ledger, as it has them."""
     ledger = Ledger.reader(path)
     with suppress(sqlite3.OperationalError):
-        blocks = [row[0] for row in ledger._db.execute("SELECT block_id FROM block")]
+        blocks = [row[0] for row in ledger.connection.execute("SELECT block_id FROM block")]
         for _, block in ledger.results(blocks):
             yield from block
     ledger.close()

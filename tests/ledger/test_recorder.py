@@ -25,7 +25,7 @@ class Entry:
 
 
 def names(ledger: Ledger) -> list[str]:
-    return [name for (name,) in ledger._db.execute("SELECT name FROM job ORDER BY job_id")]
+    return [name for (name,) in ledger.connection.execute("SELECT name FROM job ORDER BY job_id")]
 
 
 @pytest.mark.anyio

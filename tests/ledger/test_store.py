@@ -52,7 +52,7 @@ def test_a_ledger_whose_counts_are_not_those_of_its_runs_is_refused_before_money
 ) -> None:
     ledger.record_outcomes(accept(ledger, [1, 2]), [done(0)])
     ledger.check_whole()
-    ledger._db.execute(f"UPDATE submission SET {change}")
+    ledger.connection.execute(f"UPDATE submission SET {change}")
     with pytest.raises(LedgerError, match="do not add up"):
         ledger.check_whole()
 
@@ -60,9 +60,9 @@ def test_a_ledger_whose_counts_are_not_those_of_its_runs_is_refused_before_money
 def test_a_wrong_entry_of_the_lookup_never_gives_one_input_the_answer_of_another(ledger: Ledger) -> None:
     send(ledger, [1, 2])
     assert {run.n for run in ledger.held([key(1)])[key(1)]} == {0}
-    (table,) = ledger._asked()
-    ledger._db.execute(f"UPDATE {table} SET n = n + 2")
-    ledger._db.execute(f"UPDATE {table} SET n = 3 - n")
+    (table,) = ledger.asked_tables()
+    ledger.connection.execute(f"UPDATE {table} SET n = n + 2")
+    ledger.connection.execute(f"UPDATE {table} SET n = 3 - n")
     assert ledger.held([key(1)]) == {}
 
 
@@ -132,8 +132,8 @@ def test_runs_that_were_taken_for_not_made_are_watched_for(ledger: Ledger) -> No
 def test_what_is_written_down_survives_a_power_cut(tmp_path: Path) -> None:
     """Each transaction is synced: 2 is FULL."""
     with closing(Ledger.open(tmp_path / "ledger.db")) as ledger:
-        assert ledger._db.execute("PRAGMA synchronous").fetchone() == (2,)
-        assert ledger._db.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+        assert ledger.connection.execute("PRAGMA synchronous").fetchone() == (2,)
+        assert ledger.connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
 
 
 def test_double_charges_that_a_killed_command_found_are_reported_by_the_next(ledger: Ledger) -> None:

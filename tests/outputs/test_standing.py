@@ -15,7 +15,7 @@ import enrich
 from enrich.cli import main
 from enrich.dataset.where import looks_at_the_clock
 from enrich.errors import ExitCode, OutputError
-from enrich.host.clock import stamp
+from enrich.host.clock import SYSTEM
 from enrich.job import Options
 from enrich.ledger.store import Ledger
 from enrich.outputs.standing import find_standing, origin_of
@@ -380,7 +380,7 @@ def test_a_change_renews_the_revision_and_a_job_does_not(desk: Desk, done: enric
             pass  # nothing changes
         assert [ledger.revision()] == seen
         for change in (
-            lambda: ledger.record_unknown(1, stamp(), ""),
+            lambda: ledger.record_unknown(1, SYSTEM.stamp(), ""),
             lambda: ledger.record_resolved(1),
             lambda: ledger.record_outcomes(1, [Outcome(0, "run", completed=False, raw=b"{}")]),
             lambda: ledger.record_extra(1, 0, "extra"),

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from enrich.answers.judging import Answer
 from enrich.config import Refresh
 from enrich.config.loading import parse
-from enrich.host.clock import stamp
+from enrich.host.clock import SYSTEM
 from enrich.ledger.store import Ledger
 from enrich.ledger.worklist import Worklist
 from enrich.planning.comparison import Comparison
@@ -303,7 +303,7 @@ def command(
 
     Without a `result` all runs fail. After nine passes the command is stopped.
     """
-    now = stamp()
+    now = SYSTEM.stamp()
     rules = Rules(
         ladder=ladder_of(LOOKED_UP),
         refresh={one.id: LOOKED_UP.refresh_for(one.name) for one in LOOKED_UP.fields},

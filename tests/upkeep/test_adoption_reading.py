@@ -8,6 +8,7 @@ import pytest
 
 from enrich.api.errors import ApiError, ForbiddenError, StreamCut, UnauthorizedError
 from enrich.config.loading import parse
+from enrich.host.clock import SYSTEM
 from enrich.progress import QuietProgress
 from enrich.protocol.effects import FetchRun, ReadRun, ReadRuns, RunsRead
 from enrich.upkeep.adopt import _Enter, _Work
@@ -24,7 +25,7 @@ CUT = StreamCut("cut", last_event_id=None, events=1, bytes_read=1)
 
 def reading(*run_ids: str) -> Generator[Any, Any, None]:
     """The steps in which a group's results are read that match inputs of the table."""
-    job = cast(Any, SimpleNamespace(config=parse(CONFIG)))
+    job = cast(Any, SimpleNamespace(config=parse(CONFIG), clock=SYSTEM))
     unused = cast(Any, None)
     work = _Work("tgrp_1", job, unused, unused, QuietProgress())
     wanted = {run_id: run_id.encode() * 8 for run_id in run_ids}

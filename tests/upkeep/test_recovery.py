@@ -15,6 +15,7 @@ from recovery_desk import Desk
 import enrich
 from enrich.api.errors import BaseUrlError, UnauthorizedError
 from enrich.errors import ExitCode, LedgerBusyError, LedgerError, MissingKeyError, UsageError
+from enrich.host.clock import SYSTEM
 from enrich.job import Options
 from enrich.ledger.groups import groups_file, read_groups
 from enrich.ledger.lock import InstanceLock
@@ -398,7 +399,7 @@ def test_decisions_that_a_killed_recovery_set_aside_are_taken_over_by_the_next(d
     for ruled in (new, old):  # the older one is in the ledger that comes later
         with closing(Ledger.open(desk.ledger, may_lack_groups=True)) as ledger, ledger.transaction():
             ledger.record_decisions([ruled])
-        set_aside(desk.ledger)
+        set_aside(desk.ledger, SYSTEM.moment())
 
     found = rebuild(desk, replace=True)
 

@@ -114,12 +114,12 @@ def test_what_was_undone_is_not_found_and_what_takes_its_number_is(ledger: Ledge
 def test_a_full_disk_leaves_the_table_behind_and_the_next_one_to_ask_goes_on(ledger: Ledger) -> None:
     with ledger.transaction():
         intend(ledger, *range(2_000))
-    (pages,) = ledger._db.execute("PRAGMA page_count").fetchone()
-    ledger._db.execute(f"PRAGMA max_page_count = {pages}")
+    (pages,) = ledger.connection.execute("PRAGMA page_count").fetchone()
+    ledger.connection.execute(f"PRAGMA max_page_count = {pages}")
     with pytest.raises(sqlite3.OperationalError, match="full"):
         found(ledger, 1)
 
-    ledger._db.execute(f"PRAGMA max_page_count = {pages * 100}")
+    ledger.connection.execute(f"PRAGMA max_page_count = {pages * 100}")
     assert found(ledger, 1, 1_999) == {1: [(1, 1)], 1_999: [(1, 1_999)]}
     ledger.check_whole()
 
@@ -222,7 +222,7 @@ def test_a_reader_of_a_table_that_is_up_to_date_keeps_none_of_its_own(ledger: Le
     found(ledger, 1)
     with closing(Ledger.reader(path)) as reader:
         assert found(reader, 1) == {1: [(1, 0)]}
-        assert reader._db.execute("SELECT count(*) FROM sqlite_temp_schema").fetchone() == (0,)
+        assert reader.connection.execute("SELECT count(*) FROM sqlite_temp_schema").fetchone() == (0,)
 
 
 @pytest.mark.parametrize("seed", range(12))
