@@ -3,7 +3,7 @@
 import os
 import re
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Final, NamedTuple
 
 import typer
 
@@ -12,18 +12,44 @@ from enrich.cli.options import console_of
 
 KEY_VARIABLE: Final = "ENRICH_SANDBOX_KEY"
 
-_LATENCY = re.compile(r"(\d+(?:\.\d+)?):(\d+(?:\.\d+)?)")
+_NUMBER = r"(\d+(?:\.\d+)?)"
+_LATENCY = re.compile(rf"{_NUMBER}:{_NUMBER}(?:,{_NUMBER}%:{_NUMBER}(?::{_NUMBER})?)?")
 
 
 _PORT = whole_number("a port from 0 to 65535", lowest=0, highest=65_535)
 _SEED = whole_number("a whole number", lowest=-(10**18))
 
 
-def _latency(text: str) -> tuple[float, float]:
+class Latency(NamedTuple):
+    """How long runs take, in seconds, and how long a share of them takes in place of that."""
+
+    usual_s: tuple[float, float]
+    slow_share: float = 0.0
+    slow_s: tuple[float, float] = (0.0, 0.0)
+
+
+def _latency(text: str) -> Latency:
     found = _LATENCY.fullmatch(text)
-    if found is None or float(found[1]) > float(found[2]):
-        raise typer.BadParameter(f"expected MIN:MAX in seconds such as 0.2:2, got {text!r}")
-    return float(found[1]), float(found[2])
+    numbers = [None if part is None else float(part) for part in found.groups()] if found is not None else []
+    match numbers:
+        case [float(low), float(high), None, None, None] if low <= high:
+            return Latency((low, high))
+        case [float(low), float(high), float(share), float(least), most] if low <= high and share <= 100:
+            longest = least if most is None else most
+            if least <= longest:
+                return Latency((low, high), share / 100, (least, longest))
+    raise typer.BadParameter(
+        f"expected MIN:MAX in seconds such as 0.2:2, or with a share of slow runs 10:30,1%:300, got {text!r}"
+    )
+
+
+def _quota(text: str) -> object:
+    from enrich.sandbox import SandboxError, parse_quota
+
+    try:
+        return parse_quota(text)
+    except SandboxError as error:
+        raise typer.BadParameter(str(error)) from None
 
 
 def sandbox(
@@ -36,8 +62,14 @@ def sandbox(
     ] = None,
     latency: Annotated[
         object,
-        typer.Option("--latency", metavar="MIN:MAX", parser=_latency, help="How long runs take, in seconds."),
+        typer.Option(
+            "--latency", metavar="MIN:MAX", parser=_latency, help="How long runs take, in seconds; 10:30,1%:300."
+        ),
     ] = "0.2:2",
+    quota: Annotated[
+        object,
+        typer.Option("--quota", metavar="RUNS/SECONDS", parser=_quota, help="Runs that may be created in a window."),
+    ] = None,
     seed: Annotated[
         int, typer.Option("--seed", metavar="N", parser=_SEED, help="Another seed invents other answers.")
     ] = 0,
@@ -60,13 +92,14 @@ def sandbox(
       enrich sandbox --fault response-lost=0.1 --fault rate-limited=5x
     """
     from enrich.backends.opening import sandbox_refusals
-    from enrich.sandbox import SandboxSettings, describe_faults, serve
+    from enrich.sandbox import Quota, SandboxSettings, describe_faults, serve
 
     console = console_of(context)
     if list_faults:
         console.show("".join(f"{kind.usage}\n    {kind.sentence}\n" for kind in describe_faults()))
         return
-    assert isinstance(latency, tuple)
+    assert isinstance(latency, Latency)
+    assert isinstance(quota, Quota | None)
     key = os.environ.get(KEY_VARIABLE, "").strip() or None
 
     def ready(base_url: str) -> None:
@@ -77,6 +110,14 @@ def sandbox(
 
     with sandbox_refusals():
         settings = SandboxSettings(
-            facts=facts, latency_s=latency, seed=seed, faults=tuple(fault or ()), state=state, api_key=key
+            facts=facts,
+            latency_s=latency.usual_s,
+            slow_share=latency.slow_share,
+            slow_s=latency.slow_s,
+            quota=quota,
+            seed=seed,
+            faults=tuple(fault or ()),
+            state=state,
+            api_key=key,
         )
         serve(settings, port=port, on_ready=ready)

@@ -155,7 +155,6 @@ async def _retrieve_group(service: Service, request: Request) -> Response:
 
 
 async def _add_runs(service: Service, request: Request) -> Response:
-    service.meter_post()
     group = service.group(request.path_params["taskgroup_id"])
     refresh = query_flag(request.query_params, "refresh_status", default=True)
     runs = service.parser.add_runs(await request.body())
@@ -234,7 +233,6 @@ async def _retrieve_group_run(service: Service, request: Request) -> Response:
 
 
 async def _create_run(service: Service, request: Request) -> Response:
-    service.meter_post()
     run = service.parser.single_run(await request.body())
 
     def created(run_ids: list[str]) -> bytes:

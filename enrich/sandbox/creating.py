@@ -5,6 +5,7 @@ an answer, a false one, or none.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from email.utils import format_datetime
@@ -13,13 +14,15 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from enrich.sandbox.connection import Connection, NoAnswer
-from enrich.sandbox.faults import FaultPlan
+from enrich.sandbox.faults import Fault, FaultPlan
 from enrich.sandbox.problems import ServiceError
 from enrich.sandbox.registry import Group
 from enrich.sandbox.requests import ELEMENT_BASIS_BETA, RunRequest
 from enrich.sandbox.service import Service
 
 RETRY_AFTER_S = 1
+_OVER_QUOTA = "Too many requests: quota temporarily exceeded"
+
 ABSURD_RETRY_AFTER = "99999999999999999999"
 
 _STATUS_WORDS = {
@@ -60,14 +63,19 @@ async def create_runs(
     """Create `runs`, and answer by `answer` with their ids, as the faults let it."""
     plan = service.faults
     _refuse(service, request, runs)
-    late, partial = plan.take("late"), plan.take("partial")
+    verdict = service.within_quota(len(runs))
+    over = verdict.runs < len(runs)
+    late, partial, refused = plan.take("late"), plan.take("partial"), _Refused.by(plan)
+    parts = [verdict.runs] + [int(one.number) for one in (partial, refused.partial) if one is not None]
+    delays = [one.number for one in (late, refused.late) if one is not None]
     run_ids = service.registry.add_runs(
-        group,
-        runs[: int(partial.number)] if partial is not None else runs,
-        element_basis=wants_elements(request),
-        delay_s=late.number if late is not None else 0.0,
+        group, runs[: min(parts)], element_basis=wants_elements(request), delay_s=max(delays, default=0.0)
     )
     service.bell.ring()
+    if over:
+        raise ServiceError(429, _OVER_QUOTA, headers=_seconds(verdict.wait_s))
+    if refused.status is not None:
+        raise _credit_refused() if refused.status == 402 else _rate_limited("absent")
     if late is not None:
         return NoAnswer(Connection.of(request), "close")
     if partial is not None:
@@ -79,6 +87,22 @@ async def create_runs(
     if failed is not None:
         raise _failure(int(failed.word))
     return Response(_falsified(plan, run_ids, answer), media_type="application/json")
+
+
+@dataclass(frozen=True, slots=True)
+class _Refused:
+    """Faults by which runs are made although the answer is one that refuses them."""
+
+    status: int | None
+    partial: Fault | None
+    late: Fault | None
+
+    @classmethod
+    def by(cls, plan: FaultPlan) -> "_Refused":
+        whole, partial, late = plan.take("refused-after"), plan.take("refused-partial"), plan.take("refused-late")
+        if whole is not None:
+            return cls(int(whole.word), partial, late)
+        return cls(None if partial is late is None else 429, partial, late)
 
 
 def _falsified(plan: FaultPlan, run_ids: list[str], answer: Callable[[list[str]], bytes]) -> bytes:
@@ -97,7 +121,7 @@ def _refuse(service: Service, request: Request, runs: Sequence[RunRequest]) -> N
         raise _rate_limited(limited.word)
     credit = plan.take("no-credit")
     if credit is not None and _exceeds(service, runs, credit.word):
-        raise ServiceError(402, "Payment required: insufficient credit in account")
+        raise _credit_refused()
     if plan.take("forbidden"):
         raise _failure(403)
     echo = plan.take("key-echo")
@@ -120,8 +144,15 @@ def _exceeds(service: Service, runs: Sequence[RunRequest], limit: str) -> bool:
 
 
 def _rate_limited(form: str) -> ServiceError:
-    message = "Too many requests: quota temporarily exceeded"
-    return ServiceError(429, message, headers=_retry_after(form))
+    return ServiceError(429, _OVER_QUOTA, headers=_retry_after(form))
+
+
+def _credit_refused() -> ServiceError:
+    return ServiceError(402, "Payment required: insufficient credit in account")
+
+
+def _seconds(wait_s: int | None) -> dict[str, str]:
+    return {} if wait_s is None else {"Retry-After": str(wait_s)}
 
 
 def _retry_after(form: str) -> dict[str, str]:

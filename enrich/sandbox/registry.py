@@ -135,6 +135,8 @@ class Registry:
         *,
         seed: int,
         latency_s: tuple[float, float],
+        slow_share: float,
+        slow_s: tuple[float, float],
         outcome_of: Callable[[Run], Outcome],
         is_nameless: Callable[[Run], bool],
         clock: Callable[[], float],
@@ -144,6 +146,8 @@ class Registry:
         self.runs: dict[str, Run] = {}
         self._seed = seed
         self._latency_s = latency_s
+        self._slow_share = slow_share
+        self._slow_s = slow_s
         self._outcome_of = outcome_of
         self._is_nameless = is_nameless
         self._clock = clock
@@ -214,7 +218,6 @@ class Registry:
         heapq.heappush(self._pending, (batch.at, batch.number, batch))
 
     def _create(self, batch: Batch) -> None:
-        low, high = self._latency_s
         for offset, request in enumerate(batch.requests):
             number = batch.number + offset
             run = Run(
@@ -230,12 +233,17 @@ class Registry:
             self._asked[request.task] += 1
             run.outcome = self._outcome_of(run)
             run.is_nameless = self._is_nameless(run)
-            latency = low + (high - low) * chance(self._seed, "latency", *run.identity)
+            latency = self._latency_of(run)
             run.started_at = batch.at + latency * QUEUED_SHARE * chance(self._seed, "queue", *run.identity)
             run.finished_at = inf if run.outcome == "stuck" else batch.at + latency
             self.runs[run.run_id] = run
             if batch.group is not None:
                 batch.group.add(run)
+
+    def _latency_of(self, run: Run) -> float:
+        is_slow = self._slow_share > chance(self._seed, "slow", *run.identity) if self._slow_share else False
+        low, high = self._slow_s if is_slow else self._latency_s
+        return low + (high - low) * chance(self._seed, "latency", *run.identity)
 
     def _add_group(self, entry: JournaledGroup) -> Group:
         group = Group(entry.group, entry.metadata, entry.at)

@@ -1,9 +1,8 @@
 """One sandbox: its registry, its answers, its bill, and the counts of what it was asked."""
 
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable
 from hmac import compare_digest
-from math import ceil
 from typing import Any
 
 from enrich.sandbox.answers import Answers
@@ -11,6 +10,7 @@ from enrich.sandbox.facts import load_facts
 from enrich.sandbox.faults import FaultPlan
 from enrich.sandbox.journal import Journal
 from enrich.sandbox.problems import ServiceError
+from enrich.sandbox.quota import Meter, Verdict
 from enrich.sandbox.registry import Group, Registry, Run
 from enrich.sandbox.rendering import lagging_status_json, output_of, status_json
 from enrich.sandbox.requests import RunParser, SpecShelf
@@ -19,8 +19,6 @@ from enrich.sandbox.streams import Bell
 from enrich.sandbox.tampering import tampered
 
 Json = Any
-
-RATE_WINDOW_S = 60.0
 
 
 class Service:
@@ -38,13 +36,15 @@ class Service:
         self.registry = Registry(
             seed=settings.seed,
             latency_s=settings.latency_s,
+            slow_share=settings.slow_share,
+            slow_s=settings.slow_s,
             outcome_of=self.faults.outcome,
             is_nameless=self.faults.is_nameless,
             clock=clock,
             journal=Journal(settings.state, restore) if settings.state is not None else None,
         )
         self.parser = RunParser(specs, is_interaction=self.registry.runs.__contains__)
-        self._posts: deque[float] = deque()
+        self._meter = Meter(settings.quota) if settings.quota is not None else None
 
     def group(self, group_id: str) -> Group:
         """A group, brought up to date. Raises ServiceError (404)."""
@@ -81,17 +81,11 @@ class Service:
             return False
         return expected is None or compare_digest(key.encode(), expected.encode())
 
-    def meter_post(self) -> None:
-        """Count a POST that creates runs against the limit of a minute. Raises ServiceError (429)."""
-        now = self.registry.now()
-        while self._posts and self._posts[0] <= now - RATE_WINDOW_S:
-            self._posts.popleft()
-        if len(self._posts) >= self.settings.posts_per_minute:
-            wait_s = max(1, ceil(self._posts[0] + RATE_WINDOW_S - now))
-            raise ServiceError(
-                429, "Too many requests: quota temporarily exceeded", headers={"Retry-After": str(wait_s)}
-            )
-        self._posts.append(now)
+    def within_quota(self, runs: int) -> Verdict:
+        """Count runs that are to be created against the account's quota; gives how many of them may be."""
+        if self._meter is None:
+            return Verdict(runs, None)
+        return self._meter.take(runs, self.registry.now())
 
     def close(self) -> None:
         """End all streams and let go of the state file."""

@@ -6,6 +6,9 @@ import httpx
 import pytest
 from sandbox_client import SCHEMA, SPEC, Sandbox, company, events_of
 
+from enrich.sandbox import Quota, SandboxError, parse_quota
+from enrich.sandbox.quota import Meter, Verdict
+
 Start = Callable[..., Sandbox]
 
 
@@ -219,15 +222,72 @@ def test_every_answer_says_that_it_is_the_sandboxs(sandbox: Sandbox, method: str
     assert sandbox.http.request(method, path).headers["x-enrich-sandbox"] == "1"
 
 
-def test_posts_that_create_runs_are_limited_a_minute(serve_with: Start) -> None:
-    sandbox = serve_with(posts_per_minute=3)
+def test_runs_are_counted_against_a_quota_whatever_creates_them(serve_with: Start) -> None:
+    sandbox = serve_with(quota=Quota(4, 60))
     group = sandbox.create_group()
-    answers = [sandbox.add(group, [company(number)]) for number in range(3)]
-    answers.append(sandbox.http.post("/v1beta/tasks/runs", json=company(9, task_spec=SPEC)))
-    assert [answer.status_code for answer in answers] == [200, 200, 200, 429]
-    assert 1 <= int(answers[-1].headers["retry-after"]) <= 60
+    answers = [sandbox.add(group, [company(1), company(2), company(3)])]
+    answers.append(sandbox.add(group, [company(4), company(5)]))  # fits only in part, and is refused whole
+    answers.append(sandbox.http.post("/v1beta/tasks/runs", json=company(6, task_spec=SPEC)))
+    answers.append(sandbox.add(group, [company(7)]))
+    assert [answer.is_success for answer in answers] == [True, False, True, False]
+    assert [answer.status_code for answer in answers[1::2]] == [429, 429]
+    assert 50 <= int(answers[-1].headers["retry-after"]) <= 60
     assert sandbox.status(group)["num_task_runs"] == 3
-    assert sandbox.bill()["runs"] == 3
+    assert sandbox.bill()["runs"] == 4
+
+
+def test_an_add_may_be_taken_in_part_and_refused_all_the_same(serve_with: Start) -> None:
+    sandbox = serve_with(quota=Quota(4, 60, partly=True, is_silent=True))
+    group = sandbox.create_group()
+    sandbox.add(group, [company(number) for number in range(3)])
+    answer = sandbox.add(group, [company(3), company(4), company(5)])
+    assert (answer.status_code, "retry-after" in answer.headers) == (429, False)
+    assert sandbox.status(group)["num_task_runs"] == 4
+
+
+@pytest.mark.parametrize(("counts", "status"), [(False, 200), (True, 429)])
+def test_what_is_refused_counts_or_not(serve_with: Start, counts: bool, status: int) -> None:
+    sandbox = serve_with(quota=Quota(3, 60, counts_refused=counts))
+    group = sandbox.create_group()
+    assert sandbox.add(group, [company(number) for number in range(4)]).status_code == 429
+    assert sandbox.add(group, [company(number) for number in range(3)]).status_code == status
+
+
+def test_a_quota_is_of_a_rolling_window() -> None:
+    meter = Meter(Quota(10, 60))
+    assert meter.take(6, 0.0) == Verdict(6, None)
+    assert meter.take(4, 30.0) == Verdict(4, None)
+    assert meter.take(4, 59.0) == Verdict(0, 1)  # when the first six are no longer in it
+    assert meter.take(8, 59.0) == Verdict(0, 31)
+    assert meter.take(11, 59.0) == Verdict(0, 60)
+    assert meter.take(6, 60.0) == Verdict(6, None)
+    assert meter.take(1, 89.9) == Verdict(0, 1)
+    assert meter.take(4, 90.0) == Verdict(4, None)
+
+
+@pytest.mark.parametrize(
+    ("text", "quota"),
+    [
+        ("2000/60", Quota(2000, 60.0)),
+        ("1/0.5,partly", Quota(1, 0.5, partly=True)),
+        ("9/1,count-refused,no-retry-after", Quota(9, 1.0, counts_refused=True, is_silent=True)),
+    ],
+)
+def test_a_quota_as_it_is_written(text: str, quota: Quota) -> None:
+    assert parse_quota(text) == quota
+
+
+@pytest.mark.parametrize("text", ["", "2000", "2000/m", "-1/60", "1/60,whole", "1/60,"])
+def test_what_is_no_quota_is_refused(text: str) -> None:
+    with pytest.raises(SandboxError, match="expected RUNS/SECONDS such as 2000/60"):
+        parse_quota(text)
+
+
+def test_a_share_of_the_runs_takes_longer(serve_with: Start) -> None:
+    sandbox = serve_with(latency_s=(0.0, 0.0), slow_share=0.2, slow_s=(600.0, 600.0))
+    group = sandbox.group_of(*[company(number) for number in range(100)])
+    counts = sandbox.status(group)["task_run_status_counts"]
+    assert 10 <= sum(counts.get(state, 0) for state in ("queued", "running")) <= 30
 
 
 def test_requests_are_counted_by_method_and_route(sandbox: Sandbox) -> None:

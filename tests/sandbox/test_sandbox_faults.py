@@ -117,6 +117,25 @@ def test_every_fault_has_a_test_and_a_sentence() -> None:
         parse_fault(kind.name)
 
 
+@pytest.mark.parametrize(
+    ("fault", "status", "made"),
+    [
+        pytest.param("refused-after", 429, 3, id="whole"),
+        pytest.param("refused-after=402", 402, 3, id="credit"),
+        pytest.param("refused-partial=2", 429, 2, id="in part"),
+        pytest.param("refused-late=100ms", 429, 3, id="later"),
+    ],
+)
+def test_what_is_refused_may_have_taken_effect(serve_with: Start, fault: str, status: int, made: int) -> None:
+    sandbox = serve_with(faults=(fault,))
+    group = sandbox.create_group()
+    assert sandbox.add(group, [company(number) for number in range(3)]).status_code == status
+    end = time.monotonic() + 5
+    while sandbox.status(group)["num_task_runs"] < made and time.monotonic() < end:
+        time.sleep(0.01)
+    assert sandbox.status(group)["num_task_runs"] == made
+
+
 # refusals: nothing is created
 
 

@@ -13,7 +13,7 @@ import httpx
 import pytest
 from sandbox_client import Sandbox, company
 
-from enrich.sandbox import SandboxError, SandboxSettings, running, serve
+from enrich.sandbox import Quota, SandboxError, SandboxSettings, running, serve
 
 Start = Callable[..., Sandbox]
 
@@ -81,7 +81,10 @@ def test_a_port_in_use_is_named() -> None:
     [
         pytest.param({"latency_s": (2.0, 1.0)}, id="latency"),
         pytest.param({"latency_s": (-1.0, 1.0)}, id="negative-latency"),
-        pytest.param({"posts_per_minute": 0}, id="posts"),
+        pytest.param({"slow_share": 0.1, "slow_s": (2.0, 1.0)}, id="slow-latency"),
+        pytest.param({"slow_share": 1.1}, id="slow-share"),
+        pytest.param({"quota": Quota(0, 60)}, id="no-runs"),
+        pytest.param({"quota": Quota(1, 0)}, id="no-window"),
     ],
 )
 def test_settings_that_make_no_sense_are_refused(settings: dict[str, object]) -> None:
