@@ -15,7 +15,7 @@ from anyio import current_time
 from anyio.to_thread import run_sync
 
 from enrich.answers.join import Tally
-from enrich.asking.asking import Outcome, Terms, ask, settling_s
+from enrich.asking.asking import Asked, Terms, ask, settling_s
 from enrich.backends.opening import check_key, open_service
 from enrich.config import Config
 from enrich.errors import EnrichError, ExitCode, HeldError, ungrouped
@@ -67,7 +67,7 @@ class Report:
     doubtful: int  # lines of the review file
     steps: tuple[str, ...]  # what can be done now, with complete commands
     ledger: LedgerTotals
-    outcome: Outcome
+    outcome: Asked
     sandbox: bool  # the answers come from a sandbox: nothing was paid, and they may be invented
 
     def __repr__(self) -> str:
@@ -127,7 +127,7 @@ async def run(
         if nothing := nothing_to_ask(str(table), rows=summary.rows, left_out=summary.left_out):
             shown.note(nothing)
         give_back()
-        outcome = Outcome()
+        outcome = Asked()
         if summary.due or ledger.open_submissions() or ledger.has_unreported_extras():
             if not options.sandbox:
                 check_key(options.environ)
@@ -227,14 +227,14 @@ def start_job(job: Job, ledger: Ledger) -> int:
         )
 
 
-def end_job(ledger: Ledger, outcome: Outcome, report: Report) -> None:
+def end_job(ledger: Ledger, outcome: Asked, report: Report) -> None:
     """Write down how the command ended, if it asked anything."""
     if outcome.job_id is not None:
         with ledger.transaction(keeps_answers=True):
             ledger.end_job(outcome.job_id, report.stopped or report.exit_code.name.lower())
 
 
-def write_outputs(job: Job, ledger: Ledger, summary: Summary, outcome: Outcome, stop: Interruption) -> Report:
+def write_outputs(job: Job, ledger: Ledger, summary: Summary, outcome: Asked, stop: Interruption) -> Report:
     """The outputs and the books, from what the ledger holds now; outputs that still stand are left alone.
 
     Raises HeldError, with all that is to be said of it, where what stands there is not to be replaced.
@@ -246,7 +246,7 @@ def write_outputs(job: Job, ledger: Ledger, summary: Summary, outcome: Outcome, 
         raise _explained(held_back, job.options, outcome, stop) from None
 
 
-def _end_held(ledger: Ledger, outcome: Outcome) -> None:
+def _end_held(ledger: Ledger, outcome: Asked) -> None:
     """Write down that a command ended without outputs; a double charge that it found is left to the next to report."""
     extras = (extra for extra in ledger.extra_runs() if extra.job_id == outcome.job_id)
     if outcome.job_id is not None and not any(extra.is_charge for extra in extras):
@@ -254,7 +254,7 @@ def _end_held(ledger: Ledger, outcome: Outcome) -> None:
             ledger.end_job(outcome.job_id, "held: the outputs that stood there say more, or are another job's")
 
 
-def _explained(held_back: HeldError, options: Options, outcome: Outcome, stop: Interruption) -> HeldError:
+def _explained(held_back: HeldError, options: Options, outcome: Asked, stop: Interruption) -> HeldError:
     """The same with what was paid, why the asking ended, and what to do."""
     paid = f"{counted(outcome.completed, 'run')} paid, {usd_text(dollars(outcome.usd_micro))}: all in the ledger"
     why = "interrupted" if stop.code is not None else outcome.stopped
@@ -269,7 +269,7 @@ def _explained(held_back: HeldError, options: Options, outcome: Outcome, stop: I
     return explained
 
 
-def _write_outputs(job: Job, ledger: Ledger, summary: Summary, outcome: Outcome, stop: Interruption) -> Report:
+def _write_outputs(job: Job, ledger: Ledger, summary: Summary, outcome: Asked, stop: Interruption) -> Report:
     def books(tally: Tally, doubtful: int) -> Manifest:
         receipt = make_receipt(job, ledger, summary, outcome, tally)
         receipt.check()

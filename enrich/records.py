@@ -96,7 +96,7 @@ class Question:
 
 
 @dataclass(slots=True)
-class Batch:
+class TaskBatch:
     """Tasks that travel together, as one group."""
 
     job_id: int

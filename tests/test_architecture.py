@@ -36,7 +36,7 @@ MAY_IMPORT = {
     "sandbox": "",
     "text": "",
     "api": "errors text",
-    "backends": "api errors sandbox text",
+    "backends": "api errors protocol records sandbox spec text",
     "progress.py": "text",
     "report": "api errors host text",
     "spec": "errors text",
@@ -74,8 +74,8 @@ MAY_IMPORT = {
 
 # They decide: neither they nor anything that they import can reach a disk, a socket or a clock, and they open nothing.
 PURE = (
-    *("answers", "records.py", "spec", "text"),
-    *("protocol/collect.py", "protocol/submit.py", "protocol/till.py", "planning/due.py"),
+    *("answers", "protocol", "records.py", "spec", "text"),
+    *("backends/bodies.py", "backends/metadata.py", "planning/due.py"),
     *("config/starter.py", "config/subjects.py", "inputs/remarks.py", "api/sse.py", "api/retry.py"),
 )
 # Paths are names there: they are put together and compared, and none is looked at.
@@ -171,6 +171,26 @@ def test_each_part_imports_only_what_it_may(part: str) -> None:
     allowed = {*MAY_IMPORT[part].split(), *own}
     wrong = {shown(file): units(file) - allowed for file in files(part)}
     assert {file: above for file, above in wrong.items() if above} == {}
+
+
+def test_the_protocol_knows_of_the_service_only_what_a_failure_proves() -> None:
+    known = {name for file in files("protocol") for name in imports(file) if name.startswith("enrich.api")}
+    assert known == {"enrich.api.errors"}
+
+
+def test_nobody_but_the_protocol_sends() -> None:
+    """The request that costs is asked for in one place, and performed in one."""
+    callers = {
+        shown(file)
+        for file in files()
+        for node in ast.walk(tree(file))
+        if isinstance(node, ast.Call)
+        and (is_name(node.func, "AddRuns") or (isinstance(node.func, ast.Attribute) and node.func.attr == "add_runs"))
+    }
+    assert callers - {shown(file) for file in files("sandbox")} == {
+        "enrich/protocol/submit.py",
+        "enrich/backends/groups.py",
+    }
 
 
 def test_only_the_command_and_the_service_know_the_sandbox() -> None:

@@ -9,6 +9,7 @@ import anyio
 
 from enrich.asking.driver import Driver
 from enrich.asking.rounds import Rounds
+from enrich.backends.groups import Groups
 from enrich.backends.parallel import Client
 from enrich.host.clock import SYSTEM, Clock
 from enrich.host.interruption import Interruption
@@ -18,7 +19,7 @@ from enrich.ledger.worklist import Worklist
 from enrich.planning.comparison import Comparison
 from enrich.planning.costs import Summary
 from enrich.progress import Progress
-from enrich.protocol.submit import SETTLE_S
+from enrich.protocol.resolve import SETTLE_S
 from enrich.protocol.till import Till
 from enrich.spec.money import micro
 
@@ -27,7 +28,7 @@ GRACE_S: Final = 8.0  # asked to end, a command lets what is on the wire end for
 
 
 @dataclass(slots=True)
-class Outcome:
+class Asked:
     """What asking came to; runs are counts, money is in millionths of a dollar."""
 
     job_id: int | None = None
@@ -74,7 +75,7 @@ async def ask(
     terms: Terms,
     progress: Progress,
     interruption: Interruption,
-) -> Outcome:
+) -> Asked:
     """Ask everything that is due and bring in everything that was paid for, as far as this command may.
 
     When its time is over it ends in good order with what is there.
@@ -85,23 +86,23 @@ async def ask(
         in_flight=totals.usd_micro_in_flight + totals.usd_micro_unresolved,
     )
     async with open_recorder(ledger) as recorder:
-        driver = Driver(client, recorder, till, clock=terms.clock)
+        driver = Driver(Groups(client), recorder, till, clock=terms.clock)
         rounds = Rounds(driver, ledger, progress, job_id=terms.job_id, job=terms.name, settle_s=terms.settle_s)
         with anyio.CancelScope() as scope:
-            interruption.then(driver.stop.set)
+            interruption.then(driver.stopping.requested.set)
             interruption.then(lambda: _cancel_later(scope))
             async with anyio.create_task_group() as tasks:
                 if terms.ends_at is not None:
                     tasks.start_soon(_end_at, terms.ends_at, driver, scope)
-                await rounds.ask_all(comparison, worklist, summary)
+                await rounds.go(comparison, worklist, summary)
                 tasks.cancel_scope.cancel()
-        return _outcome(driver, terms.job_id, ledger.paid_by_processor() - paid_before)
+        return _asked(driver, terms.job_id, ledger.paid_by_processor() - paid_before)
 
 
 async def _end_at(ends_at: float, driver: Driver, scope: anyio.CancelScope) -> None:
     await anyio.sleep_until(ends_at)
     driver.till.stop("deadline", "the deadline is reached")
-    driver.stop.set()
+    driver.stopping.requested.set()
     _cancel_later(scope)
 
 
@@ -109,20 +110,20 @@ def _cancel_later(scope: anyio.CancelScope) -> None:
     scope.deadline = anyio.current_time() + GRACE_S
 
 
-def _outcome(driver: Driver, job_id: int, usd_micro_by_processor: Mapping[str, int]) -> Outcome:
-    stop = driver.till.stopped
-    return Outcome(
+def _asked(driver: Driver, job_id: int, usd_micro_by_processor: Mapping[str, int]) -> Asked:
+    stop, counts = driver.till.stopped, driver.counts
+    return Asked(
         job_id=job_id,
-        submitted=driver.submitted,
-        completed=driver.done - driver.failed + driver.extras_paid,
-        failed=driver.failed,
-        usd_micro=driver.paid_micro,
-        paid_by_processor=dict(driver.paid),
+        submitted=counts.submitted,
+        completed=counts.done - counts.failed + counts.extras_completed,
+        failed=counts.failed,
+        usd_micro=counts.usd_micro_paid,
+        paid_by_processor=dict(counts.completed),
         usd_micro_by_processor=dict(usd_micro_by_processor),
-        groups=tuple(driver.groups),
+        groups=tuple(counts.groups),
         stopped="" if stop is None else stop.text,
         refused=stop is not None and stop.why == "refused",
-        bytes_read=driver.bytes_read,
-        result_bytes=driver.result_bytes,
+        bytes_read=counts.bytes_read,
+        result_bytes=counts.result_bytes,
         commits=driver.recorder.commits,
     )

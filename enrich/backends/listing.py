@@ -7,9 +7,11 @@ from typing import Final
 import anyio
 
 from enrich.api.errors import NotFoundError, StreamBreakError, StreamEndless
+from enrich.backends.metadata import task_in_metadata
 from enrich.backends.parallel import Client
-from enrich.backends.wire import RunEvent, RunState
+from enrich.backends.wire import RunEvent, RunRecord
 from enrich.errors import EnrichError, ExitCode, UsageError
+from enrich.protocol.replies import ListedRun, Listing, Sightings, is_complete
 
 MAX_BYTES: Final = 128 * 1024 * 1024  # of one listing, which is held in memory: a run takes some 300 bytes of it
 _WAITS_S: Final = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0)  # between the readings of a group whose count and list disagree
@@ -23,12 +25,12 @@ class GroupListing:
     name: str  # of the job that made the group, where it says so
     before: int
     after: int
-    runs: Mapping[str, RunState]  # by run id, in the order of the listing
+    runs: Mapping[str, RunRecord]  # by run id, in the order of the listing
 
-    @property
-    def is_complete(self) -> bool:
-        """Whether it shows all of the group: a stream cut with a clean end looks whole, only the count tells."""
-        return self.before == self.after == len(self.runs)
+    def listing(self) -> Listing:
+        """The same in the protocol's words."""
+        runs = (ListedRun(run_id, task_in_metadata(run.metadata)) for run_id, run in self.runs.items())
+        return Listing(self.before, self.after, tuple(runs))
 
 
 class IncompleteListingError(EnrichError):
@@ -46,7 +48,7 @@ class IncompleteListingError(EnrichError):
 async def list_group(client: Client, group_id: str) -> GroupListing:
     """Count, list to the end, count again. Raises ApiError; StreamEndless for a listing that has no end."""
     group = await client.group(group_id)
-    runs: dict[str, RunState] = {}
+    runs: dict[str, RunRecord] = {}
     async with client.open_runs(group_id) as stream:
         async for events in stream:
             for event in events:
@@ -66,7 +68,7 @@ async def list_whole_group(
     client: Client, group_id: str, *, sleep: Callable[[float], Awaitable[None]] = anyio.sleep
 ) -> GroupListing:
     """A complete listing, read again until it is. Raises IncompleteListingError, UsageError or ApiError."""
-    listing, broken = None, None
+    listing, broken, ever = None, None, Sightings()
     for wait_s in (0.0, *_WAITS_S):
         await sleep(wait_s)
         try:
@@ -78,7 +80,9 @@ async def list_whole_group(
         except StreamBreakError as error:
             broken = error
             continue
-        if listing.is_complete:
+        shown = listing.listing()
+        ever.note(shown)
+        if is_complete(shown, ever):
             return listing
     if listing is not None:
         raise IncompleteListingError(listing)

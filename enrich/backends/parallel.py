@@ -35,7 +35,7 @@ from enrich.api.retry import Retry
 from enrich.api.secret import Secret
 from enrich.api.sse import MAX_EVENT_BYTES
 from enrich.backends.streams import EventStream, harmless
-from enrich.backends.wire import AddedRuns, Group, NewGroup, RunResult, RunState, decode_record
+from enrich.backends.wire import AddedRuns, Group, NewGroup, RunRecord, RunResult, decode_record
 
 __all__ = ["Client"]
 
@@ -127,9 +127,9 @@ class Client:
         """The group with its counts."""
         return await self._get(f"{_GROUPS}/{_segment(group_id)}", Group)
 
-    async def run(self, run_id: str) -> RunState:
+    async def run(self, run_id: str) -> RunRecord:
         """The state of a run, its error's message made fit to be shown."""
-        return harmless(await self._get(f"{_RUNS}/{_segment(run_id)}", RunState), self._secret)
+        return harmless(await self._get(f"{_RUNS}/{_segment(run_id)}", RunRecord), self._secret)
 
     async def run_result(self, run_id: str, timeout_s: float = 1.0, *, max_bytes: int = MAX_RESULT_BYTES) -> RunResult:
         """The result of a run, waiting up to `timeout_s` for it (whole seconds, by the service).

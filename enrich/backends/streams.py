@@ -18,7 +18,7 @@ from enrich.api.errors import StreamBreakError, StreamCut, StreamEndless, Stream
 from enrich.api.reading import UnreadableError
 from enrich.api.secret import Secret
 from enrich.api.sse import MAX_EVENT_BYTES, EventTooLargeError, SseDecoder
-from enrich.backends.wire import ErrorBody, ErrorEvent, Event, RunEvent, RunState, decode_event
+from enrich.backends.wire import ErrorBody, ErrorEvent, Event, RunEvent, RunRecord, decode_event
 
 __all__ = ["EventStream", "harmless"]
 
@@ -144,7 +144,7 @@ class _Listed:
         return f"the listing has more than {MAX_LISTED} runs" if len(self._runs) > MAX_LISTED else ""
 
 
-def harmless(run: RunState, secret: Secret | None) -> RunState:
+def harmless(run: RunRecord, secret: Secret | None) -> RunRecord:
     """The run with its error's message made fit to be shown, and no part of the key in what else is said of it."""
     if run.error is None:
         return run

@@ -29,8 +29,8 @@ __all__ = [
     "MetadataValue",
     "NewGroup",
     "RunEvent",
+    "RunRecord",
     "RunResult",
-    "RunState",
     "decode_event",
     "decode_record",
 ]
@@ -54,7 +54,7 @@ class ErrorBody(Struct, frozen=True, gc=False):
     detail: Raw = NULL
 
 
-class RunState(Struct, frozen=True, gc=False):
+class RunRecord(Struct, frozen=True, gc=False):
     """One run as the service sees it. `warnings` is raw JSON."""
 
     run_id: Word
@@ -73,7 +73,7 @@ class RunState(Struct, frozen=True, gc=False):
 class RunResult(Struct, frozen=True, gc=False):
     """A completed run with its output, raw JSON."""
 
-    run: RunState
+    run: RunRecord
     output: Raw = NULL
 
 
@@ -117,7 +117,7 @@ class RunEvent(Struct, frozen=True, gc=False, tag_field="type", tag="task_run.st
     `data` is the whole event as it came.
     """
 
-    run: RunState
+    run: RunRecord
     event_id: Word | None = None
     output: Raw = NULL
     input: Raw = NULL

@@ -169,7 +169,8 @@ def _as_json(job: "Job", summary: "Summary", said: list[str], requests: list[byt
 
 def _requests(summary: "Summary", worklist: "Worklist", number: int) -> Iterator[bytes]:
     """The bodies that would bring the first runs to the service."""
-    from enrich.protocol.submit import batch_size, render_body, task_keys
+    from enrich.backends.bodies import render_body
+    from enrich.protocol.submit import batch_size, task_keys
 
     for i, question in enumerate(summary.questions):
         for batch in worklist.batches(i, batch_size(question.usd_micro)):

@@ -5,7 +5,7 @@ from decimal import Decimal
 
 from enrich import __version__
 from enrich.answers.join import Tally
-from enrich.asking.asking import Outcome
+from enrich.asking.asking import Asked
 from enrich.errors import ExitCode
 from enrich.host.interruption import Interruption
 from enrich.job import Job
@@ -16,7 +16,7 @@ from enrich.report import DoubleCharge, Manifest, Receipt, Selection, by_questio
 from enrich.spec.money import dollars
 
 
-def make_receipt(job: Job, ledger: Ledger, summary: Summary, outcome: Outcome, tally: Tally) -> Receipt:
+def make_receipt(job: Job, ledger: Ledger, summary: Summary, outcome: Asked, tally: Tally) -> Receipt:
     """The books of this command: its table's rows and answers, and what it paid."""
     totals = ledger.totals()
     return Receipt(
@@ -41,7 +41,7 @@ def make_receipt(job: Job, ledger: Ledger, summary: Summary, outcome: Outcome, t
 
 
 def make_manifest(
-    job: Job, ledger: Ledger, receipt: Receipt, outcome: Outcome, stop: Interruption, *, doubtful: int
+    job: Job, ledger: Ledger, receipt: Receipt, outcome: Asked, stop: Interruption, *, doubtful: int
 ) -> Manifest:
     """What ran, on what, when, how it ended, and what can follow; `doubtful` lines are in the review file."""
     files, options = job.outputs, job.options
@@ -73,7 +73,7 @@ def make_manifest(
     )
 
 
-def exit_code(receipt: Receipt, outcome: Outcome, stop: Interruption) -> ExitCode:
+def exit_code(receipt: Receipt, outcome: Asked, stop: Interruption) -> ExitCode:
     """How a command that wrote its outputs ended: what a person must look at first comes first."""
     if receipt.double_charges:
         return ExitCode.DOUBLE_CHARGE
@@ -86,7 +86,7 @@ def exit_code(receipt: Receipt, outcome: Outcome, stop: Interruption) -> ExitCod
     return ExitCode.FAILED_ROWS if receipt.rows.get("failed") else ExitCode.DONE
 
 
-def _double_charges(ledger: Ledger, outcome: Outcome) -> tuple[DoubleCharge, ...]:
+def _double_charges(ledger: Ledger, outcome: Asked) -> tuple[DoubleCharge, ...]:
     """The double charges that this command found, or that were found by one that did not live to report them."""
     found = []
     for extra in ledger.extra_runs():

@@ -14,20 +14,22 @@ from typing import Final
 from enrich.api.errors import ApiError, ForbiddenError, NotFoundError, UnauthorizedError, UnreadableAnswerError
 from enrich.protocol.effects import (
     FetchRun,
-    Followed,
     FollowEvents,
     Now,
     PollGroup,
-    ReadRun,
     ReadRuns,
     RecordExtraOutcome,
     RecordOutcomes,
     Say,
+    Script,
     Settled,
     Sleep,
     StopRequested,
+    do,
 )
-from enrich.protocol.submit import LOST_GROUP_S, Protocol, note_extra
+from enrich.protocol.endings import ENDED, is_broken
+from enrich.protocol.replies import Followed, ReadRun
+from enrich.protocol.resolve import LOST_GROUP_S, note_extra
 from enrich.records import OpenSubmission, Outcome, RunState, Stamp, elapsed_s
 from enrich.text.figures import counted
 
@@ -39,8 +41,6 @@ LOOK_S: Final = (600.0, 7200.0)  # told of no end for so long, it looks at the r
 FETCHED_BYTES: Final = 1024 * 1024  # of runs fetched one by one that are held before they are written down
 BY_ID: Final = 16  # so many runs are fetched one by one rather than by reading their group again
 _BROKEN_STREAMS: Final = 2  # after so many, poll for a while
-
-ENDED: Final = frozenset({"completed", "failed", "cancelled", "action_required"})
 
 
 @dataclass(slots=True)
@@ -85,41 +85,26 @@ class Waiting:
         return max(told, news.count_ended - self.outcomes)
 
 
-def collect(submission: OpenSubmission) -> Protocol[None]:
+def collect(submission: OpenSubmission) -> Script[None]:
     """Bring every accepted run's outcome into the ledger.
 
     When the command is asked to stop, what has ended is read once more before StopRequested goes on its way.
     Returns with runs still open only where the service does not know them any more, tells of them what can't be read,
     or of one that has ended not what it was asked. The next command looks again.
     """
-    waiting = Waiting.of(submission)
-    cursor: str | None = None
-    broken, poll_s = 0, POLL_S[0]
-    told, told_at, look_s = 0, (yield Now()), LOOK_S[0]
+    waiting, lookout = Waiting.of(submission), _Lookout()
+    told, told_at, look_s = 0, (yield from do(Now())), LOOK_S[0]
     while waiting.open and waiting.unread():
         try:
-            if broken < _BROKEN_STREAMS:
-                awaited = waiting.unread() - waiting.ended
-                news: Followed = yield FollowEvents(submission.group_id, cursor, FOLLOW_S, awaited)
-                cursor = news.cursor or cursor
-                broken = broken + 1 if news.broken else 0
-            else:
-                yield Sleep(poll_s)
-                poll_s = min(poll_s * 2, POLL_S[1])
-                news = yield PollGroup(submission.group_id)
-        except UnauthorizedError:
-            raise
-        except ApiError as error:
-            if broken >= _BROKEN_STREAMS and not error.retryable and not (yield from _is_new(submission, error)):
-                raise  # the group itself can't be asked about
-            broken = _BROKEN_STREAMS  # events may be refused where the group can still be polled
-            continue
+            news = yield from _news(waiting, lookout)
         except StopRequested:
             yield from _read(waiting, None)
             raise
+        if news is None:
+            continue
         quiet = news.ended <= waiting.ended
         waiting.ended |= news.ended
-        now, ended = (yield Now()), waiting.ended_unread(news)
+        now, ended = (yield from do(Now())), waiting.ended_unread(news)
         if ended != told:
             told, told_at = ended, now
         left = len(waiting.open)
@@ -132,38 +117,80 @@ def collect(submission: OpenSubmission) -> Protocol[None]:
         else:
             continue
         if len(waiting.open) < left:
-            broken, poll_s = 0, POLL_S[0]
+            lookout.begin_anew()
         elif waiting.open:  # told of an end that can't be read yet: ask again, but not at once
-            yield Sleep(poll_s)
-            poll_s = min(poll_s * 2, POLL_S[1])
+            yield from lookout.wait()
     if waiting.open and (lost := waiting.lost()):
-        yield Say(
+        said = (
             f"of {counted(len(lost), 'run')} of group {submission.group_id} the service does not tell how it ended, or "
             "what it was asked: the rows stay pending, and the next command looks again"
         )
+        yield from do(Say(said))
 
 
-def collect_extra(run_id: str) -> Protocol[None]:
+@dataclass(slots=True)
+class _Lookout:
+    """How a group is watched: where its events were left, how many streams in a row broke, the next wait in seconds."""
+
+    cursor: str | None = None
+    broken: int = 0
+    poll_s: float = POLL_S[0]
+
+    def begin_anew(self) -> None:
+        """Something came of it."""
+        self.broken, self.poll_s = 0, POLL_S[0]
+
+    def wait(self) -> Script[None]:
+        """Longer from time to time."""
+        yield from do(Sleep(self.poll_s))
+        self.poll_s = min(self.poll_s * 2, POLL_S[1])
+
+
+def _news(waiting: Waiting, lookout: _Lookout) -> Script[Followed | None]:
+    """What is new of a group, by its events or, where they break or are refused, by its counts; None where neither can
+    be had this time.
+    """
+    submission = waiting.submission
+    try:
+        if lookout.broken >= _BROKEN_STREAMS:
+            yield from lookout.wait()
+            return (yield from do(PollGroup(submission.group_id)))
+        awaited = waiting.unread() - waiting.ended
+        news = yield from do(FollowEvents(submission.group_id, lookout.cursor, FOLLOW_S, awaited))
+    except UnauthorizedError:
+        raise
+    except ApiError as error:
+        polled = lookout.broken >= _BROKEN_STREAMS
+        if polled and not error.retryable and not (yield from _is_new(submission, error)):
+            raise  # the group itself can't be asked about
+        lookout.broken = _BROKEN_STREAMS  # events may be refused where the group can still be polled
+        return None
+    lookout.cursor = news.cursor or lookout.cursor
+    lookout.broken = lookout.broken + 1 if is_broken(news) else 0
+    return news
+
+
+def collect_extra(run_id: str) -> Script[None]:
     """Bring the outcome of a run that is a double charge into the ledger; it is kept, not used."""
     poll_s = POLL_S[0]
     empty: dict[str, Stamp] = {}
     while True:
         try:
-            run: ReadRun = yield FetchRun(run_id)
+            run = yield from do(FetchRun(run_id))
         except ApiError as error:
             if not error.retryable:
                 raise
         else:
             if run.status in ENDED and not (yield from _may_get_output(run, empty)):
                 paid = int(run.status == "completed")
-                _, usd_micro = yield RecordExtraOutcome(run_id, bool(paid), run.raw)
-                yield Settled(usd_micro, paid=paid, freed=1 - paid)
+                _, usd_micro = yield from do(RecordExtraOutcome(run_id, bool(paid), run.raw))
+                yield from do(Settled(usd_micro, paid=paid, freed=1 - paid))
                 return
-        yield Sleep(poll_s)
+        yield from do(Sleep(poll_s))
         poll_s = min(poll_s * 2, POLL_S[1])
 
 
-def read_ended(submission: OpenSubmission, ended: Iterable[str]) -> Protocol[None]:
+def read_ended(submission: OpenSubmission, ended: Iterable[str]) -> Script[None]:
     """Bring in the outcomes of runs that have `ended`, and wait for nothing else.
 
     They were received before, by a ledger that is lost: their age is counted from when the service says they ended.
@@ -188,7 +215,7 @@ def _worth_reading(waiting: Waiting, news: Followed, *, quiet: bool) -> bool:
     return quiet and 2 * ended > left
 
 
-def _read(waiting: Waiting, news: Followed | None) -> Protocol[None]:
+def _read(waiting: Waiting, news: Followed | None) -> Script[None]:
     """Read what has ended: the group's listing the first time, then by id, or once more when most is missing."""
     if not waiting.read_once or waiting.ended_unread(news) > BY_ID:
         # Behind the cursor is little or nothing where the service lists by creation, and all that is new where
@@ -205,7 +232,7 @@ def _read(waiting: Waiting, news: Followed | None) -> Protocol[None]:
     fetched: list[ReadRun] = []
     for run_id in sorted(unread if certain else unread & waiting.ended):
         try:
-            run: ReadRun = yield FetchRun(run_id)
+            run = yield from do(FetchRun(run_id))
         except StopRequested:
             yield from _keep(waiting, fetched, None, fetched=True)
             raise
@@ -226,7 +253,7 @@ def _read(waiting: Waiting, news: Followed | None) -> Protocol[None]:
     yield from _keep(waiting, fetched, None, fetched=True)
 
 
-def _read_stream(waiting: Waiting, cursor: str | None) -> Protocol[None]:
+def _read_stream(waiting: Waiting, cursor: str | None) -> Script[None]:
     """One reading of the `runs` listing, taken up again at its cursor as long as that brings something."""
     submission = waiting.submission
     progress = True
@@ -234,7 +261,7 @@ def _read_stream(waiting: Waiting, cursor: str | None) -> Protocol[None]:
         progress, reader = False, None
         while True:
             try:
-                chunk = yield ReadRuns(submission.group_id, cursor, reader)
+                chunk = yield from do(ReadRuns(submission.group_id, cursor, reader))
             except ApiError as error:
                 if cursor is not None and reader is None and _may_be_of_the_cursor(error):
                     cursor = waiting.cursor = None
@@ -255,7 +282,7 @@ def _read_stream(waiting: Waiting, cursor: str | None) -> Protocol[None]:
                 return
 
 
-def _keep(waiting: Waiting, runs: Iterable[ReadRun], cursor: str | None, *, fetched: bool = False) -> Protocol[None]:
+def _keep(waiting: Waiting, runs: Iterable[ReadRun], cursor: str | None, *, fetched: bool = False) -> Script[None]:
     """Write what came into the ledger, cursor and results in one transaction."""
     submission = waiting.submission
     outcomes: list[Outcome] = []
@@ -285,24 +312,24 @@ def _keep(waiting: Waiting, runs: Iterable[ReadRun], cursor: str | None, *, fetc
         at = None if waiting.arrived else run.at
         outcomes.append(Outcome(n, run.run_id, run.status == "completed", run.raw, run.error, at))
     if outcomes:
-        yield RecordOutcomes(submission.submission_id, submission.processor, outcomes, cursor)
+        yield from do(RecordOutcomes(submission.submission_id, submission.processor, outcomes, cursor))
         paid = sum(outcome.completed for outcome in outcomes)
-        yield Settled(submission.usd_micro, paid=paid, freed=len(outcomes) - paid)
+        yield from do(Settled(submission.usd_micro, paid=paid, freed=len(outcomes) - paid))
 
 
-def _may_get_output(run: ReadRun, empty: dict[str, Stamp]) -> Protocol[bool]:
+def _may_get_output(run: ReadRun, empty: dict[str, Stamp]) -> Script[bool]:
     """Whether the output of an ended run is still to come: what was paid for is not given up at the first look."""
     if run.has_output or run.status != "completed":
         return False
-    now = yield Now()
+    now = yield from do(Now())
     return (elapsed_s(empty.setdefault(run.run_id, now), now) or 0.0) < OUTPUT_S
 
 
-def _is_new(submission: OpenSubmission, error: ApiError) -> Protocol[bool]:
+def _is_new(submission: OpenSubmission, error: ApiError) -> Script[bool]:
     """Whether a group is not known yet, rather than not known: it may have been made a moment ago."""
     if not isinstance(error, NotFoundError):
         return False
-    return (elapsed_s(submission.since, (yield Now())) or 0.0) <= LOST_GROUP_S
+    return (elapsed_s(submission.since, (yield from do(Now()))) or 0.0) <= LOST_GROUP_S
 
 
 def _may_be_of_the_cursor(error: ApiError) -> bool:

@@ -1,6 +1,6 @@
 """The till: who may spend how much, and when. Budget, credit and pace of one command, without I/O.
 
-Every POST that creates runs asks here first. Money counts as at stake from the moment it is asked for until its run
+Every POST that creates runs reserves here first. Money counts as at stake from the moment it is reserved until its run
 has failed or was surely not made, so `paid + submitted + unresolved` never passes the budget.
 """
 
@@ -61,10 +61,10 @@ class Till:
 
     @property
     def at_stake(self) -> int:
-        """Money asked for and not settled."""
+        """Money reserved and not settled."""
         return self._at_stake
 
-    def ask(self, turn: AwaitTurn, now: float) -> int | Wait | Stop:
+    def reserve(self, turn: AwaitTurn, now: float) -> int | Wait | Stop:
         """How many runs of this turn may be sent now, and reserve their money; or wait; or stop."""
         if self.stopped is not None:
             return self.stopped

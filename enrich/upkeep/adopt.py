@@ -7,7 +7,7 @@ It is entered in the ledger as a run that cost nothing here: what the other prog
 sent but GETs.
 """
 
-from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -20,9 +20,11 @@ from anyio.to_thread import run_sync
 
 from enrich.answers.judging import Reader
 from enrich.api.errors import ApiError, StreamBreakError
-from enrich.asking.asking import Outcome as Asked
+from enrich.asking.asking import Asked
 from enrich.asking.driver import Driver
+from enrich.backends.groups import Groups
 from enrich.backends.listing import GroupListing, list_whole_group
+from enrich.backends.metadata import identity_in_metadata
 from enrich.backends.opening import open_service
 from enrich.backends.parallel import Client
 from enrich.backends.wire import NULL, RunEvent
@@ -38,12 +40,13 @@ from enrich.outputs.claims import refuse_foreign
 from enrich.pipeline import Report, compare, end_job, open_books, start_job, write_outputs
 from enrich.preparing import prepare
 from enrich.progress import Progress, QuietProgress
-from enrich.protocol.collect import ENDED
-from enrich.protocol.effects import FetchRun, ReadRun, ReadRuns, RecordService, RunsRead
+from enrich.protocol.effects import FetchRun, LedgerEffect, ReadRuns, RecordService, Script, do
+from enrich.protocol.endings import ENDED
+from enrich.protocol.replies import ReadRun
 from enrich.protocol.till import Till
-from enrich.records import Intent, Outcome, ServiceKind, Stamp
+from enrich.records import Intent, Outcome, Stamp
 from enrich.spec.canonical import document, normal_text, normal_value, old_value
-from enrich.spec.identity import identity_in_metadata, input_key
+from enrich.spec.identity import input_key
 from enrich.text.figures import counted
 
 SHOWN: Final = 3  # inputs that are in no row, shown so that the difference can be seen
@@ -110,7 +113,7 @@ async def adopt(
             open_service(options.environ, ledger=job.ledger_path, sandbox=options.sandbox, facts=job.facts) as client,
             open_recorder(ledger) as recorder,
         ):
-            work = _Work(group_id, job, worklist, Driver(client, recorder, Till(), clock=clock), shown)
+            work = _Work(group_id, job, worklist, Driver(Groups(client), recorder, Till(), clock=clock), shown)
             found = await work.adopt(ledger)
         if not found.adopted and not found.known:
             raise NothingAdoptedError(found, (one.name for one in job.config.fields))
@@ -137,7 +140,7 @@ class _Work:
 
     async def adopt(self, ledger: Ledger) -> Adoption:
         """Match the inputs, then read the results of those that match."""
-        client, found = self._driver.client, self._found
+        client, found = self._driver.groups.client, self._found
         listing = await list_whole_group(client, self._group_id)
         found.runs = len(listing.runs)
         foreign = self._foreign(listing)
@@ -145,8 +148,7 @@ class _Work:
         known = {run_id for one in ledger.submissions_of(self._group_id) for run_id in one.tied}
         found.known = len(keys.keys() & known)
         wanted = {run_id: key for run_id, key in keys.items() if run_id not in known}
-        kind: ServiceKind = "sandbox" if client.server_is_sandbox else "service"
-        await self._driver.recorder.record(RecordService(kind))
+        await self._driver.recorder.record(RecordService(self._driver.groups.kind))
         if wanted:
             self.job_id = await run_sync(start_job, self._job, ledger)
             self._progress.start(len(wanted))
@@ -183,15 +185,13 @@ class _Work:
         await _read_inputs(client, self._group_id, foreign, match)
         return keys
 
-    def _read(
-        self, job_id: int, wanted: Mapping[str, bytes], processors: Mapping[str, str]
-    ) -> Generator[Any, Any, None]:
+    def _read(self, job_id: int, wanted: Mapping[str, bytes], processors: Mapping[str, str]) -> Script[None]:
         """Read the results, and enter each as it comes."""
         left = dict(wanted)
         reader: int | None = None
         try:
             while True:
-                chunk: RunsRead = yield ReadRuns(self._group_id, None, reader)
+                chunk = yield from do(ReadRuns(self._group_id, None, reader))
                 yield from self._enter(job_id, chunk.runs, left, processors)
                 reader = chunk.reader
                 if reader is None:
@@ -200,13 +200,13 @@ class _Work:
             if not error.retryable:
                 raise
         for run_id in sorted(left):  # what the stream did not bring
-            run: ReadRun = yield FetchRun(run_id)
+            run = yield from do(FetchRun(run_id))
             yield from self._enter(job_id, [run], left, processors)
         self._found.not_completed += len(left)
 
     def _enter(
         self, job_id: int, runs: Iterable[ReadRun], left: dict[str, bytes], processors: Mapping[str, str]
-    ) -> Generator[Any, Any, None]:
+    ) -> Script[None]:
         parts: dict[tuple[str, tuple[str, ...]], list[tuple[bytes, ReadRun]]] = {}
         for run in runs:
             if run.run_id not in left or run.status not in ENDED or not run.has_output:
@@ -218,7 +218,7 @@ class _Work:
             else:
                 self._found.unfit += 1
         for (processor, field_ids), results in parts.items():
-            yield _Enter(job_id, self._group_id, processor, field_ids, tuple(results), self._job.clock.stamp())
+            yield from do(_Enter(job_id, self._group_id, processor, field_ids, tuple(results), self._job.clock.stamp()))
             self._found.adopted += len(results)
         self._progress.update(done=self._found.adopted + self._found.unfit, failed=0, usd=Decimal(0))
 
@@ -294,7 +294,7 @@ def _decoded(raw: bytes) -> Any:
 
 
 @dataclass(frozen=True, slots=True)
-class _Enter:
+class _Enter(LedgerEffect[None]):
     """Enter results that another program paid for, as runs that are over."""
 
     job_id: int

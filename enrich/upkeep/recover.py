@@ -19,7 +19,9 @@ from anyio.to_thread import run_sync
 from enrich.api.environment import Environment
 from enrich.api.errors import NotFoundError
 from enrich.asking.driver import Driver
+from enrich.backends.groups import Groups
 from enrich.backends.listing import GroupListing, IncompleteListingError, list_whole_group
+from enrich.backends.metadata import TaskIdentity, identity_in_metadata
 from enrich.backends.opening import check_service, open_service
 from enrich.backends.parallel import Client
 from enrich.errors import ExitCode, UsageError, ungrouped
@@ -32,11 +34,11 @@ from enrich.ledger.refusals import ledger_refusals
 from enrich.ledger.salvage import known_groups, salvaged_decisions, set_aside
 from enrich.ledger.store import Ledger
 from enrich.progress import Progress, QuietProgress
-from enrich.protocol.collect import ENDED, collect_extra, read_ended
+from enrich.protocol.collect import collect_extra, read_ended
+from enrich.protocol.endings import ENDED
 from enrich.protocol.till import Till
 from enrich.records import Intent, LiveRun, OpenSubmission, RunState, ServiceKind, Stamp
 from enrich.report import DoubleCharge, by_question
-from enrich.spec.identity import TaskIdentity, identity_in_metadata
 from enrich.spec.money import dollars, price_micro
 
 GROUPS_AT_ONCE: Final = 8
@@ -146,7 +148,7 @@ async def recover(request: Request, *, progress: Progress | None = None) -> Reco
             if ledger is None:  # now that the service answers, and knows what to rebuild from
                 ledger = held.enter_context(closing(await run_sync(_replace, request.ledger, recovery, request.clock)))
             async with open_recorder(ledger) as recorder:
-                work = _Work(Driver(client, recorder, Till(), clock=request.clock), recovery, shown)
+                work = _Work(Driver(Groups(client), recorder, Till(), clock=request.clock), recovery, shown)
                 await work.recover_all(ordered)
             await run_sync(_relist, request.ledger, ledger, work.done, work.lost)
     return recovery
@@ -215,9 +217,8 @@ class _Work:
         self._slots = anyio.Semaphore(GROUPS_AT_ONCE)
 
     async def recover_all(self, groups: Sequence[str]) -> None:
-        client = self._driver.client
-        kind: ServiceKind = "sandbox" if client.server_is_sandbox else "service"
-        job_id = await self._driver.recorder.record(_Begin(kind))
+        client = self._driver.groups.client
+        job_id = await self._driver.recorder.record(_Begin(self._driver.groups.kind))
         async with anyio.create_task_group() as tasks:
             for group_id in groups:
                 try:
@@ -235,9 +236,9 @@ class _Work:
                     continue
                 await self._slots.acquire()
                 tasks.start_soon(self._read, group_id, own, entered)
-        self._recovery.completed = self._driver.done - self._driver.failed
-        self._recovery.failed = self._driver.failed
-        self._recovery.usd = dollars(self._driver.paid_micro)
+        self._recovery.completed = self._driver.counts.done - self._driver.counts.failed
+        self._recovery.failed = self._driver.counts.failed
+        self._recovery.usd = dollars(self._driver.counts.usd_micro_paid)
         self._recovery.double_charges = await self._driver.recorder.record(_End(job_id))
         self._progress.close()
 
@@ -265,8 +266,8 @@ class _Work:
             self.done.append(group_id)
         finally:
             self._slots.release()
-            driver = self._driver
-            self._progress.update(done=driver.done, failed=driver.failed, usd=dollars(driver.paid_micro))
+            counts = self._driver.counts
+            self._progress.update(done=counts.done, failed=counts.failed, usd=dollars(counts.usd_micro_paid))
 
 
 def own_runs(listing: GroupListing) -> list[OwnRun]:

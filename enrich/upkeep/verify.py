@@ -20,6 +20,7 @@ from anyio.to_thread import run_sync
 from enrich.api.environment import Environment
 from enrich.api.errors import NotFoundError
 from enrich.backends.listing import GroupListing, IncompleteListingError, list_whole_group
+from enrich.backends.metadata import TaskIdentity, identity_in_metadata
 from enrich.backends.opening import open_service
 from enrich.backends.parallel import Client
 from enrich.dataset import Table, open_table
@@ -32,10 +33,9 @@ from enrich.ledger.refusals import ledger_refusals
 from enrich.ledger.store import Ledger
 from enrich.outputs.writing import write_table
 from enrich.preparing import prepare
-from enrich.protocol.collect import ENDED
+from enrich.protocol.endings import ENDED
 from enrich.records import OpenSubmission, RunState
 from enrich.report import DoubleCharge, Selection, by_question
-from enrich.spec.identity import TaskIdentity, identity_in_metadata
 from enrich.spec.money import dollars, price_micro
 from enrich.upkeep.cut_answers import find_cut_answers
 

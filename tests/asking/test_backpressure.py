@@ -12,7 +12,10 @@ import msgspec
 import pytest
 from anyio.abc import ByteStream
 
-from enrich.asking.driver import CHUNK_BYTES, READERS, Driver
+from enrich.asking.driver import Driver
+from enrich.asking.readers import READERS
+from enrich.backends.groups import CHUNK_BYTES, Groups
+from enrich.backends.metadata import TASK
 from enrich.backends.parallel import Client
 from enrich.host.clock import SYSTEM
 from enrich.ledger.recorder import Recorder, open_recorder
@@ -21,7 +24,6 @@ from enrich.protocol.collect import collect
 from enrich.protocol.effects import RecordOutcomes
 from enrich.protocol.till import Till
 from enrich.records import Intent, OpenSubmission
-from enrich.spec.identity import TASK
 from tests.api.raw_server import raw_server
 
 GROUPS = READERS + 2
@@ -146,7 +148,7 @@ async def test_what_is_read_is_bounded_while_the_disk_writes_nothing() -> None:
         anyio.create_task_group() as tasks,
     ):
         desk = Desk(recorder)
-        driver = Driver(client, desk, Till())
+        driver = Driver(Groups(client), desk, Till())
         try:
             tasks.start_soon(recorder.record, Busy(go))
             for submission in submissions:

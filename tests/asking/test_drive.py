@@ -9,10 +9,12 @@ import httpx
 import pytest
 
 from enrich.asking.driver import Driver
+from enrich.backends.groups import Groups
 from enrich.backends.parallel import Client
 from enrich.ledger.recorder import open_recorder
 from enrich.ledger.store import Ledger
-from enrich.protocol.effects import AwaitTurn, Followed, FollowEvents, RecordOutcomes, Settled, Sleep
+from enrich.protocol.effects import AwaitTurn, FollowEvents, RecordOutcomes, Settled, Sleep
+from enrich.protocol.replies import Followed
 from enrich.protocol.till import Stop, Till, Wait
 from enrich.records import Intent, Outcome, Stamp
 from tests.faults.fast_loop import run_fast
@@ -26,10 +28,10 @@ class CountingTill(Till):
 
     asked = 0
 
-    def ask(self, turn: AwaitTurn, now: float) -> int | Wait | Stop:
+    def reserve(self, turn: AwaitTurn, now: float) -> int | Wait | Stop:
         self.asked += 1
         assert self.asked <= MOST_ASKED
-        return super().ask(turn, now)
+        return super().reserve(turn, now)
 
 
 @asynccontextmanager
@@ -42,7 +44,7 @@ async def driving(ledger: Ledger, till: Till, body: bytes = b"") -> AsyncIterato
         Client(base_url="https://api.example", api_key=None, transport=transport) as client,
         open_recorder(ledger) as recorder,
     ):
-        yield Driver(client, recorder, till)
+        yield Driver(Groups(client), recorder, till)
 
 
 def test_nothing_is_done_while_money_is_awaited(ledger_in_memory: Ledger) -> None:
@@ -85,10 +87,10 @@ async def test_a_run_whose_end_was_told_and_then_read_is_counted_once(ledger_in_
         def follow_and_read() -> Generator[Any, Any, None]:
             news: Followed = yield FollowEvents("tgrp_1", "e0", 30.0, frozenset({"a"}))
             assert news.ended == {"a"}
-            counted.append(driver.ended)
+            counted.append(driver.counts.ended)
             for n, run_id in enumerate("ab"):
                 yield RecordOutcomes(number, "core", [Outcome(n, run_id, completed=True, raw=b"{}")], None)
-                counted.append(driver.ended)
+                counted.append(driver.counts.ended)
 
         await driver.run(follow_and_read())
     assert counted == [1, 1, 2]

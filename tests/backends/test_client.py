@@ -29,7 +29,7 @@ from enrich.api.limits import RateLimiter
 from enrich.api.retry import Retry
 from enrich.api.secret import Secret
 from enrich.backends.parallel import Client
-from enrich.backends.wire import AddedRuns, Group, GroupStatus, NewGroup, RunEvent, RunResult, RunState
+from enrich.backends.wire import AddedRuns, Group, GroupStatus, NewGroup, RunEvent, RunRecord, RunResult
 from tests.api.fake_time import FakeTime
 
 pytestmark = pytest.mark.anyio
@@ -222,14 +222,14 @@ CALLS = [
         lambda client: client.run("trun_1"),
         "/v1/tasks/runs/trun_1",
         RUN,
-        RunState("trun_1", "completed"),
+        RunRecord("trun_1", "completed"),
         id="run",
     ),
     pytest.param(
         lambda client: client.run_result("trun_1", 20.0),
         "/v1/tasks/runs/trun_1/result?timeout=20",
         {"run": RUN, "output": {"a": 1}},
-        RunResult(RunState("trun_1", "completed"), Raw(b'{"a":1}')),
+        RunResult(RunRecord("trun_1", "completed"), Raw(b'{"a":1}')),
         id="result",
     ),
     pytest.param(
@@ -243,7 +243,7 @@ CALLS = [
         lambda client: client.run("../a b/é?x"),
         "/v1/tasks/runs/..%2Fa%20b%2F%C3%A9%3Fx",
         RUN,
-        RunState("trun_1", "completed"),
+        RunRecord("trun_1", "completed"),
         id="an id is one segment",
     ),
 ]

@@ -15,7 +15,7 @@ from enrich.backends.wire import (
     GroupStatus,
     GroupStatusEvent,
     RunEvent,
-    RunState,
+    RunRecord,
     decode_event,
     decode_record,
 )
@@ -31,7 +31,7 @@ def test_a_run_event_keeps_output_and_input_as_they_came() -> None:
     data = b'{"type": "task_run.state", "event_id": "12", "run": %s, "output": {"a" : 1.0 }, "input":{}}' % RUN
     event = decode_event(data)
     assert isinstance(event, RunEvent)
-    assert event.run == RunState(
+    assert event.run == RunRecord(
         run_id="trun_1",
         status="completed",
         is_active=False,
@@ -104,7 +104,7 @@ def test_null_fields_are_no_fault() -> None:
     run = msgspec.json.decode(
         b'{"run_id":"a","status":"failed","is_active":null,"processor":null,"metadata":null,"warnings":null,'
         b'"error":{"ref_id":null,"message":null,"detail":{"x":1}},"interaction_id":null}',
-        type=RunState,
+        type=RunRecord,
     )
     assert run.error == ErrorBody(None, None, Raw(b'{"x":1}'))
 

@@ -12,8 +12,9 @@ import pytest
 
 from enrich.errors import ExitCode
 from enrich.ledger.store import Ledger
-from enrich.protocol.effects import ListedRun, ListGroup, Listing, Now, Settled
-from enrich.protocol.submit import watch
+from enrich.protocol.effects import ListGroup, Now, Settled
+from enrich.protocol.replies import ListedRun, Listing
+from enrich.protocol.resolve import watch
 from enrich.records import Intent, Outcome, RunState, Stamp
 from enrich.spec.identity import fieldset_key, task_key
 from tests.faults.promises import BATCH, read_table

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from enrich.api.reading import UnreadableError, decode_body
-from enrich.backends.wire import MAX_WORD, AddedRuns, NewGroup, RunResult, RunState, decode_event, decode_record
+from enrich.backends.wire import MAX_WORD, AddedRuns, NewGroup, RunRecord, RunResult, decode_event, decode_record
 from tests.hostile.evil import Call, Evil, evil, lay
 from tests.hostile.measuring import MOST_MB, measured
 
@@ -26,7 +26,7 @@ def test_a_long_word_that_can_be_done_without_is_left_out(name: str) -> None:
     assert getattr(whole.run, name) == "x" * MAX_WORD
     event = decode_event(told({**RUN, name: LONG}, output={"content": 1}))
     assert (event.run.run_id, getattr(event.run, name), bytes(event.output)) == ("trun_1", None, b'{"content":1}')
-    assert getattr(decode_record(json.dumps({**RUN, name: LONG}).encode(), RunState), name) is None
+    assert getattr(decode_record(json.dumps({**RUN, name: LONG}).encode(), RunRecord), name) is None
     assert getattr(decode_record(json.dumps({"run": {**RUN, name: LONG}}).encode(), RunResult).run, name) is None
 
 
@@ -46,7 +46,7 @@ def test_a_run_whose_name_or_state_is_long_can_not_be_read(name: str) -> None:
     with pytest.raises(UnreadableError):
         decode_event(told({**RUN, name: LONG}))
     with pytest.raises(UnreadableError):
-        decode_record(json.dumps({**RUN, name: LONG}).encode(), RunState)
+        decode_record(json.dumps({**RUN, name: LONG}).encode(), RunRecord)
 
 
 @pytest.mark.parametrize(("kind", "body"), [(NewGroup, {"taskgroup_id": LONG}), (AddedRuns, {"run_ids": ["a", LONG]})])

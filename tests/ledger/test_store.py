@@ -1,15 +1,16 @@
 """The ledger by itself: what its counts must agree with, what it says is at stake, and what it brings back."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from enrich.asking.rounds import Compare, InTurn, Plan, Together, course
 from enrich.errors import LedgerError
 from enrich.ledger.store import Ledger
 from enrich.planning.results import Results
+from enrich.protocol.course import Compare, Due, InTurn, Together, course
 from enrich.records import Intent, Outcome, Stamp
 from enrich.spec.identity import KEY_BYTES
 
@@ -68,10 +69,11 @@ def test_a_wrong_entry_of_the_lookup_never_gives_one_input_the_answer_of_another
 
 def test_what_a_command_waits_for_are_the_runs_that_have_not_ended(ledger: Ledger) -> None:
     ledger.record_outcomes(accept(ledger, [1, 2, 3]), [done(0)])
-    steps = course(ledger, Plan(5, ()), settle_s=0, ended=lambda: False)
+    due = Due({"core": 5}, "core", ())
+    steps = course(ledger, due, render=lambda *_: b"", settle_s=0, ended=lambda: False)
     step = next(steps)
     while not isinstance(step, Together):
-        step = steps.send(Plan(5, ()))
+        step = steps.send(due)
     assert step.runs == 5 + 2
 
 
@@ -161,12 +163,13 @@ def test_a_command_begins_and_ends_with_a_look_at_runs_that_may_come_late(ledger
     submission_id = send(ledger, [1])
     ledger.record_unknown(submission_id, NOW, "no answer")
     ledger.record_resolved(submission_id)
-    steps = course(ledger, Plan(0, ()), settle_s=1.0, ended=lambda: True)
-    first, compare, asking, last = next(steps), steps.send(None), steps.send(Plan(0, ())), steps.send(None)
+    due = Due({}, "core", ())
+    steps = course(ledger, due, render=lambda *_: b"", settle_s=1.0, ended=lambda: True)
+    first, compare, asking, last = next(steps), steps.send(None), steps.send(due), steps.send(Counter())
     assert (type(compare), type(asking)) == (Compare, Together)
     for step in (first, last):
         assert isinstance(step, InTurn)
-        assert len(list(step.protocols)) == 1
+        assert len(list(step.scripts)) == 1
 
 
 def test_memory_does_not_grow_with_the_results_that_are_read(ledger: Ledger) -> None:

@@ -10,24 +10,24 @@ import pytest
 
 from enrich.api.errors import ApiError, InvalidError, NotFoundError, UnauthorizedError
 from enrich.asking.driver import Driver
+from enrich.backends.groups import Groups
 from enrich.backends.parallel import Client
 from enrich.ledger.recorder import open_recorder
 from enrich.ledger.store import Ledger
 from enrich.protocol.collect import collect
 from enrich.protocol.effects import (
     FetchRun,
-    Followed,
     FollowEvents,
     Now,
     PollGroup,
-    ReadRun,
     ReadRuns,
     RecordExtra,
     RecordOutcomes,
-    RunsRead,
     Say,
     Sleep,
 )
+from enrich.protocol.endings import is_broken
+from enrich.protocol.replies import Followed, ReadRun, RunsRead
 from enrich.protocol.till import Till
 from enrich.records import OpenSubmission, RunState, Stamp
 from tests.faults.fast_loop import run_fast
@@ -115,7 +115,7 @@ def counting(ended: int) -> Callable[[Any], Followed]:
     def news(effect: Any) -> Followed:
         if isinstance(effect, FollowEvents):
             raise NotFoundError("no events here", status=404)
-        return Followed(frozenset(), None, ended, None, broken=False)
+        return Followed(frozenset(), None, ended, None)
 
     return news
 
@@ -136,7 +136,7 @@ def test_an_end_that_was_told_is_no_news_any_more() -> None:
     told = iter(({"a"}, {"b", "c"}))
 
     def news(effect: Any) -> Followed:
-        return Followed(frozenset(next(told)), None, None, "e1", broken=False)
+        return Followed(frozenset(next(told)), None, None, "e1")
 
     service = Service(news, completed)
     service.give(submission)
@@ -146,7 +146,7 @@ def test_an_end_that_was_told_is_no_news_any_more() -> None:
 
 
 def all_ended(effect: Any) -> Followed:
-    return Followed(frozenset(), False, None, None, broken=False)
+    return Followed(frozenset(), False, None, None)
 
 
 @pytest.mark.parametrize("error", [NotFoundError("gone", status=404), InvalidError("expired", status=400)])
@@ -181,7 +181,7 @@ def test_what_a_dead_reader_left_is_read_together_and_not_one_by_one() -> None:
     submission.runs_cursor = "c100"
 
     def news(effect: Any) -> Followed:
-        return Followed(frozenset(), False, 100, None, broken=False)
+        return Followed(frozenset(), False, 100, None)
 
     service = Service(news, completed, lambda effect: [] if effect.cursor else [completed(name) for name in names])
     service.give(submission)
@@ -194,7 +194,7 @@ def test_runs_are_looked_at_where_events_and_counts_never_tell_of_an_end() -> No
 
     def news(effect: Any) -> Followed:  # a stream that tells of what it told before, for as long as it may
         service.now += 30.0
-        return Followed(frozenset(), True, 0, "e1", broken=False)
+        return Followed(frozenset(), True, 0, "e1", timed_out=True)
 
     service = Service(news, completed, lambda effect: [completed("a")] if service.now < 1500.0 else [completed("b")])
     service.give(submission, long_s=4000.0)
@@ -245,10 +245,11 @@ async def test_a_stream_that_ends_by_itself_without_news_is_a_broken_one(
         Client(base_url="https://api.example", api_key=None, transport=transport) as client,
         open_recorder(ledger_in_memory) as recorder,
     ):
-        driver = Driver(client, recorder, Till())
+        driver = Driver(Groups(client), recorder, Till())
         news = await driver.run(followed(FollowEvents("g1", "e0", 30.0, frozenset({"b", "c"}))))
-    assert news == Followed(frozenset(told), True, None, "e1", broken)
-    assert driver.ended == len(told)
+    assert news == Followed(frozenset(told), True, None, "e1")
+    assert is_broken(news) is broken
+    assert driver.counts.ended == len(told)
 
 
 def followed(effect: FollowEvents) -> Generator[Any, Any, Followed]:
@@ -285,7 +286,7 @@ def test_a_listing_that_stays_open_is_taken_for_read_when_it_brings_no_more(ledg
             Client(base_url="https://api.example", api_key=None, transport=transport) as client,
             open_recorder(ledger_in_memory) as recorder,
         ):
-            return await Driver(client, recorder, Till()).run(read())
+            return await Driver(Groups(client), recorder, Till()).run(read())
 
     assert run_fast(drive, 50.0) == [(["a"], False), ([], True)]
 
@@ -316,7 +317,7 @@ def test_a_group_that_is_polled_for_long_is_polled_more_and_more_seldom() -> Non
                 waits.append(seconds)
                 effect = steps.send(None)
             case PollGroup():
-                effect = steps.send(Followed(frozenset(), True, 0, None, broken=False))
+                effect = steps.send(Followed(frozenset(), True, 0, None))
             case _:
                 assert isinstance(effect, Now)
                 effect = steps.send(Stamp(0, 0, "boot"))

@@ -4,25 +4,19 @@ from collections import Counter
 
 import pytest
 
-from enrich.asking.rounds import is_settled
-from enrich.planning.costs import Summary
-from enrich.planning.due import Rung
-
-CHEAP, DEAR = Rung("lite", 5_000), Rung("core", 25_000)
+from enrich.protocol.course import Due, is_settled
 
 
 @pytest.mark.parametrize(
-    ("ladder", "due", "completed", "settled"),
+    ("top", "due", "completed", "settled"),
     [
-        pytest.param((CHEAP,), {"lite": 3}, {"lite": 3}, True, id="one rung, all completed"),
-        pytest.param((CHEAP,), {"lite": 3}, {"lite": 2}, False, id="one failed or was not taken"),
-        pytest.param((CHEAP, DEAR), {"lite": 3}, {"lite": 3}, False, id="some may be too weak for the first rung"),
-        pytest.param((CHEAP, DEAR), {"lite": 2, "core": 1}, {"lite": 2, "core": 1}, False, id="on both rungs"),
-        pytest.param((CHEAP, DEAR), {"core": 3}, {"core": 3}, True, id="all on the last rung"),
-        pytest.param((DEAR, CHEAP), {"lite": 3}, {"lite": 3}, False, id="what is dear is the top, wherever it stands"),
-        pytest.param((CHEAP,), {}, {}, True, id="nothing was due"),
+        pytest.param("lite", {"lite": 3}, {"lite": 3}, True, id="one rung, all completed"),
+        pytest.param("lite", {"lite": 3}, {"lite": 2}, False, id="one failed or was not taken"),
+        pytest.param("core", {"lite": 3}, {"lite": 3}, False, id="some may be too weak for the first rung"),
+        pytest.param("core", {"lite": 2, "core": 1}, {"lite": 2, "core": 1}, False, id="on both rungs"),
+        pytest.param("core", {"core": 3}, {"core": 3}, True, id="all on the last rung"),
+        pytest.param("lite", {}, {}, True, id="nothing was due"),
     ],
 )
-def test_settled(ladder: tuple[Rung, ...], due: dict[str, int], completed: dict[str, int], settled: bool) -> None:
-    summary = Summary(ladder=ladder, runs=Counter(due))
-    assert is_settled(summary, Counter(completed)) is settled
+def test_settled(top: str, due: dict[str, int], completed: dict[str, int], settled: bool) -> None:
+    assert is_settled(Due(due, top, ()), Counter(completed)) is settled

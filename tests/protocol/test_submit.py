@@ -14,33 +14,31 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from enrich.api.errors import InvalidError, NotFoundError
-from enrich.asking.rounds import ask
+from enrich.backends.bodies import render_body
+from enrich.backends.metadata import TASK, run_metadata
+from enrich.protocol.course import see_through
 from enrich.protocol.effects import (
-    Added,
     AddRuns,
     AwaitTurn,
     CreateGroup,
     FetchRun,
-    Followed,
     FollowEvents,
-    ListedRun,
     ListGroup,
-    Listing,
     Now,
-    ReadRun,
     ReadRuns,
     RecordAdopted,
     RecordIntent,
     RecordRefused,
     RecordResolved,
     Reload,
-    RunsRead,
     Settled,
     Sleep,
 )
-from enrich.protocol.submit import is_complete, render_body, resolve, submit, task_keys
-from enrich.records import Batch, OpenSubmission, Question, RunState, Stamp, Task
-from enrich.spec.identity import TASK, fieldset_key, input_key, run_metadata
+from enrich.protocol.replies import Added, Followed, ListedRun, Listing, ReadRun, RunsRead, Sightings, is_complete
+from enrich.protocol.resolve import resolve
+from enrich.protocol.submit import submit, task_keys
+from enrich.records import OpenSubmission, Question, RunState, Stamp, Task, TaskBatch
+from enrich.spec.identity import fieldset_key, input_key
 
 SETTLE_S = 900.0
 
@@ -106,7 +104,7 @@ def soon(_: float) -> float:
     ],
 )
 def test_a_listing_is_complete_only_if_every_count_says_so(shown: Listing, known: int, *, complete: bool) -> None:
-    assert is_complete(shown, known) is complete
+    assert is_complete(shown, Sightings(most=known)) is complete
 
 
 def test_tasks_are_free_after_two_listings_that_both_come_after_settling() -> None:
@@ -204,7 +202,9 @@ class Refuser:
     def ask_all(self, count: int) -> None:
         """Live through a batch of so many tasks."""
         tasks = tuple(Task(number.to_bytes(16), b"%d" % number) for number in range(count))
-        protocol: Generator[Any, Any, Any] = ask(Batch(1, "t", Question("core", 25_000, ("f",), {}), tasks), settle_s=1)
+        protocol: Generator[Any, Any, Any] = see_through(
+            TaskBatch(1, "t", Question("core", 25_000, ("f",), {}), tasks), render=render_body, settle_s=1
+        )
         effect = next(protocol)
         with suppress(StopIteration):
             while True:
@@ -228,7 +228,7 @@ class Refuser:
             case AddRuns(_, body):
                 return self._add(msgspec.json.decode(body)["inputs"])
             case FollowEvents():
-                return Followed(frozenset(), False, len(self._runs), None, False)
+                return Followed(frozenset(), False, len(self._runs), None)
             case ReadRuns():
                 return RunsRead(self._runs, None, None)
             case RecordRefused():
@@ -291,10 +291,10 @@ def test_a_group_that_is_not_known_yet_is_tried_again_before_another_is_made(
 ) -> None:
     """Each attempt takes ten seconds; a group that is always a new one would always be too young."""
     task = Task(bytes(16), b"0")
-    batch = Batch(1, "t", Question("core", 25_000, ("f",), {}), (task,))
+    batch = TaskBatch(1, "t", Question("core", 25_000, ("f",), {}), (task,))
     now, made, effect = 0.0, dict[str, float](), None
     for _ in range(9):
-        protocol: Generator[Any, Any, Any] = submit(batch, [task])
+        protocol: Generator[Any, Any, Any] = submit(batch, [task], render=render_body)
         result: Any = None
         error: NotFoundError | None = None
         with suppress(StopIteration):

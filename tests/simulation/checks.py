@@ -10,10 +10,10 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 from enrich.api.errors import ApiError
+from enrich.backends.metadata import INPUT, TASK
 from enrich.ledger.store import Ledger
 from enrich.protocol.submit import MAX_EXPOSURE_USD_MICRO
 from enrich.records import Held, RunState
-from enrich.spec.identity import INPUT, TASK
 
 from .scenario import Scenario
 from .service import BODY, Post, Run, Service

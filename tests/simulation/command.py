@@ -1,4 +1,4 @@
-"""One simulated command: the course of `enrich.asking.rounds`, its protocols side by side, driven effect by effect.
+"""One simulated command: the steps of `enrich.protocol.course`, its scripts side by side, driven effect by effect.
 
 The counterpart of `enrich.asking.driver.Driver` and `enrich.ledger.recorder.Recorder`: the same effects, the same till,
 one transaction for all that waits while another is being synced. It takes no decision either, and it can die between
@@ -6,7 +6,7 @@ any two steps.
 """
 
 from collections import Counter
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from functools import partial
 from random import Random
@@ -14,10 +14,10 @@ from typing import Any, Final
 
 from enrich.api.errors import ApiError
 from enrich.asking.asking import GRACE_S
-from enrich.asking.rounds import Compare, GiveUp, InTurn, Plan, Step, Together, ask, settle_failure
 from enrich.ledger.store import Ledger
+from enrich.protocol import course as rules
+from enrich.protocol.course import Compare, Course, Due, GiveUp, InTurn, Roster, Together, settle_failure
 from enrich.protocol.effects import (
-    Added,
     AddRuns,
     AwaitTurn,
     CreateGroup,
@@ -47,6 +47,7 @@ from enrich.protocol.effects import (
     SpendingStopped,
     StopRequested,
 )
+from enrich.protocol.replies import Added
 from enrich.protocol.till import LONGEST_RATE_PAUSE_S, Stop, Till
 
 from .checks import Checks, Violation
@@ -64,11 +65,11 @@ _TRANSITIONS: Final = (
     *(RecordOutcomes, RecordExtra, RecordExtraOutcome, EndWatch, *_QUESTIONS),
 )
 _REQUESTS: Final = (ListGroup, PollGroup, ReadRuns, FetchRun)
-_ERRORS: Final = (StopRequested, SpendingStopped, ApiError)  # what a protocol may be told, and may end by
+_ERRORS: Final = (StopRequested, SpendingStopped, ApiError)  # what a script may be told, and may end by
 _MOST_STEPS: Final = 200_000
 _LONGEST_S: Final = 48 * HOUR
 
-Protocol = Generator[Any, Any, Any]
+Script = Generator[Any, Any, Any]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -86,17 +87,17 @@ class Setting:
     till: Till
     settle_s: float
     job_id: int
-    compare: Callable[[], Plan]
+    compare: Callable[[], Due]
 
 
 class Process:
-    """One protocol under way. A result that arrives with another `token` is not waited for any more."""
+    """One script under way. A result that arrives with another `token` is not waited for any more."""
 
-    __slots__ = ("interruptible", "name", "protocol", "token", "when_done")
+    __slots__ = ("interruptible", "name", "script", "token", "when_done")
 
-    def __init__(self, name: str, protocol: Protocol, when_done: Callable[[], None]) -> None:
+    def __init__(self, name: str, script: Script, when_done: Callable[[], None]) -> None:
         self.name = name
-        self.protocol = protocol
+        self.script = script
         self.when_done = when_done
         self.token = 0
         self.interruptible = False
@@ -116,7 +117,8 @@ class Command:
         self._setting = setting
         self._kill = setting.trouble.kill
         self._network = Network(setting.world, setting.service, setting.scenario, setting.rng)
-        self._course: Iterator[Any] = iter(())
+        self._course: Course | None = None
+        self._completed: Counter[str] = Counter()  # runs by processor
         self._running: list[Process] = []
         self._held: list[tuple[Process, AwaitTurn]] = []  # who waits for something to settle
         self._waiting: list[tuple[Process, Any]] = []  # transitions for the next transaction
@@ -143,7 +145,7 @@ class Command:
 
     # ------------------------------------------------------------------ life and death
 
-    def live(self, course: Generator[Step, Any, None]) -> str:
+    def live(self, course: Course) -> str:
         """Go through a course; gives how it ended."""
         world, trouble, begun = self.world, self._setting.trouble, self.world.now
         self._course = course
@@ -178,7 +180,7 @@ class Command:
         self._setting.counts["kills"] += ending == "killed"
         self.world.say(f"the command ends: {ending}")
         for process in self._running:
-            process.protocol.close()
+            process.script.close()
 
     def _freeze(self, seconds: float) -> None:
         self._frozen_until = self.world.now + seconds
@@ -203,67 +205,56 @@ class Command:
 
     # ------------------------------------------------------------------ the course
 
-    def _next_step(self, result: Plan | None) -> None:
+    def _next_step(self, given: Due | Counter[str] | None) -> None:
+        assert self._course is not None
         while self.ending is None:
             try:
-                step = self._course.send(result)  # type: ignore[attr-defined]
+                step = self._course.send(given)
             except StopIteration:
                 stop = self.till.stopped
                 self._die("interrupted" if self._stopped else "done" if stop is None else stop.why)
                 return
-            result = None
+            given = None
             match step:
                 case Compare():
-                    result = self._setting.compare()
+                    given = self._setting.compare()
                 case GiveUp(reason):
                     self.till.stop("unreachable", reason)
-                case InTurn(protocols):
-                    self._in_turn(iter(protocols))
-                    return
-                case Together():
-                    self._together(step)
+                case InTurn() | Together():
+                    self._attend_to(step)
                     return
 
-    def _in_turn(self, protocols: Iterator[Protocol]) -> None:
-        protocol = None if self._stopped else next(protocols, None)
-        if protocol is None:
-            self._next_step(None)
-        else:
-            self._start("in turn", protocol, lambda: self._in_turn(protocols))
-
-    def _together(self, step: Together) -> None:
-        batches = iter(step.batches)
+    def _attend_to(self, step: InTurn | Together) -> None:
+        slots, completed = self._setting.scenario.slots, self._completed.copy()
+        roster = Roster(step, slots=slots, ended=self.ended, stopping=lambda: self._stopped)
         left = 1  # this very function
-        slots = self._setting.scenario.slots
+
+        def start() -> None:
+            nonlocal left
+            for script in roster.starting():
+                left += 1
+                self._start(script, lambda script=script: over(script))
+
+        def over(script: Script) -> None:
+            roster.over(script)
+            start()
+            done()
 
         def done() -> None:
             nonlocal left
             left -= 1
             if left == 0:
-                self._next_step(None)
+                self._next_step(self._completed - completed if isinstance(step, Together) else None)
 
-        def asked() -> None:
-            nonlocal slots
-            slots += 1
-            fill_slots()
-            done()
-
-        def fill_slots() -> None:
-            nonlocal left, slots
-            while slots and not self.ended() and (batch := next(batches, None)) is not None:
-                left += 1
-                slots -= 1
-                self.batches += 1
-                self._start(f"batch {self.batches}", ask(batch, settle_s=step.settle_s), asked)
-
-        for number, protocol in enumerate(step.recovering):
-            left += 1
-            self._start(f"recovery {number + 1}", protocol, done)
-        fill_slots()
+        start()
         done()
 
-    def _start(self, name: str, protocol: Protocol, when_done: Callable[[], None]) -> None:
-        process = Process(name, protocol, when_done)
+    def _start(self, script: Script, when_done: Callable[[], None]) -> None:
+        name = script.gi_code.co_name.strip("_")
+        if name == "see_through":
+            self.batches += 1
+            name = f"batch {self.batches}"
+        process = Process(name, script, when_done)
         self._running.append(process)
         self._later(process, 0.0, lambda: None)
 
@@ -279,12 +270,12 @@ class Command:
     # ------------------------------------------------------------------ effects
 
     def _resume(self, process: Process, value: Any, error: Exception | None = None) -> None:
-        """Give a protocol the result of its effect, and perform the next ones until there is one to wait for."""
+        """Give a script the result of its effect, and perform the next ones until there is one to wait for."""
         if self.world.now < self._frozen_until:
             token = process.token = process.token + 1
             self.world.at(self._frozen_until, self._thaw, process, token, value, error)
             return
-        protocol, perform = process.protocol, self._perform
+        script, perform = process.script, self._perform
         while True:
             self._steps += 1
             if self._steps == self._kill_at_step:
@@ -293,7 +284,7 @@ class Command:
             if self._steps > _MOST_STEPS:
                 raise Violation("progress", f"a command takes more than {_MOST_STEPS} steps")
             try:
-                effect = protocol.send(value) if error is None else protocol.throw(error)
+                effect = script.send(value) if error is None else script.throw(error)
             except StopIteration:
                 self._end(process, None)
                 return
@@ -358,7 +349,7 @@ class Command:
         """As `Driver._turn`: wait for the till's leave; when all wait for something to settle, it is the end."""
         while True:
             self._interruptibly(process)
-            answer = self.till.ask(turn, self.world.stamp().mono)
+            answer = self.till.reserve(turn, self.world.stamp().mono)
             if isinstance(answer, Stop):
                 raise SpendingStopped
             if isinstance(answer, int):
@@ -367,7 +358,7 @@ class Command:
             if answer.seconds is not None:
                 self._check_wait(answer.seconds)
                 return self._later(process, max(answer.seconds, 0.001), lambda: self._turn(process, turn))
-            if len(self._held) + 1 < len(self._running):
+            if not rules.is_stalled(len(self._held) + 1, len(self._running)):
                 self._held.append((process, turn))
                 return _PENDING
             self.till.stalled(turn)
@@ -490,6 +481,8 @@ class Command:
                 counts["unknown outcomes"] += 1
             case RecordAdopted(runs=runs):
                 counts["runs adopted"] += len(runs)
+            case RecordOutcomes(processor=processor, outcomes=outcomes):
+                self._completed[processor] += sum(outcome.completed for outcome in outcomes)
             case RecordResolved():
                 counts["submissions resolved"] += 1
             case RecordExtra():

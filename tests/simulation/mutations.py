@@ -7,9 +7,9 @@ from types import ModuleType
 from typing import Any, Final
 
 from enrich.api.errors import UnknownOutcomeError
-from enrich.asking import rounds
-from enrich.protocol import submit
-from enrich.protocol.effects import AddRuns, ListGroup, Listing, RecordIntent
+from enrich.protocol import course, resolve
+from enrich.protocol.effects import AddRuns, ListGroup, RecordIntent
+from enrich.protocol.replies import Listing, Sightings, is_complete
 from enrich.records import Intent
 
 from .command import Command, Process, Setting
@@ -71,7 +71,7 @@ class _OneListing(Command):
         if not isinstance(effect, ListGroup):
             return super()._request(process, effect)
         remembered = self._listings.pop(effect.group_id, None)
-        if remembered is not None and submit.is_complete(remembered):
+        if remembered is not None and is_complete(remembered, Sightings()):
             return self._later(process, 0.1, lambda: remembered)
         seconds, evaluate = self._network.request(effect)
         return self._later(process, seconds, lambda: self._listings.setdefault(effect.group_id, evaluate()))
@@ -118,9 +118,9 @@ def _driven(driver: type[Command]) -> Mutation:
 MUTATIONS: Final[dict[str, Callable[[], Mutation]]] = {
     "no-intent": lambda: _driven(_IntentAfterwards),
     "no-sync": lambda: _driven(_IntentNotSynced),
-    "no-completeness": lambda: _Patched(submit, "is_complete", lambda listing, known=0: True),
+    "no-completeness": lambda: _Patched(resolve, "is_complete", lambda listing, ever: True),
     "one-listing": lambda: _driven(_OneListing),
     "no-settling": _NoSettling,
     "send-again": lambda: _driven(_SendsAgain),
-    "no-watch": lambda: _Patched(rounds, "_watched_in", lambda ledger: []),
+    "no-watch": lambda: _Patched(course, "_watched_in", lambda books: []),
 }

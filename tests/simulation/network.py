@@ -11,19 +11,8 @@ from typing import Any, Final, NamedTuple
 from msgspec.structs import replace
 
 from enrich.api.errors import NotFoundError, StreamCut, UnavailableError
-from enrich.protocol.effects import (
-    CreateGroup,
-    FetchRun,
-    Followed,
-    FollowEvents,
-    ListedRun,
-    ListGroup,
-    Listing,
-    PollGroup,
-    ReadRun,
-    ReadRuns,
-    RunsRead,
-)
+from enrich.protocol.effects import CreateGroup, FetchRun, FollowEvents, ListGroup, PollGroup, ReadRuns
+from enrich.protocol.replies import Followed, ListedRun, Listing, ReadRun, RunsRead
 
 from .scenario import Scenario
 from .service import Group, Run, Service
@@ -120,7 +109,7 @@ class Network:
         if scenario.events_refused and not service.calm:
             return Reply(0.1, _raising(NotFoundError("no events here", status=404)))
         if scenario.silent and not service.calm:
-            nothing = Followed(frozenset(), None, None, effect.cursor, broken=True)
+            nothing = Followed(frozenset(), None, None, effect.cursor, told=False, timed_out=True)
             return Reply(effect.seconds, lambda: nothing)
         try:
             group = service.group(effect.group_id, now)
@@ -135,22 +124,24 @@ class Network:
         cut = self._lies(scenario.stream_cut)
         if cut:
             until = self._rng.uniform(now, until)
-        return self._get(lambda: self._followed(group, seen, effect, cut=cut), least_s=until - now)
+        timed_out = until == now + effect.seconds
+        return self._get(lambda: self._followed(group, seen, effect, cut=cut, timed_out=timed_out), least_s=until - now)
 
-    def _followed(self, group: Group, seen: float, effect: FollowEvents, *, cut: bool) -> Followed:
+    def _followed(self, group: Group, seen: float, effect: FollowEvents, *, cut: bool, timed_out: bool) -> Followed:
         at = self._world.now
         told = [run for run in self._service.listed(group, at) if seen < run.told_at <= at]
         told = [run for run in told if not self._lies(self._scenario.forgetful)]
         active, ended = self._counts(group, at)
         last = max((run.told_at for run in told), default=seen)
         news = effect.awaited.intersection(run.id for run in told)
-        return Followed(news, active, ended, repr(last) if last > seen else effect.cursor, cut)
+        cursor = repr(last) if last > seen else effect.cursor
+        return Followed(news, active, ended, cursor, failed=cut, timed_out=timed_out)
 
     def _poll(self, effect: PollGroup) -> Reply:
         def polled() -> Followed:
             at = self._world.now
             active, ended = self._counts(self._service.group(effect.group_id, at), at)
-            return Followed(frozenset(), active, ended, None, broken=False)
+            return Followed(frozenset(), active, ended, None)
 
         return self._get(polled)
 

@@ -23,8 +23,8 @@ from enrich.api.errors import (
     UnavailableError,
     UnknownOutcomeError,
 )
-from enrich.protocol.effects import Added
-from enrich.spec.identity import INPUT, TASK
+from enrich.backends.metadata import INPUT, TASK
+from enrich.protocol.replies import Added
 
 from .scenario import HOUR, Fate, Scenario, Storm
 from .world import World

@@ -9,12 +9,13 @@ from typing import Any, Final
 
 from enrich.answers.judging import Answer
 from enrich.answers.results import NO_CITATIONS
-from enrich.asking.rounds import Plan, course
+from enrich.backends.bodies import render_body
 from enrich.config import Refresh
 from enrich.planning.due import Rules, Rung, ask_for, climb_from, outlooks
+from enrich.protocol.course import Due, course
 from enrich.protocol.submit import batch_size
 from enrich.protocol.till import Till
-from enrich.records import Batch, Held, Question, Task
+from enrich.records import Held, Question, Task, TaskBatch
 from enrich.spec import Field
 from enrich.spec.identity import input_key
 
@@ -151,8 +152,8 @@ class _Teller:
         settle_s = self._mutation.settle_s(self.scenario.settle_s)
         job_id = self._disk.commit([lambda held: held.start_job(name="story", config="c", source="s", fields={})])[0]
 
-        def compare() -> Plan:
-            return self._plan(job_id)
+        def compare() -> Due:
+            return self._due(job_id)
 
         setting = Setting(
             world=self.world,
@@ -169,7 +170,7 @@ class _Teller:
             compare=compare,
         )
         command = self._mutation.command(setting)
-        ending = command.live(course(ledger, compare(), settle_s=settle_s, ended=command.ended))
+        ending = command.live(course(ledger, compare(), render=render_body, settle_s=settle_s, ended=command.ended))
         self.counts[f"ended: {ending}"] += 1
         self.counts["POSTs"] += command.posts
         self._checks.end(command)
@@ -185,7 +186,7 @@ class _Teller:
 
     # ------------------------------------------------------------------ what is due
 
-    def _plan(self, job_id: int) -> Plan:
+    def _due(self, job_id: int) -> Due:
         ledger = self._disk.ledger
         held = ledger.held(list(self._documents))
         due: dict[str, list[Task]] = {}
@@ -193,7 +194,8 @@ class _Teller:
             ask = ask_for([_FIELD], held.get(key, []), self._answers, self._rules)
             if ask is not None:
                 due.setdefault(ask.rung.processor, []).append(Task(key, document, ask.generation))
-        return Plan(sum(map(len, due.values())), self._batches(job_id, due))
+        runs = {processor: len(tasks) for processor, tasks in due.items()}
+        return Due(runs, self._ladder[-1].processor, self._batches(job_id, due))
 
     def _most(self) -> int:
         """What a command can cost at most that begins now, in micro-dollars, as a plan says it."""
@@ -212,13 +214,13 @@ class _Teller:
     def _up_from(self, rung: Rung) -> int:
         return sum(step.usd_micro for step in climb_from(rung, self._ladder))
 
-    def _batches(self, job_id: int, due: Mapping[str, Sequence[Task]]) -> Iterator[Batch]:
+    def _batches(self, job_id: int, due: Mapping[str, Sequence[Task]]) -> Iterator[TaskBatch]:
         for processor, tasks in due.items():
             price = self._prices[processor]
             question = Question(processor, price, (_FIELD.id,), _SPEC)
             size = batch_size(price)
             for start in range(0, len(tasks), size):
-                yield Batch(job_id, "story", question, tuple(tasks[start : start + size]))
+                yield TaskBatch(job_id, "story", question, tuple(tasks[start : start + size]))
 
     def _answers(self, held: Held) -> Mapping[str, Answer]:
         assert held.block_id is not None

@@ -4,15 +4,13 @@ from typing import Any
 
 from enrich.protocol.effects import (
     AddRuns,
-    Followed,
     FollowEvents,
-    Listing,
     Now,
     RecordExtraOutcome,
     RecordIntent,
     RecordOutcomes,
-    RunsRead,
 )
+from enrich.protocol.replies import Followed, Listing, RunsRead
 from enrich.records import OpenSubmission
 
 _LONGEST = 300
@@ -47,7 +45,7 @@ def shown(result: Any) -> str:
             return f"  -> {result!r}"
         case Followed():
             told = f"ended {sorted(result.ended)}, active {result.active}, {result.count_ended} counted as ended"
-            return f"  -> {told}{', broken' if result.broken else ''}"
+            return f"  -> {told}{', failed' if result.failed else ''}{'' if result.told else ', nothing came'}"
         case Listing():
             runs = [run.run_id for run in result.runs]
             return f"  -> {result.before} counted, listed {runs}, {result.after} counted"

@@ -10,7 +10,8 @@ from enrich.api.errors import ApiError, ForbiddenError, StreamCut, UnauthorizedE
 from enrich.config.loading import parse
 from enrich.host.clock import SYSTEM
 from enrich.progress import QuietProgress
-from enrich.protocol.effects import FetchRun, ReadRun, ReadRuns, RunsRead
+from enrich.protocol.effects import FetchRun, ReadRuns
+from enrich.protocol.replies import ReadRun, RunsRead
 from enrich.upkeep.adopt import _Enter, _Work
 
 CONFIG = {

@@ -14,6 +14,7 @@ from recovery_desk import Desk
 
 import enrich
 from enrich.api.errors import BaseUrlError, UnauthorizedError
+from enrich.backends.metadata import run_metadata
 from enrich.errors import ExitCode, LedgerBusyError, LedgerError, MissingKeyError, UsageError
 from enrich.host.clock import SYSTEM
 from enrich.job import Options
@@ -22,7 +23,7 @@ from enrich.ledger.lock import InstanceLock
 from enrich.ledger.salvage import set_aside
 from enrich.ledger.store import Ledger
 from enrich.records import Ruled
-from enrich.spec.identity import fieldset_key, input_key, run_metadata, task_key
+from enrich.spec.identity import fieldset_key, input_key, task_key
 from enrich.upkeep.adopt import adopt
 from enrich.upkeep.recover import Recovery, Request, recover
 
