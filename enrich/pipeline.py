@@ -36,7 +36,7 @@ from enrich.outputs.standing import find_standing, just_written, marks_of, origi
 from enrich.outputs.writing import write_report, write_table
 from enrich.planning.comparison import Comparison
 from enrich.planning.costs import Summary, ladder_of
-from enrich.planning.due import Rules
+from enrich.planning.rules import Rules
 from enrich.planning.wanted import list_wanted
 from enrich.preparing import prepare
 from enrich.progress import Progress, QuietProgress

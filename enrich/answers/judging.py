@@ -7,15 +7,14 @@ no room in its column, is never forced into it.
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from datetime import timedelta
 from types import MappingProxyType
 from typing import Any, Final, Literal
 
 import msgspec
 
 from enrich.answers.results import NO_CITATIONS, Basis, Opened, basis_of_elements, open_result
-from enrich.config import Gate, Refresh
-from enrich.records import Held, Ruled, RunState
+from enrich.config import Gate
+from enrich.records import Held, Ruled
 from enrich.spec import Field, Json, Room, column_type, room_of
 from enrich.spec.validator import validator_of
 from enrich.text.hostile import clean
@@ -374,31 +373,6 @@ def set_aside(
         earlier = [ruled for field_id, ruled in decided.items() if names.get(field_id) == one.name]
         if earlier:
             yield one, max(earlier, key=lambda ruled: ruled.at)
-
-
-def is_stale(answer: Answer, at: int, refresh: Refresh, now: int) -> bool:
-    """Whether an answer got at `at` (Unix seconds) is due again by its field's refresh."""
-    limit = refresh.not_found if answer.verdict == "not_found" else refresh.answers
-    return _older(at, limit, now)
-
-
-def may_be_stale(at: int, refresh: Refresh, now: int) -> bool:
-    """Whether an answer got at `at` could be stale, whatever it says."""
-    return _older(at, refresh.answers, now) or _older(at, refresh.not_found, now)
-
-
-def failure_stands(at: int, refresh: Refresh, now: int) -> bool:
-    """Whether a run that failed at `at` is too recent to be asked again."""
-    return not _older(at, refresh.failed, now)
-
-
-def answered_fields(held: Held) -> frozenset[str]:
-    """Field ids that a completed run has answers for; none for a run in any other state."""
-    return held.field_ids if held.state is RunState.COMPLETED else frozenset()
-
-
-def _older(at: int, limit: timedelta | None, now: int) -> bool:
-    return limit is not None and now - at >= limit.total_seconds()
 
 
 def _age(pair: tuple[Held, Answer]) -> tuple[int, int]:

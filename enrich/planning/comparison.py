@@ -11,8 +11,10 @@ from enrich.config import Config
 from enrich.ledger.store import Ledger
 from enrich.ledger.worklist import Worklist
 from enrich.planning.costs import Summary, under_way
-from enrich.planning.due import Ask, Outlook, Rules, ask_for, outlooks
+from enrich.planning.due import Ask, ask_for
+from enrich.planning.outlook import Outlook, outlooks
 from enrich.planning.results import Results
+from enrich.planning.rules import Rules
 from enrich.records import IN_FLIGHT, Held, Question, RunState
 from enrich.spec import MAX_SPEC_AND_INPUT_CHARS, Field, chars, task_spec
 
@@ -33,6 +35,7 @@ class Comparison:
         self._spec_chars: list[int] = []
         self._alike: dict[object, Ask | None] = {}
         self._outlooks: dict[object, tuple[Outlook, ...]] = {}
+        self._read: dict[tuple[int, int], Mapping[str, Answer]] = {}  # of one input, by submission and place in it
         self._has_read = False
         self._cuts = _moments(rules)
 
@@ -49,6 +52,7 @@ class Comparison:
             held, decided = self._ledger.held(keys), self._ledger.decisions(keys)
             due = []
             for wanted in chunk:
+                self._read.clear()
                 mask = wanted.mask
                 if wanted.key in decided:
                     made = decided[wanted.key]
@@ -170,8 +174,13 @@ class Comparison:
         return interaction_of(self._results(ask.weaker))
 
     def _answers(self, held: Held) -> Mapping[str, Answer]:
+        """The answers of a run, by field id: opened once an input, however many of its fields are compared."""
         self._has_read = True
-        return self._reader.read(self._results(held), held.field_ids)
+        place = (held.submission_id, held.n)
+        answers = self._read.get(place)
+        if answers is None:
+            answers = self._read[place] = self._reader.read(self._results(held), held.field_ids)
+        return answers
 
 
 def _moments(rules: Rules) -> list[float]:

@@ -14,7 +14,9 @@ from typing import Final
 
 from enrich.config import Config
 from enrich.ledger.store import Ledger
-from enrich.planning.due import WHYS, Outlook, Reason, Rung, Why, climb_from
+from enrich.planning.outlook import Outlook, climb_from
+from enrich.planning.reasons import WHYS, Reason, Why
+from enrich.planning.rules import Rung
 from enrich.protocol.submit import batch_size
 from enrich.records import Question
 from enrich.spec.money import dollars, price_micro

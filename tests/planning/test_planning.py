@@ -17,7 +17,8 @@ from enrich.ledger.store import Ledger
 from enrich.ledger.worklist import Worklist
 from enrich.planning.comparison import Comparison
 from enrich.planning.costs import ladder_of
-from enrich.planning.due import Ask, Rules, Rung, ask_for
+from enrich.planning.due import Ask, ask_for
+from enrich.planning.rules import Rules, Rung
 from enrich.records import Held, Intent, Outcome, RunState
 from enrich.spec import Field
 from enrich.spec.identity import input_key

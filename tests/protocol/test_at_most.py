@@ -19,7 +19,8 @@ from enrich.ledger.store import Ledger
 from enrich.ledger.worklist import Worklist
 from enrich.planning.comparison import Comparison
 from enrich.planning.costs import Summary, ladder_of
-from enrich.planning.due import Outlook, Rules, Rung
+from enrich.planning.outlook import Outlook
+from enrich.planning.rules import Rules, Rung
 from enrich.records import Intent, Outcome, Stamp, Task
 from enrich.spec.identity import input_key
 from enrich.spec.money import dollars, price_micro

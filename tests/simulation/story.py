@@ -11,7 +11,9 @@ from enrich.answers.judging import Answer
 from enrich.answers.results import NO_CITATIONS
 from enrich.backends.bodies import render_body
 from enrich.config import Refresh
-from enrich.planning.due import Rules, Rung, ask_for, climb_from, outlooks
+from enrich.planning.due import ask_for
+from enrich.planning.outlook import climb_from, outlooks
+from enrich.planning.rules import Rules, Rung
 from enrich.protocol.course import Due, course
 from enrich.protocol.submit import batch_size
 from enrich.protocol.till import Till
