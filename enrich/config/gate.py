@@ -87,10 +87,10 @@ class Gate(BaseModel):
     accept: Threshold = Key(default="high", description="The confidence from which an answer is accepted.")
     review: Threshold = Key(
         default_factory=lambda data: _at_most(data["accept"], "medium"),
-        description="The confidence from which it goes to review. What is below is withheld.",
+        description="The confidence from which an answer goes to review. Below it, answers are withheld.",
     )
     missing: Annotated[GateLevel, one_of(*get_args(GateLevel))] = Key(
-        default="review", description="What becomes of an answer that comes without a confidence."
+        default="review", description="What happens to an answer without a confidence."
     )
 
     @model_validator(mode="after")

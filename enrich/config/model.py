@@ -72,12 +72,12 @@ class SourcePolicy(_Model):
     """Which sources may be used."""
 
     include_domains: Annotated[tuple[Domain, ...], list_of("domains")] = Key(
-        default=(), description="Only these domains. A domain ending such as .gov stands for all below it."
+        default=(), description="Only these domains. An ending such as .gov stands for all domains below it."
     )
     exclude_domains: Annotated[tuple[Domain, ...], list_of("domains")] = Key(
         default=(), description="None of these domains."
     )
-    after_date: Date | None = Key(default=None, description="Only what was published on this day or later.")
+    after_date: Date | None = Key(default=None, description="Only pages published on this day or later.")
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -121,10 +121,10 @@ class CsvOptions(_Model):
     encoding: Encoding | None = Key(default=None, description="Encoding, such as utf-8 or windows-1252.")
     delimiter: Delimiter | None = Key(default=None, description="The character between cells.")
     quote: Quote | None = Key(default=None, description="The character around cells that need it.")
-    skip: Skip = Key(default=0, description="Lines above the header, such as a title; they come out again.")
+    skip: Skip = Key(default=0, description="Number of lines above the header, such as a title; they are kept.")
     formulas: Annotated[Formulas, one_of(*get_args(Formulas), slips=_FORMULAS)] = Key(
         default="neutralise",
-        description="Whether an apostrophe keeps spreadsheets from running an added cell as a formula.",
+        description="neutralise puts an apostrophe before text that a spreadsheet would run as a formula.",
     )
 
     def reading(self) -> dict[str, Any]:
@@ -142,9 +142,9 @@ class Output(_Model):
     """One answer: the JSON Schema of its value, and what it has of its own beside it."""
 
     value_schema: dict[str, Any]  # Json, but pydantic can't follow a recursive alias
-    accept: Threshold | None = Key(default=None, description="Over confidence.accept, for this answer.")
-    review: Threshold | None = Key(default=None, description="Over confidence.review, for this answer.")
-    refresh: Refresh | None = Key(default=None, description="Over refresh, for this answer.")
+    accept: Threshold | None = Key(default=None, description="Overrides confidence.accept for this answer.")
+    review: Threshold | None = Key(default=None, description="Overrides confidence.review for this answer.")
+    refresh: Refresh | None = Key(default=None, description="Overrides refresh for this answer.")
 
     @model_validator(mode="before")
     @classmethod
@@ -174,7 +174,7 @@ _INPUTS_SCHEMA: Final[dict[str, Any]] = {
 }
 _OUTPUTS_SCHEMA: Final[dict[str, Any]] = {
     "anyOf": [
-        {**TEXT_SCHEMA, "description": "A JSON Schema file, as seen from the config."},
+        {**TEXT_SCHEMA, "description": "A JSON Schema file, relative to the config."},
         {"type": "object", "minProperties": 1, "additionalProperties": {}},
     ]
 }
@@ -188,46 +188,46 @@ class Config(_Model):
         dict[InputName, InputSource],
         mapping_of("a mapping of input fields to columns", "such as {company_name: name}"),
         WithJsonSchema(_INPUTS_SCHEMA),
-    ] = Key(description="Field of the input document: a column, or text with {columns} in it. No more is sent.")
+    ] = Key(description="Input field: a column, or text with {columns} in it. Only these are sent.")
     require: Annotated[
         tuple[SkipValidation[str], ...],  # `checks` looks at them
         list_of("input fields"),
         WithJsonSchema({"type": "array", "items": TEXT_SCHEMA, "uniqueItems": True}),
-    ] = Key(default=(), description="Input fields without which a row is skipped, and costs nothing.")
+    ] = Key(default=(), description="Input fields that a row needs. A row without one is skipped, and costs nothing.")
     empty: Annotated[
         tuple[Text, ...],
         list_of("texts"),
         WithJsonSchema({"type": "array", "items": TEXT_SCHEMA, "uniqueItems": True}),
-    ] = Key(default=(), description="Texts that stand for an empty cell of an input, such as N/A; in any case.")
+    ] = Key(default=(), description="Texts that stand for an empty cell, such as N/A; case is ignored.")
     instructions: Text | None = Key(
-        default=None, description="What holds for every answer. A change makes all of them new questions."
+        default=None, description="Guidance for every answer. A change makes all answers new questions."
     )
     outputs: Annotated[
         dict[OutputName, Output],
         mapping_of("a mapping of answers to JSON Schemas, or a file", "such as {country: {type: string}}"),
         WithJsonSchema(_OUTPUTS_SCHEMA),
-    ] = Key(description="Answer column: the JSON Schema of its value; its description is the question.")
+    ] = Key(description="Answer column: JSON Schema of its value. The description is the question.")
     processor: Annotated[tuple[Processor, ...], BeforeValidator(_ladder)] = Key(
-        description="One processor, or a ladder: what stays too weak on one is asked again on the next."
+        description="One processor, or a ladder: answers too weak for one escalate to the next."
     )
     confidence: Gate = Key(default=Gate(), description="How sure an answer must be.")
     basis: Annotated[
         tuple[Annotated[Evidence, one_of(*get_args(Evidence), slips=_NO_EVIDENCE)], ...],
         list_of("confidence, citations and reasoning", words=get_args(Evidence)),
-    ] = Key(default=get_args(Evidence), description="Evidence columns to join for each answer.")
-    refresh: Refresh = Key(default=Refresh(), description="How long an outcome stands.")
-    budget: Budget | None = Key(default=None, description="US dollars that a run may have at stake.")
+    ] = Key(default=get_args(Evidence), description="Evidence columns beside each answer.")
+    refresh: Refresh = Key(default=Refresh(), description="Freshness: how long an outcome stands.")
+    budget: Budget | None = Key(default=None, description="The most US dollars that a run may have at stake.")
     existing: Annotated[Existing, one_of(*get_args(Existing), slips=_EXISTING)] = Key(
-        default="error", description="What to do if the table has a column of an answer's name already."
+        default="error", description="What to do if the table already has a column with an answer's name."
     )
     ledger: LedgerPath | None = Key(
-        default=None, description="The ledger's file, as seen from the config; else .enrich/ledger.db."
+        default=None, description="The ledger file, relative to the config. Default: .enrich/ledger.db."
     )
-    source_policy: SourcePolicy | None = Key(default=None, description="Which sources may be used.")
-    location: Country | None = Key(default=None, description="Country to search from, in two letters.")
+    source_policy: SourcePolicy | None = Key(default=None, description="Sources that may be used.")
+    location: Country | None = Key(default=None, description="Country to search from, as a two-letter code.")
     chain: Flag = Key(
         default=True,
-        description="Whether an escalation builds on the cheaper attempt; off for zero data retention.",
+        description="Whether an escalation includes the cheaper attempt; off for zero data retention.",
     )
     csv: CsvOptions = Key(default=CsvOptions(), description="How CSV and TSV are read and written.")
 

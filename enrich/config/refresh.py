@@ -35,14 +35,14 @@ class Refresh(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
-    answers: DurationOrNever = Key(default=None, description="How long an answer stands that was found.")
+    answers: DurationOrNever = Key(default=None, description="How long a found answer stands.")
     not_found: DurationOrNever = Key(
         default_factory=lambda data: _shorter(_NOT_FOUND, data["answers"]),
-        description="How long it stands that no source says so. Never longer than answers.",
+        description="How long a not-found outcome stands. Never longer than answers.",
     )
     failed: DurationOrNever = Key(
         default_factory=lambda data: _shorter(_FAILED, data["answers"]),
-        description="How long a failed run, which cost nothing, is left alone. Never longer than answers.",
+        description="How long to wait before a failed run is repeated. Never longer than answers.",
     )
 
     @classmethod
