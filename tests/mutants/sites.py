@@ -226,7 +226,7 @@ class _Finder:
             if keyword.arg is not None:
                 yield self._without(keyword)
         for one, other in pairwise(node.args):
-            if name not in ("min", "max") and _is_place(one) and _is_place(other):
+            if name not in ("min", "max", "isinstance") and _is_place(one) and _is_place(other):
                 (start, first), (second, end) = self._span(one), self._span(other)
                 gap = self._source[first:second].decode()
                 yield start, end, self._text(other) + gap + self._text(one), "arguments"

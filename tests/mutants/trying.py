@@ -29,33 +29,41 @@ class Tried:
 def try_out(mutants: Sequence[Mutant], tests: Suite, places: Sequence[Tree], say: Say) -> Iterator[Tried]:
     """Try each mutant in one of the trees, as many at once as there are. Survivors come last."""
     _control(mutants, tests, places[0])
+    survivors = []
+    near = _side_by_side(mutants, places, lambda mutant, tree: _killed_nearby(mutant, tests, tree))
+    for n, tried in enumerate(near, start=1):
+        say(f"[{n}/{len(mutants)}] {shown(tried)}")
+        if tried.killed_by is None:
+            survivors.append(tried.mutant)
+        else:
+            yield tried
+    for group in apart(survivors):
+        yield from _try_together(group, tests, places, say)
+
+
+def _side_by_side(
+    mutants: Sequence[Mutant], places: Sequence[Tree], killed_by: Callable[[Mutant, Tree], str | None]
+) -> Iterator[Tried]:
+    """Ask for each mutant, in any tree that is free, what kills it. In the order of the mutants."""
     free: queue.SimpleQueue[Tree] = queue.SimpleQueue()
     for tree in places:
         free.put(tree)
 
-    def near(mutant: Mutant) -> Tried:
+    def ask(mutant: Mutant) -> Tried:
         tree = free.get()
         try:
-            return Tried(mutant, _killed_nearby(mutant, tests, tree))
+            return Tried(mutant, killed_by(mutant, tree))
         finally:
             free.put(tree)
 
-    survivors = []
     with ThreadPoolExecutor(len(places)) as pool:
         try:
-            for n, tried in enumerate(pool.map(near, mutants), start=1):
-                say(f"[{n}/{len(mutants)}] {shown(tried)}")
-                if tried.killed_by is None:
-                    survivors.append(tried.mutant)
-                else:
-                    yield tried
+            yield from pool.map(ask, mutants)
         except BaseException:
             for tree in places:
                 tree.stop()
             pool.shutdown(cancel_futures=True)
             raise
-    for group in apart(survivors):
-        yield from _try_together(group, tests, places[0], len(places), say)
 
 
 def shown(tried: Tried) -> str:
@@ -108,37 +116,40 @@ def _killed_nearby(mutant: Mutant, tests: Suite, tree: Tree) -> str | None:
     return None
 
 
-def _try_together(group: list[Mutant], tests: Suite, tree: Tree, jobs: int, say: Say) -> Iterator[Tried]:
-    """All quick tests for a group at once. What fails then is asked for each mutant alone, until all tests pass.
+def _try_together(group: list[Mutant], tests: Suite, places: Sequence[Tree], say: Say) -> Iterator[Tried]:
+    """All quick tests for a group at once; what fails then is asked for each mutant alone.
 
     One that hides another can only make it look like a survivor.
     """
-    left = group
-    while left:
-        say(f"all quick tests, with {len(left)} mutants together")
-        with tree.mutated(left):
-            ended = tree.run([*all_tests(tests), f"-n{jobs}"], timeout_s=ALL_TIMEOUT_S)
-        if ended.passed:
-            yield from (Tried(mutant, None) for mutant in left)
-            return
-        say(f"{len(ended.failed)} tests fail, {ended.reason}")
-        if len(left) == 1:
-            yield Tried(left[0], ended.reason)
-            return
-        found = [Tried(mutant, _killed_by(ended.failed, mutant, tree)) for mutant in left]
-        if all(tried.killed_by is None for tried in found):  # they stop all tests, or it takes two of them
-            for half in (left[: len(left) // 2], left[len(left) // 2 :]):
-                yield from _try_together(half, tests, tree, jobs, say)
-            return
-        yield from (tried for tried in found if tried.killed_by is not None)
-        left = [tried.mutant for tried in found if tried.killed_by is None]
+    say(f"all quick tests, with {len(group)} mutants together")
+    with places[0].mutated(group):
+        ended = places[0].run([*all_tests(tests), f"-n{len(places)}"], timeout_s=ALL_TIMEOUT_S)
+    if ended.passed:
+        yield from (Tried(mutant, None) for mutant in group)
+        return
+    say(f"{len(ended.failed)} tests fail, {ended.reason}")
+    if len(group) == 1:
+        yield Tried(group[0], ended.reason)
+        return
+    found = []
+    for tried in _side_by_side(group, places, lambda mutant, tree: _killed_by(ended.failed, mutant, tests, tree)):
+        say(shown(tried))
+        found.append(tried)
+    if any(tried.killed_by for tried in found):
+        yield from found
+        return
+    for half in (group[: len(group) // 2], group[len(group) // 2 :]):  # they stop all tests, or it takes two of them
+        yield from _try_together(half, tests, places, say)
 
 
-def _killed_by(suspects: Sequence[str], mutant: Mutant, tree: Tree) -> str | None:
+def _killed_by(failed: Sequence[str], mutant: Mutant, tests: Suite, tree: Tree) -> str | None:
+    """Which of these tests notices this mutant by itself; first those that enter its function."""
+    near = {test.name for test in tests.of(mutant)}
+    suspects = sorted(failed, key=lambda name: name not in near)[:MOST_SUSPECTS]
     if not suspects:
         return None
     with tree.mutated([mutant]):
-        ended = _run(tree, suspects[:MOST_SUSPECTS], ALL_TIMEOUT_S)
+        ended = _run(tree, suspects, ALL_TIMEOUT_S)
     return None if ended.passed else ended.reason
 
 
