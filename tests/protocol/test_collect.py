@@ -8,13 +8,20 @@ import httpx
 import msgspec
 import pytest
 
-from enrich.api.errors import ApiError, InvalidError, NotFoundError, UnauthorizedError
+from enrich.api.errors import (
+    ApiError,
+    ForbiddenError,
+    InvalidError,
+    NotFoundError,
+    UnauthorizedError,
+    UnavailableError,
+)
 from enrich.asking.driver import Driver
 from enrich.backends.groups import Groups
 from enrich.backends.parallel import Client
 from enrich.ledger.recorder import open_recorder
 from enrich.ledger.store import Ledger
-from enrich.protocol.collect import collect
+from enrich.protocol.collect import collect, collect_extra
 from enrich.protocol.effects import (
     FetchRun,
     FollowEvents,
@@ -22,8 +29,10 @@ from enrich.protocol.effects import (
     PollGroup,
     ReadRuns,
     RecordExtra,
+    RecordExtraOutcome,
     RecordOutcomes,
     Say,
+    Settled,
     Sleep,
 )
 from enrich.protocol.endings import is_broken
@@ -322,6 +331,76 @@ def test_a_group_that_is_polled_for_long_is_polled_more_and_more_seldom() -> Non
                 assert isinstance(effect, Now)
                 effect = steps.send(Stamp(0, 0, "boot"))
     assert waits == [2.0, 4.0, 8.0, 16.0, 30.0, 30.0, 30.0, 30.0]
+
+
+def until_polled(steps: Generator[Any, Any, None]) -> None:
+    """Go on to the first poll of a group whose events are refused."""
+    until_events(steps)
+    assert isinstance(steps.throw(NotFoundError("no events here", status=404)), Sleep)
+    assert isinstance(steps.send(None), PollGroup)
+
+
+def test_a_poll_that_fails_for_a_time_is_made_again() -> None:
+    steps = collect(accepted("a"))
+    until_polled(steps)
+    assert steps.throw(UnavailableError("busy", status=503)) == Sleep(4.0)
+    assert isinstance(steps.send(None), PollGroup)
+
+
+def test_a_poll_that_is_refused_for_good_ends_the_watching() -> None:
+    steps = collect(accepted("a"))
+    until_polled(steps)
+    with pytest.raises(ForbiddenError):
+        steps.throw(ForbiddenError("not yours", status=403))
+
+
+def test_an_end_that_was_told_and_cannot_be_read_yet_is_read_more_and_more_seldom() -> None:
+    pauses: list[float] = []
+
+    def news(effect: Any) -> Followed:
+        pauses.append(service.now)
+        return Followed(frozenset({"a"}), True, None, "e1")
+
+    def run(run_id: str) -> ReadRun:
+        return completed(run_id) if service.now > 60.0 else ReadRun(run_id, None, "running", b"{}", False, None)
+
+    service = Service(news, run)
+    service.give(accepted("a"))
+    assert service.recorded == ["a"]
+    assert pauses == [0.0, 2.0, 6.0, 14.0, 30.0, 60.0, 90.0]
+
+
+def until_fetched(steps: Generator[Any, Any, None]) -> None:
+    assert next(steps) == FetchRun("x")
+
+
+def test_a_double_charge_is_asked_about_until_it_has_ended() -> None:
+    steps = collect_extra("x")
+    until_fetched(steps)
+    assert steps.throw(UnavailableError("busy", status=503)) == Sleep(2.0)
+    assert steps.send(None) == FetchRun("x")
+    assert steps.send(ReadRun("x", None, "running", b"{}", False, None)) == Sleep(4.0)
+    assert steps.send(None) == FetchRun("x")
+    effect = steps.send(completed("x"))
+    assert isinstance(effect, RecordExtraOutcome)
+    assert effect.completed
+    assert steps.send(("core", 25_000)) == Settled(25_000, paid=1)
+    with pytest.raises(StopIteration):
+        next(steps)
+
+
+def test_a_double_charge_without_its_output_is_asked_for_it_a_while_longer() -> None:
+    steps = collect_extra("x")
+    until_fetched(steps)
+    assert steps.send(ReadRun("x", None, "completed", b"{}", False, None)) == Now()
+    assert steps.send(Stamp(0, 0, "boot")) == Sleep(2.0)
+
+
+def test_a_double_charge_that_may_not_be_asked_about_ends_the_asking() -> None:
+    steps = collect_extra("x")
+    until_fetched(steps)
+    with pytest.raises(ForbiddenError):
+        steps.throw(ForbiddenError("not yours", status=403))
 
 
 @pytest.mark.parametrize(

@@ -36,7 +36,7 @@ from enrich.protocol.effects import (
 )
 from enrich.protocol.replies import Added, Followed, ListedRun, Listing, ReadRun, RunsRead, Sightings, is_complete
 from enrich.protocol.resolve import resolve
-from enrich.protocol.submit import submit, task_keys
+from enrich.protocol.submit import parts_of_invalid, submit, task_keys
 from enrich.records import OpenSubmission, Question, RunState, Stamp, Task, TaskBatch
 from enrich.spec.identity import fieldset_key, input_key
 
@@ -268,6 +268,20 @@ def test_no_good_input_fails_with_the_bad_ones(bad: set[int], names: int) -> Non
     service.ask_all(1000)
     assert sorted(service.failed) == sorted(bad)
     assert sorted(service.taken) == sorted(set(range(1000)) - bad)
+
+
+@pytest.mark.parametrize(
+    "loc",
+    [
+        pytest.param(["inputs", 1], id="of the body"),
+        pytest.param(["body", "inputs", 1], id="of the request"),
+        pytest.param(["body", "inputs", 1, "input", "name"], id="a part of it"),
+    ],
+)
+def test_an_input_that_is_named_as_invalid_is_sent_alone(loc: list[object]) -> None:
+    zero, one, two = tasks = [Task(n.to_bytes(16), b"{}") for n in range(3)]
+    error = InvalidError("no", status=422, detail=[{"loc": loc, "msg": "no"}])
+    assert parts_of_invalid(tasks, error) == [(zero, two), (one,)]
 
 
 @pytest.mark.parametrize("count", [1, 2, 6, 7, 12, 200, 1000])
