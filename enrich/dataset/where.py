@@ -1,6 +1,6 @@
 """`--where`: a condition on the columns of a table in SQL, decided row by row.
 
-It is no query: it is parsed here, made of what `sql_syntax` and `sql_expressions` know and nothing else, and handed to
+It is no query: it is parsed here, made of what `condition/` knows and nothing else, and handed to
 no SQL engine. It looks at the row that it decides on, so the size of a batch makes no difference.
 """
 
@@ -11,8 +11,12 @@ from typing import Final, NoReturn
 import polars as pl
 from polars.exceptions import PolarsError
 
-from enrich.dataset.sql_expressions import CAST_HINT, StrictCast, Translator
-from enrich.dataset.sql_syntax import ConditionError, asks_for_the_time, parse_condition
+from enrich.dataset.condition.casts import StrictCast
+from enrich.dataset.condition.nodes import ConditionError
+from enrich.dataset.condition.parser import parse_condition
+from enrich.dataset.condition.tokens import asks_for_the_time
+from enrich.dataset.condition.translation import Translator
+from enrich.dataset.condition.values import CAST_HINT
 from enrich.errors import ConfigError, Fault
 from enrich.host.clock import SYSTEM
 from enrich.text.hostile import clean

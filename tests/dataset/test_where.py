@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from table_files import examples
 
 from enrich.dataset import Table, open_table
-from enrich.dataset.sql_expressions import FUNCTIONS
-from enrich.dataset.sql_syntax import MAX_CHARS, MAX_DEPTH
+from enrich.dataset.condition.functions import FUNCTIONS
+from enrich.dataset.condition.parser import MAX_CHARS, MAX_DEPTH
 from enrich.dataset.where import Condition
 from enrich.errors import ConfigError
 

@@ -1,27 +1,37 @@
-"""The syntax of a condition: SQL text to a tree of what a condition on one row is made of. Pure.
+"""The syntax of a condition: SQL text to a tree. Pure.
 
-Columns, literals, operators, CASE, CAST and calls by name; nothing else of SQL has a node here, so nothing else can be
-asked for. `sql_expressions` says which functions and types there are. Length and depth are bounded: a tree is as deep
-as its condition is nested, and chains of AND and OR are one node.
+Length and depth are bounded: a tree is as deep as its condition is nested, and chains of AND and OR are one node.
+Which functions and types there are, `functions` and `casts` say.
 """
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Final, NoReturn, TypeAlias
+from typing import Final, NoReturn
+
+from enrich.dataset.condition.nodes import (
+    EXAMPLE,
+    ONE_ROW,
+    Between,
+    Call,
+    Case,
+    Cast,
+    ConditionError,
+    Distinct,
+    Infix,
+    InList,
+    IsTest,
+    Like,
+    Literal,
+    Logic,
+    Name,
+    Node,
+    Prefix,
+    Typed,
+)
+from enrich.dataset.condition.tokens import CLOCKS, Token, tokens_of
 
 MAX_CHARS: Final = 100_000
 MAX_DEPTH: Final = 50
-
-_TOKEN: Final = re.compile(
-    r"(?P<blank>\s+|--[^\n]*|/\*.*?\*/)"
-    r"|(?P<number>(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)"
-    r"|(?P<word>(?:[^\W\d]|[^\x00-\x7f\s])(?:\w|[^\x00-\x7f\s])*)"  # with accents of their own, and vowel signs
-    r"|(?P<text>'(?:[^']|'')*')"
-    r'|(?P<quoted>"(?:[^"]|"")+"|`[^`]+`)'
-    r"|(?P<sign><>|!=|<=|>=|==|\|\||::|[-+*/%=<>(),])",
-    re.DOTALL,
-)
 _RESERVED: Final = frozenset(
     {"AND", "OR", "NOT", "IN", "BETWEEN", "LIKE", "ILIKE", "ESCAPE", "IS", "NULL", "TRUE", "FALSE", "UNKNOWN"}
     | {"DISTINCT", "FROM", "CASE", "WHEN", "THEN", "ELSE", "END"}
@@ -30,216 +40,21 @@ _QUERY: Final = frozenset(["SELECT", "WITH", "VALUES", "TABLE", "UNION", "EXISTS
 _MATCHES: Final = frozenset(["REGEXP", "RLIKE", "GLOB", "SIMILAR", "MATCH"])
 _SIGNS: Final = {"!=": "<>", "==": "="}
 _COMPARISONS: Final = frozenset({"=", "<>", "<", "<=", ">", ">="})
-_CLOCKS: Final = frozenset({"CURRENT_DATE", "CURRENT_TIMESTAMP", "CURRENT_TIME", "LOCALTIMESTAMP", "LOCALTIME"})
 _TYPED: Final = frozenset({"DATE", "TIMESTAMP", "TIME"})
-
-EXAMPLE: Final = "write a SQL condition such as \"country = 'DE'\""
-ONE_ROW: Final = "write a condition on one row"
-
-
-class ConditionError(Exception):
-    """What is wrong with a condition, where (the index of a character), and what to write instead."""
-
-    def __init__(self, reason: str, hint: str = EXAMPLE, at: int | None = None) -> None:
-        super().__init__(reason)
-        self.reason = reason
-        self.hint = hint
-        self.at = at
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Node:
-    at: int
-    end: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Literal(_Node):
-    """A text, a truth value, NULL; a number as `number`, its digits."""
-
-    value: str | bool | None = None
-    number: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Typed(_Node):
-    """`DATE '2024-01-31'` and its like, and `INTERVAL '30 days'`: a text, read as a type."""
-
-    type_name: str
-    text: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Name(_Node):
-    """A column."""
-
-    name: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Logic(_Node):
-    """AND or OR of two parts or more."""
-
-    operator: str
-    parts: "tuple[Node, ...]"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Prefix(_Node):
-    """NOT, + or - before something."""
-
-    operator: str
-    operand: "Node"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Infix(_Node):
-    """A comparison, arithmetic, or `||`."""
-
-    operator: str
-    left: "Node"
-    right: "Node"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class IsTest(_Node):
-    """IS [NOT] NULL, TRUE, FALSE or UNKNOWN."""
-
-    operand: "Node"
-    what: str
-    negated: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Distinct(_Node):
-    """IS [NOT] DISTINCT FROM."""
-
-    left: "Node"
-    right: "Node"
-    negated: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class InList(_Node):
-    """[NOT] IN (…)."""
-
-    operand: "Node"
-    items: "tuple[Node, ...]"
-    negated: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Between(_Node):
-    """[NOT] BETWEEN … AND …."""
-
-    operand: "Node"
-    low: "Node"
-    high: "Node"
-    negated: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Like(_Node):
-    """[NOT] LIKE or ILIKE, with an escape character or none."""
-
-    operand: "Node"
-    pattern: "Node"
-    escape: str
-    negated: bool
-    ignores_case: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Case(_Node):
-    """CASE [operand] WHEN … THEN … [ELSE …] END."""
-
-    operand: "Node | None"
-    branches: "tuple[tuple[Node, Node], ...]"
-    otherwise: "Node | None"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cast(_Node):
-    """CAST, TRY_CAST or `::`."""
-
-    operand: "Node"
-    type_name: str
-    sizes: tuple[int, ...]
-    tries: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Call(_Node):
-    """A function by its name in small letters."""
-
-    function: str
-    arguments: "tuple[Node, ...]"
-
-
-Node: TypeAlias = (
-    Literal | Typed | Name | Logic | Prefix | Infix | IsTest | Distinct | InList | Between | Like | Case | Cast | Call
-)
-
-
-@dataclass(frozen=True, slots=True)
-class _Token:
-    kind: str  # number, word, text, quoted, sign, or end
-    text: str
-    at: int
-
-    @property
-    def upper(self) -> str:
-        """A word as keywords are written; nothing for what is no word."""
-        return self.text.upper() if self.kind == "word" else ""
-
-    @property
-    def end(self) -> int:
-        return self.at + len(self.text)
 
 
 def parse_condition(text: str) -> Node:
     """The tree of a condition. Raises ConditionError."""
     if len(text) > MAX_CHARS:
         raise ConditionError(f"it has {len(text):,} characters, and at most {MAX_CHARS:,} are taken", ONE_ROW)
-    parser = _Parser(_tokens(text))
+    parser = _Parser(tokens_of(text))
     return parser.whole()
-
-
-def asks_for_the_time(text: str) -> bool:
-    """Whether a condition has a word by which SQL asks for the time, so that it may be true of other rows later."""
-    clocks = _CLOCKS | {"NOW", "TODAY"}
-    try:
-        return any(token.upper in clocks for token in _tokens(text))
-    except ConditionError:
-        return False
-
-
-def _tokens(text: str) -> list[_Token]:
-    tokens = []
-    at = 0
-    while at < len(text):
-        match = _TOKEN.match(text, at)
-        if match is None or match.lastgroup is None:
-            _refuse_character(text, at)
-        if match.lastgroup != "blank":
-            tokens.append(_Token(match.lastgroup, match[0], at))
-        at = match.end()
-    tokens.append(_Token("end", "", len(text)))
-    return tokens
-
-
-def _refuse_character(text: str, at: int) -> NoReturn:
-    if text[at] in "'\"`":
-        raise ConditionError("a quote is opened and never closed", "inside quotes, a quote is written twice", at)
-    if text.startswith("/*", at):
-        raise ConditionError("a comment is opened and never closed", "end it with */", at)
-    raise ConditionError(f"{text[at]!r} has no meaning in a condition", EXAMPLE, at)
 
 
 class _Parser:
     """Reads tokens from the first to the last, by recursive descent."""
 
-    def __init__(self, tokens: list[_Token]) -> None:
+    def __init__(self, tokens: list[Token]) -> None:
         self._tokens = tokens
         self._next = 0
         self._depth = 0
@@ -253,13 +68,13 @@ class _Parser:
     # --- tokens
 
     @property
-    def _token(self) -> _Token:
+    def _token(self) -> Token:
         return self._tokens[self._next]
 
-    def _following(self) -> _Token:
+    def _following(self) -> Token:
         return self._tokens[min(self._next + 1, len(self._tokens) - 1)]
 
-    def _take(self) -> _Token:
+    def _take(self) -> Token:
         token = self._token
         self._next += token.kind != "end"
         return token
@@ -476,7 +291,7 @@ class _Parser:
             return self._interval(token.at)
         if self._token.kind == "sign" and self._token.text == "(":
             return self._call(token)
-        if word in _CLOCKS:
+        if word in CLOCKS:
             return Call(function=word.lower(), arguments=(), at=token.at, end=token.end)
         return Name(name=token.text, at=token.at, end=token.end)
 
@@ -499,7 +314,7 @@ class _Parser:
         self._need("END" if branches else "WHEN")
         return Case(operand=operand, branches=tuple(branches), otherwise=otherwise, at=at, end=self._end)
 
-    def _call(self, name: _Token) -> Node:
+    def _call(self, name: Token) -> Node:
         self._need_sign("(")
         function = name.text.lower()
         if function in ("cast", "try_cast"):
@@ -524,14 +339,14 @@ class _Parser:
             )
         return Call(function=function, arguments=tuple(arguments), at=name.at, end=self._end)
 
-    def _cast(self, name: _Token, *, tries: bool) -> Node:
+    def _cast(self, name: Token, *, tries: bool) -> Node:
         operand = self._nested(self._either)
         self._need("AS")
         type_name, sizes = self._type()
         self._need_sign(")")
         return Cast(operand=operand, type_name=type_name, sizes=sizes, tries=tries, at=name.at, end=self._end)
 
-    def _extract(self, name: _Token) -> Node:
+    def _extract(self, name: Token) -> Node:
         part = self._take()
         self._need("FROM")
         operand = self._nested(self._either)
@@ -553,5 +368,5 @@ class _Parser:
         return name, tuple(sizes)
 
     @staticmethod
-    def _text_of(token: _Token) -> str:
+    def _text_of(token: Token) -> str:
         return token.text[1:-1].replace("''", "'")
