@@ -24,6 +24,7 @@ from pydantic import (
 from pydantic import Field as Key
 
 from enrich.config.gate import Gate, Threshold
+from enrich.config.names import InputName, InputSource, Name, OutputName, Processor
 from enrich.config.places import Places
 from enrich.config.refresh import Refresh
 from enrich.config.values import (
@@ -35,12 +36,7 @@ from enrich.config.values import (
     Domain,
     Encoding,
     Flag,
-    InputName,
-    InputSource,
     LedgerPath,
-    Name,
-    OutputName,
-    Processor,
     Quote,
     Skip,
     Text,

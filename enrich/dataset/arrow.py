@@ -18,16 +18,8 @@ import polars as pl
 import pyarrow as pa
 from polars.exceptions import PolarsError
 
-from enrich.dataset.arrow_values import (
-    decoded,
-    first_bad_text,
-    holds_text,
-    in_plain_time,
-    inner_types,
-    json_cells,
-    json_values,
-    within_polars,
-)
+from enrich.dataset.arrow_times import in_plain_time, within_polars
+from enrich.dataset.arrow_values import decoded, first_bad_text, holds_text, inner_types, json_cells, json_values
 from enrich.dataset.cells import finite, is_json_type, json_column, text_cells
 from enrich.dataset.tables import BATCH_ROWS, Batch, FileState, Table, changed, name_faults, rereading, table_error
 from enrich.errors import Fault, TableError

@@ -3,8 +3,9 @@
 Everything here is computed from counts and texts that others hand in; only `write_manifest` touches the disk.
 """
 
+from enrich.report.counting import Sample
 from enrich.report.manifest import Manifest, Outputs, PastRun, Selection, is_manifest, read_manifest, write_manifest
-from enrich.report.page import ReportCollector, Sample, is_report
+from enrich.report.page import ReportCollector, is_report
 from enrich.report.receipt import (
     ANSWER_STATUSES,
     ROW_STATUSES,
