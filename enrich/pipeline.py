@@ -136,33 +136,60 @@ async def run(
             stop.check()
             if not agreed:
                 raise DeclinedError
-            terms = Terms(
-                job_id=start_job(job, ledger),
-                name=job.config.name,
-                budget=job.budget,
-                settle_s=settling_s(options.settle_s, sandbox=options.sandbox),
+            outcome = await _ask(
+                job,
+                ledger,
+                comparison,
+                worklist,
+                summary,
                 ends_at=ends_at,
+                progress=shown,
+                interruption=stop,
                 clock=clock,
             )
-            with ungrouped():
-                async with open_service(
-                    options.environ, ledger=job.ledger_path, sandbox=options.sandbox, facts=job.facts
-                ) as client:
-                    outcome = await ask(
-                        client,
-                        ledger,
-                        comparison,
-                        worklist,
-                        summary,
-                        terms=terms,
-                        progress=shown,
-                        interruption=stop,
-                    )
         shown.close()
         give_back()
         report = await run_sync(write_outputs, job, ledger, summary, outcome, stop)
         end_job(ledger, outcome, report)
         return report
+
+
+async def _ask(
+    job: Job,
+    ledger: Ledger,
+    comparison: Comparison,
+    worklist: Worklist,
+    summary: Summary,
+    *,
+    ends_at: float | None,
+    progress: Progress,
+    interruption: Interruption,
+    clock: Clock,
+) -> Asked:
+    """Ask the service what is due, and collect what is under way, as a job of its own in the ledger."""
+    options = job.options
+    terms = Terms(
+        job_id=start_job(job, ledger),
+        name=job.config.name,
+        budget=job.budget,
+        settle_s=settling_s(options.settle_s, sandbox=options.sandbox),
+        ends_at=ends_at,
+        clock=clock,
+    )
+    with ungrouped():
+        async with open_service(
+            options.environ, ledger=job.ledger_path, sandbox=options.sandbox, facts=job.facts
+        ) as client:
+            return await ask(
+                client,
+                ledger,
+                comparison,
+                worklist,
+                summary,
+                terms=terms,
+                progress=progress,
+                interruption=interruption,
+            )
 
 
 @contextmanager

@@ -21,7 +21,10 @@ OWNERS = {
     "typer": ("cli",),
     "jsonschema_rs": ("spec/validator.py",),
     "fcntl": ("host", "ledger"),
-    "polars": ("dataset", "inputs/documents.py", "answers/join.py", "review", "spec/columns.py", "library/frames.py"),
+    "polars": (
+        *("dataset", "inputs/documents.py", "answers/join.py", "review", "spec/columns.py"),
+        *("library/frames.py", "library/spooling.py", "library/given_back.py"),
+    ),
     "starlette": (),
     "uvicorn": (),
     "requests": (),
@@ -342,6 +345,44 @@ def test_modules_have_no_names_that_say_nothing() -> None:
 
 def test_every_module_says_what_it_is() -> None:
     assert [shown(file) for file in files() if not ast.get_docstring(tree(file))] == []
+
+
+MOST_LINES_OF_A_MODULE = 400
+MOST_LINES_OF_A_FUNCTION = 50  # without its decorators and its docstring
+STILL_LONG: set[str] = set()
+
+
+def test_no_module_is_longer_than_can_be_read_in_one_go() -> None:
+    long = {
+        shown(file): lines for file in files() if (lines := len(file.read_text().splitlines())) > MOST_LINES_OF_A_MODULE
+    }
+    assert {name: lines for name, lines in long.items() if name not in STILL_LONG} == {}
+
+
+def test_no_function_is_longer_than_a_page() -> None:
+    long = {
+        f"{shown(file)}:{node.name}": lines
+        for file in files()
+        for node in ast.walk(tree(file))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        if (lines := lines_of(node)) > MOST_LINES_OF_A_FUNCTION
+    }
+    assert {name: lines for name, lines in long.items() if name.partition(":")[0] not in STILL_LONG} == {}
+
+
+def test_what_is_said_to_be_long_still_is() -> None:
+    """An exemption goes with what it was made for."""
+    for name in STILL_LONG:
+        functions = [node for node in ast.walk(tree(ROOT / name)) if isinstance(node, ast.FunctionDef)]
+        is_long = len((ROOT / name).read_text().splitlines()) > MOST_LINES_OF_A_MODULE
+        assert is_long or any(lines_of(node) > MOST_LINES_OF_A_FUNCTION for node in functions), name
+
+
+def lines_of(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    """The lines of a function from its `def` on, but for its docstring."""
+    said = function.body[0] if ast.get_docstring(function) is not None else None
+    docstring = 0 if said is None else (said.end_lineno or 0) - said.lineno + 1
+    return (function.end_lineno or 0) - function.lineno + 1 - docstring
 
 
 def test_nothing_is_left_to_do() -> None:

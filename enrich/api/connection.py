@@ -14,18 +14,18 @@ Every body has a bound, which is one of what it stands for: what is asked for is
 from __future__ import annotations
 
 import ssl
-import traceback
-from collections.abc import AsyncGenerator, AsyncIterator, Generator, Mapping, Sequence
+from collections.abc import AsyncIterator, Generator, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Final, Self
 from urllib.parse import urlsplit
 
 import anyio
 import httpx
 
 from enrich.api.address import checked_base_url, is_loopback
+from enrich.api.body import TooLargeBody, UnreadableBody, pieces_of, whole_body
 from enrich.api.errors import (
     ApiError,
     BaseUrlError,
@@ -38,13 +38,15 @@ from enrich.api.errors import (
     error_of_answer,
     sanitised,
 )
+from enrich.api.failures import FOREIGN_ERRORS, NEVER_CONNECTED, RequestProgress, caused_by, forget_locals
 from enrich.api.inflating import EncodingError, inflater_of
 from enrich.api.secret import Secret
 
-__all__ = ["FOREIGN_ERRORS", "Answer", "Connection"]
+__all__ = ["Answer", "Connection"]
 
 MAX_BODY_BYTES: Final = 1024 * 1024
 """Of any answer but a result: the largest, to a POST of a thousand runs, has some 60 kB."""
+
 
 _STREAMS: Final = 64  # open at once, by the contract with the callers
 _OTHER_GETS: Final = 32
@@ -54,36 +56,6 @@ _POOL_TIMEOUT_S: Final = 60.0
 _KEEPALIVE_S: Final = 20.0
 _ERROR_BODY_TIMEOUT_S: Final = 5.0
 _MAX_ERROR_BODY: Final = 1024 * 1024
-
-FOREIGN_ERRORS: Final = (
-    httpx.HTTPError,
-    httpx.StreamError,
-    httpx.InvalidURL,
-    anyio.BrokenResourceError,
-    anyio.ClosedResourceError,
-    anyio.EndOfStream,
-    OSError,  # also TimeoutError (our deadline) and ssl.SSLError
-    UnicodeError,  # a host name that can't be encoded
-)
-"""What httpx, anyio and the sockets below raise for a request that fails."""
-
-_NEVER_CONNECTED: Final = (
-    httpx.ConnectError,
-    httpx.ConnectTimeout,
-    httpx.PoolTimeout,
-    httpx.ProxyError,
-    httpx.UnsupportedProtocol,
-    httpx.InvalidURL,
-    UnicodeError,
-)
-
-
-class _UnreadableBody(httpx.StreamError):
-    """An answer in an encoding that is not read."""
-
-
-class _TooLargeBody(_UnreadableBody):
-    """An answer that is larger than any that is asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,27 +75,6 @@ class _KeyAuth(httpx.Auth):
     def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
         request.headers["x-api-key"] = self._secret.reveal()
         yield request
-
-
-class _Progress:
-    """How far a request came, as the transport tells it (httpcore's `trace` extension)."""
-
-    def __init__(self) -> None:
-        self.connecting = False
-        self.sending = False
-
-    async def __call__(self, event: str, info: Mapping[str, Any]) -> None:
-        if event == "connection.connect_tcp.started":
-            self.connecting = True
-        elif event.endswith(".send_request_headers.started"):
-            # A proxy's CONNECT isn't the request: nothing of ours has left for the service with it.
-            self.sending = self.sending or info["request"].method != b"CONNECT"
-
-    def proves_unsent(self, error: BaseException) -> bool:
-        """Whether this failure happened before any byte of the request could leave."""
-        if self.sending:
-            return False
-        return isinstance(error, _NEVER_CONNECTED) or (isinstance(error, TimeoutError) and self.connecting)
 
 
 class Connection:
@@ -201,7 +152,7 @@ class Connection:
 
         Raises NotSentError, a StatusError, or UnknownOutcomeError (UnavailableError if it doesn't cost).
         """
-        progress = _Progress()
+        progress = RequestProgress()
         # Pool, connection and TLS together end before the deadline, which thus never falls into them.
         connect_s = min(_CONNECT_TIMEOUT_S, timeout_s / 4)
         request = self._posts.build_request(
@@ -255,7 +206,7 @@ class Connection:
         """
         response = await self._stream_head(path, params, timeout_s=timeout_s, idle_s=idle_s)
         try:
-            async with aclosing(_pieces(response)) as pieces:
+            async with aclosing(pieces_of(response)) as pieces:
                 yield pieces
         finally:
             await response.aclose()
@@ -311,7 +262,7 @@ class Connection:
             raise await self._refusal(response, call, costs=costs)
         try:
             self._note(response)
-            return Answer(response.status_code, await _whole_body(response, limit=max_bytes))
+            return Answer(response.status_code, await whole_body(response, limit=max_bytes))
         finally:
             await response.aclose()
 
@@ -320,7 +271,7 @@ class Connection:
         body = b""
         try:
             with anyio.move_on_after(_ERROR_BODY_TIMEOUT_S):
-                body = await _whole_body(response, limit=_MAX_ERROR_BODY)
+                body = await whole_body(response, limit=_MAX_ERROR_BODY)
         except FOREIGN_ERRORS:
             pass
         finally:
@@ -339,7 +290,7 @@ class Connection:
         self.is_sandbox = "x-enrich-sandbox" in response.headers
 
     def _not_sent(self, call: str, error: BaseException) -> NotSentError:
-        if _caused_by(error, ssl.SSLCertVerificationError):
+        if caused_by(error, ssl.SSLCertVerificationError):
             return CertificateError(
                 f"{call}: the service's certificate isn't trusted here ({self._words_of(error)}); "
                 "nothing was sent; check the address, the clock, and SSL_CERT_FILE if a proxy re-signs"
@@ -347,16 +298,16 @@ class Connection:
         return NotSentError(f"{call}: no connection ({self._words_of(error)}); nothing was sent")
 
     def _unavailable(self, call: str, error: BaseException) -> NotSentError | UnavailableError:
-        if isinstance(error, _NEVER_CONNECTED):
+        if isinstance(error, NEVER_CONNECTED):
             return self._not_sent(call, error)
-        if isinstance(error, _TooLargeBody):
+        if isinstance(error, TooLargeBody):
             return TooLargeAnswerError(f"{call}: {self._words(error)}")
-        if isinstance(error, _UnreadableBody):
+        if isinstance(error, UnreadableBody):
             return UnreadableAnswerError(f"{call}: {self._words(error)}")
         return UnavailableError(f"{call}: {self._account(error)}")
 
     def _account(self, error: BaseException) -> str:
-        if isinstance(error, _UnreadableBody):
+        if isinstance(error, UnreadableBody):
             return self._words(error)
         if isinstance(error, TimeoutError | httpx.TimeoutException):
             return f"no answer in time ({type(error).__name__})"
@@ -384,58 +335,5 @@ async def _sent(pool: httpx.AsyncClient, request: httpx.Request) -> httpx.Respon
     try:
         return await pool.send(request, stream=True)
     except BaseException as error:
-        _forget_locals(error)
+        forget_locals(error)
         raise
-
-
-def _forget_locals(error: BaseException) -> None:
-    """Clear the local variables of the frames that an error came through, and those of all it is linked with."""
-    left: list[BaseException | None] = [error]
-    seen: set[int] = set()
-    while left:
-        link = left.pop()
-        if link is None or id(link) in seen:
-            continue
-        seen.add(id(link))
-        traceback.clear_frames(link.__traceback__)
-        left += [link.__cause__, link.__context__]
-        if isinstance(link, BaseExceptionGroup):
-            left += link.exceptions
-
-
-async def _whole_body(response: httpx.Response, *, limit: int) -> bytes:
-    """The body; _UnreadableBody for one that is larger than the limit, or can't be unpacked."""
-    parts: list[bytes] = []
-    size = 0
-    async with aclosing(_pieces(response)) as pieces:
-        async for piece in pieces:
-            parts.append(piece)
-            size += len(piece)
-            if size > limit:
-                raise _TooLargeBody(f"an answer of more than {limit >> 20} MB, which is not read")
-    return b"".join(parts)
-
-
-async def _pieces(response: httpx.Response) -> AsyncGenerator[bytes]:
-    """The body as it comes, unpacked; httpx would unpack any number of layers, and each of them at once."""
-    stream = response.stream
-    assert isinstance(stream, httpx.AsyncByteStream)
-    try:
-        inflater = inflater_of(response.headers.get_list("content-encoding", split_commas=True))
-        async for chunk in stream:
-            if inflater is None:
-                yield chunk
-            else:
-                for piece in inflater.feed(chunk):
-                    yield piece
-    except EncodingError as error:
-        raise _UnreadableBody(str(error)) from None
-
-
-def _caused_by(error: BaseException, kind: type[BaseException]) -> bool:
-    link: BaseException | None = error
-    while link is not None:
-        if isinstance(link, kind):
-            return True
-        link = link.__cause__ or link.__context__
-    return False

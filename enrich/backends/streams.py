@@ -13,8 +13,8 @@ from typing import Any, Final, Self
 import httpx
 import msgspec
 
-from enrich.api.connection import FOREIGN_ERRORS
 from enrich.api.errors import StreamBreakError, StreamCut, StreamEndless, StreamStalled, sanitised
+from enrich.api.failures import FOREIGN_ERRORS
 from enrich.api.reading import UnreadableError
 from enrich.api.secret import Secret
 from enrich.api.sse import MAX_EVENT_BYTES, EventTooLargeError, SseDecoder

@@ -32,10 +32,11 @@ __all__ = [
 ]
 
 
-def console_of(context: typer.Context) -> Console:
-    """The console that `main` made."""
+def console_of(context: typer.Context, *, log_format: str = "text") -> Console:
+    """The console that `main` made; what it says on standard error is lines for people, or JSON lines."""
     console = context.obj
     assert isinstance(console, Console)
+    console.log_format = "json" if log_format == "json" else "text"
     return console
 
 

@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import typer
 
@@ -14,26 +14,32 @@ if TYPE_CHECKING:
     from enrich.upkeep.recover import Recovery
 
 
+_Config: TypeAlias = Annotated[
+    Path | None,
+    typer.Argument(metavar="CONFIG", help="Whose ledger; without it, .enrich/ in this folder.", show_default=False),
+]
+_Groups: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option("--group", metavar="ID", help="A group to read; may be given several times."),
+]
+_Manifests: TypeAlias = Annotated[
+    list[Path] | None,
+    typer.Option("--manifest", metavar="FILE", help="Read the groups of this NAME.run.json; may be repeated."),
+]
+_Replace: TypeAlias = Annotated[
+    bool,
+    typer.Option("--replace", help="Rename the ledger that is there (nothing is deleted) and make a new one."),
+]
+
+
 def recover(
     context: typer.Context,
-    config: Annotated[
-        Path | None,
-        typer.Argument(metavar="CONFIG", help="Whose ledger; without it, .enrich/ in this folder.", show_default=False),
-    ] = None,
+    config: _Config = None,
     *,
-    group: Annotated[
-        list[str] | None,
-        typer.Option("--group", metavar="ID", help="A group to read; may be given several times."),
-    ] = None,
-    manifest: Annotated[
-        list[Path] | None,
-        typer.Option("--manifest", metavar="FILE", help="Read the groups of this NAME.run.json; may be repeated."),
-    ] = None,
+    group: _Groups = None,
+    manifest: _Manifests = None,
     ledger: LedgerOption = None,
-    replace: Annotated[
-        bool,
-        typer.Option("--replace", help="Rename the ledger that is there (nothing is deleted) and make a new one."),
-    ] = False,
+    replace: _Replace = False,
     sandbox: SandboxOption = False,
     facts: FactsOption = None,
     json: JsonOption = False,

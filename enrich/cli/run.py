@@ -2,7 +2,7 @@
 
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
 
@@ -34,6 +34,14 @@ if TYPE_CHECKING:
 SANDBOX_TITLE = "from the sandbox: free of charge, and what it has no facts for is invented"
 
 
+_Rewrite: TypeAlias = Annotated[
+    bool, typer.Option("--rewrite", help="Write the outputs anew, also if nothing they are made of has changed.")
+]
+_PayAgain: TypeAlias = Annotated[
+    bool, typer.Option("--pay-again", help="Ask and pay also for what the outputs name and the ledger lacks.")
+]
+
+
 def run(
     context: typer.Context,
     config: ConfigArgument,
@@ -51,13 +59,9 @@ def run(
     retry_failed: RetryFailedOption = False,
     sandbox: SandboxOption = False,
     facts: FactsOption = None,
-    rewrite: Annotated[
-        bool, typer.Option("--rewrite", help="Write the outputs anew, also if nothing they are made of has changed.")
-    ] = False,
+    rewrite: _Rewrite = False,
     replace: ReplaceOption = False,
-    pay_again: Annotated[
-        bool, typer.Option("--pay-again", help="Ask and pay also for what the outputs name and the ledger lacks.")
-    ] = False,
+    pay_again: _PayAgain = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Spend what is due without a question.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the manifest as JSON in place of the receipt.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only, and what --json asks for.")] = False,
@@ -77,8 +81,7 @@ def run(
 
     from enrich.job import Options
 
-    console = console_of(context)
-    console.log_format = "json" if log_format == "json" else "text"
+    console = console_of(context, log_format=log_format)
     options = Options(
         output=output,
         limit=limit,

@@ -3,7 +3,7 @@
 import os
 import re
 from pathlib import Path
-from typing import Annotated, Final, NamedTuple
+from typing import Annotated, Final, NamedTuple, TypeAlias
 
 import typer
 
@@ -52,35 +52,43 @@ def _quota(text: str) -> object:
         raise typer.BadParameter(str(error)) from None
 
 
+_Port: TypeAlias = Annotated[int, typer.Option("--port", metavar="PORT", parser=_PORT, help="0 takes a free one.")]
+_Facts: TypeAlias = Annotated[
+    Path | None,
+    typer.Option("--facts", metavar="FILE", help="What it knows: NDJSON or Parquet; the rest it invents."),
+]
+_Latency: TypeAlias = Annotated[
+    object,
+    typer.Option("--latency", metavar="MIN:MAX", parser=_latency, help="How long runs take, in seconds; 10:30,1%:300."),
+]
+_Quota: TypeAlias = Annotated[
+    object,
+    typer.Option("--quota", metavar="RUNS/SECONDS", parser=_quota, help="Runs that may be created in a window."),
+]
+_Seed: TypeAlias = Annotated[
+    int, typer.Option("--seed", metavar="N", parser=_SEED, help="Another seed invents other answers.")
+]
+_Faults: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option("--fault", metavar="NAME[=VALUE]", help="A fault to have; may be given several times."),
+]
+_State: TypeAlias = Annotated[
+    Path | None, typer.Option("--state", metavar="FILE", help="Remember groups and runs here, for the next time.")
+]
+_ListFaults: TypeAlias = Annotated[bool, typer.Option("--list-faults", help="Print the faults it can have, and end.")]
+
+
 def sandbox(
     context: typer.Context,
     *,
-    port: Annotated[int, typer.Option("--port", metavar="PORT", parser=_PORT, help="0 takes a free one.")] = 8321,
-    facts: Annotated[
-        Path | None,
-        typer.Option("--facts", metavar="FILE", help="What it knows: NDJSON or Parquet; the rest it invents."),
-    ] = None,
-    latency: Annotated[
-        object,
-        typer.Option(
-            "--latency", metavar="MIN:MAX", parser=_latency, help="How long runs take, in seconds; 10:30,1%:300."
-        ),
-    ] = "0.2:2",
-    quota: Annotated[
-        object,
-        typer.Option("--quota", metavar="RUNS/SECONDS", parser=_quota, help="Runs that may be created in a window."),
-    ] = None,
-    seed: Annotated[
-        int, typer.Option("--seed", metavar="N", parser=_SEED, help="Another seed invents other answers.")
-    ] = 0,
-    fault: Annotated[
-        list[str] | None,
-        typer.Option("--fault", metavar="NAME[=VALUE]", help="A fault to have; may be given several times."),
-    ] = None,
-    state: Annotated[
-        Path | None, typer.Option("--state", metavar="FILE", help="Remember groups and runs here, for the next time.")
-    ] = None,
-    list_faults: Annotated[bool, typer.Option("--list-faults", help="Print the faults it can have, and end.")] = False,
+    port: _Port = 8321,
+    facts: _Facts = None,
+    latency: _Latency = "0.2:2",
+    quota: _Quota = None,
+    seed: _Seed = 0,
+    fault: _Faults = None,
+    state: _State = None,
+    list_faults: _ListFaults = False,
 ) -> None:
     """Serve the service's API on this machine, free of charge.
 

@@ -15,6 +15,7 @@ from typing import Final
 from enrich.answers.join import SHOWN, Joined, Tally
 from enrich.config import Config
 from enrich.dataset import Table, open_table
+from enrich.dataset.tables import Batch
 from enrich.errors import TableError
 from enrich.inputs.rows import Chosen, Rows
 from enrich.ledger.distinct import Distinct
@@ -53,7 +54,7 @@ class Guard:
     def __exit__(self, *error: object) -> None:
         self._lacking.__exit__(None, None, None)
 
-    def note(self, joined: Joined) -> None:
+    def add(self, part: Batch, joined: Joined) -> None:
         """Keep, by input, which answers of these rows were not asked, or are not there yet."""
         if not self._is_on:
             return
@@ -67,6 +68,9 @@ class Guard:
         if masks:
             self._has_any = True
             self._lacking.seen_before({key: f"{mask:x}" for key, mask in masks.items()})
+
+    def close(self) -> None:
+        """Nothing is under way."""
 
     def loss(self, tally: Tally, height: int) -> Loss | None:
         """What replacing the old output by one of this height would take out; None where that is nothing."""

@@ -8,7 +8,7 @@ import pytest
 
 from enrich.dataset import open_table
 from enrich.ledger.store import Ledger
-from enrich.outputs.writing import JOINED_BYTES, _parts
+from enrich.outputs.parts import JOINED_BYTES, parts_of
 from enrich.planning.results import Results
 from tests.hostile.evil import CONFIG, evil, lay, output_of
 from tests.hostile.measuring import MOST_MB, measured
@@ -27,7 +27,7 @@ MB = 1 << 20
     ],
 )
 def test_rows_are_joined_in_parts_that_memory_has_room_for(weights: list[float], parts: list[range]) -> None:
-    assert list(_parts(weights)) == parts
+    assert list(parts_of(weights)) == parts
     assert JOINED_BYTES == 16 * MB
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from enrich.answers.judging import Cells
-from enrich.outputs.writing import _sample
+from enrich.outputs.listeners import sample_of
 from enrich.records import Held, Row, RunState
 
 RUN = Held(1, 0, 0, RunState.COMPLETED, frozenset({"f"}), "core", "trun_1", 1, 1, 0, None)
@@ -18,5 +18,5 @@ RUN = Held(1, 0, 0, RunState.COMPLETED, frozenset({"f"}), "core", "trun_1", 1, 1
 )
 def test_a_sample_of_the_report_shows_the_inputs_of_its_row(document: bytes | None, inputs: dict[str, object]) -> None:
     cells = Cells(["accepted"], [""], ["Bern"], ["high"], ["It says so."], ["[]"], [RUN])
-    shown = _sample(7, Row(b"k" * 16, document, 1), cells, 0)
+    shown = sample_of(7, Row(b"k" * 16, document, 1), cells, 0)
     assert (shown.row, shown.inputs, shown.value, shown.processor) == (7, inputs, "Bern", "core")
