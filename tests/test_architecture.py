@@ -349,14 +349,13 @@ def test_every_module_says_what_it_is() -> None:
 
 MOST_LINES_OF_A_MODULE = 400
 MOST_LINES_OF_A_FUNCTION = 50  # without its decorators and its docstring
-STILL_LONG: set[str] = set()
 
 
 def test_no_module_is_longer_than_can_be_read_in_one_go() -> None:
     long = {
         shown(file): lines for file in files() if (lines := len(file.read_text().splitlines())) > MOST_LINES_OF_A_MODULE
     }
-    assert {name: lines for name, lines in long.items() if name not in STILL_LONG} == {}
+    assert long == {}
 
 
 def test_no_function_is_longer_than_a_page() -> None:
@@ -367,15 +366,7 @@ def test_no_function_is_longer_than_a_page() -> None:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
         if (lines := lines_of(node)) > MOST_LINES_OF_A_FUNCTION
     }
-    assert {name: lines for name, lines in long.items() if name.partition(":")[0] not in STILL_LONG} == {}
-
-
-def test_what_is_said_to_be_long_still_is() -> None:
-    """An exemption goes with what it was made for."""
-    for name in STILL_LONG:
-        functions = [node for node in ast.walk(tree(ROOT / name)) if isinstance(node, ast.FunctionDef)]
-        is_long = len((ROOT / name).read_text().splitlines()) > MOST_LINES_OF_A_MODULE
-        assert is_long or any(lines_of(node) > MOST_LINES_OF_A_FUNCTION for node in functions), name
+    assert long == {}
 
 
 def lines_of(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:

@@ -12,8 +12,6 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import pyarrow as pa
 
-from enrich.dataset.arrow_values import _Values
-
 _A_SECOND: Final = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 _DIGITS: Final = {"s": 3, "ms": 3, "us": 6, "ns": 9}  # of a column's own values; seconds are kept as milliseconds
 _MOST: Final = 2**63 - 1
@@ -78,7 +76,7 @@ def _plain_times(kind: pa.DataType) -> tuple[int, int]:
     return first * _A_SECOND[kind.unit], (last - _DAY_S) * _A_SECOND[kind.unit]
 
 
-def time_texts(array: pa.Array, strict: bool) -> _Values:
+def time_texts(array: pa.Array, strict: bool) -> list[str | None]:
     """The cells of an array of dates, times or durations as text; `strict` gives all digits of their unit."""
     if pa.types.is_interval(array.type):
         return [None if one is None else _interval(*one) for one in array.to_pylist()]
