@@ -22,8 +22,8 @@ CONFIG = "name: t\ninputs: {place: name}\noutputs:\n  river: {type: string, desc
 # They go from one function of ours to another, and are caught there; the sandbox's become UsageError when it is opened.
 INSIDE = {
     *(
-        "api.connection._TooLargeBody",
-        "api.connection._UnreadableBody",
+        "api.body.TooLargeBody",
+        "api.body.UnreadableBody",
         "api.inflating.EncodingError",
         "api.sse.EventTooLargeError",
     ),
@@ -34,8 +34,8 @@ INSIDE = {
 }
 # The parent of each is a library's error, and is what is caught.
 CAUGHT_AS = {
-    "_UnreadableBody": "FOREIGN_ERRORS",
-    "_TooLargeBody": "FOREIGN_ERRORS",
+    "UnreadableBody": "FOREIGN_ERRORS",
+    "TooLargeBody": "FOREIGN_ERRORS",
     "BadRequestError": "ServiceError",
     "EncodingError": "ValueError",
     "CorruptBlockError": "ValueError",

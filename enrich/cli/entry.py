@@ -48,12 +48,13 @@ def main(argv: Sequence[str] | None = None, commands: Iterable[tuple[str, Comman
     except KeyboardInterrupt:
         code = ExitCode.INTERRUPTED
     except Exception as error:  # noqa: BLE001 — the one place: whatever it is, the exit code is documented
-        code = _explain(error, console, given)
+        code = explain(error, console, given)
     console.close()
     return int(code)
 
 
-def _explain(error: Exception, console: Console, argv: Sequence[str]) -> ExitCode:
+def explain(error: Exception, console: Console, argv: Sequence[str]) -> ExitCode:
+    """Say on standard error what an error is about; gives the exit code that it ends with."""
     if isinstance(error, MISUSE):
         if argv:
             console.error([misuse_text(error, argv, COMMANDS)], ExitCode.USAGE)

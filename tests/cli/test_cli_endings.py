@@ -12,7 +12,7 @@ from command_line import CONFIG, Enrich
 from enrich.api.errors import BaseUrlError, CreditError, ForbiddenError, UnauthorizedError, UnavailableError
 from enrich.backends.opening import sandbox_refusals
 from enrich.cli.console import Console
-from enrich.cli.entry import OUR_FAULT, _explain
+from enrich.cli.entry import OUR_FAULT, explain
 from enrich.errors import (
     EnrichError,
     ExitCode,
@@ -52,16 +52,16 @@ def test_the_exit_code_of_an_error(error: Exception, code: int) -> None:
     with pytest.raises(Exception) as raised, system_refusals(), sandbox_refusals():
         raise error
     assert isinstance(raised.value, Exception)
-    assert _explain(raised.value, Console(StringIO(), told, redact=str), ["run"]) == code
+    assert explain(raised.value, Console(StringIO(), told, redact=str), ["run"]) == code
     assert (OUR_FAULT in told.getvalue()) is (code == 1)
 
 
 def test_the_command_line_says_that_the_same_command_goes_on_where_waiting_helps() -> None:
     told = StringIO()
-    _explain(UnavailableError("no answer"), Console(StringIO(), told, redact=str), ["recover"])
+    explain(UnavailableError("no answer"), Console(StringIO(), told, redact=str), ["recover"])
     assert told.getvalue().endswith("no answer; the same command goes on\n")
     told = StringIO()
-    _explain(UnauthorizedError("no such key", status=401), Console(StringIO(), told, redact=str), ["recover"])
+    explain(UnauthorizedError("no such key", status=401), Console(StringIO(), told, redact=str), ["recover"])
     assert told.getvalue().endswith("no such key\n")
 
 

@@ -274,7 +274,8 @@ def test_a_folder_is_no_table(enrich: Enrich, folder: Path) -> None:
         ),
         pytest.param(
             ["sandbox", "--latency", "5:1"],
-            "Error: --latency: expected MIN:MAX in seconds such as 0.2:2, got '5:1'; `enrich sandbox --help` "
+            "Error: --latency: expected MIN:MAX in seconds such as 0.2:2, or with a share of slow runs 10:30,1%:300, "
+            "got '5:1'; `enrich sandbox --help` "
             "says more\n",
             id="latency",
         ),
