@@ -6,10 +6,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from enrich.answers.judging import Answer, Reader, choose
+from enrich.answers.judging import Answer, Choice, Reader, by_a_person, choose
 from enrich.answers.results import citations_of, interaction_of
 from enrich.config import Gate
-from enrich.records import Held, RunState
+from enrich.records import Held, Ruled, RunState
 from enrich.spec import Field
 
 FIELD = Field("x", {"type": "string"}, "x-1", nullable=False)
@@ -163,6 +163,42 @@ FAILURE = held(30, 3, RunState.FAILED, "the service's words")
 def test_choosing(candidates, pending, failed, expected) -> None:
     choice = choose(candidates, pending=pending, failed=failed)
     assert (choice.status, None if choice.answer is None else choice.answer.value) == expected
+
+
+def ruled(ruling: str, value: bytes, run_id: str = "trun_2") -> Ruled:
+    return Ruled(bytes(16), "x-1", ruling, value, run_id, "I looked", 50)
+
+
+def fits(_: object) -> str:
+    return ""
+
+
+def test_an_answer_that_a_person_accepted_keeps_its_basis_and_its_run() -> None:
+    run, _ = DOUBT
+    confirmed = Answer("new", "high", "", "[]", "accept", "", strong=True)
+    choice = by_a_person(ruled("accept", b'"new"'), fits, [SURE, DOUBT])
+    assert choice == Choice("human", "decided by a person: accept", confirmed, run)
+
+
+@pytest.mark.parametrize(
+    "decision",
+    [
+        pytest.param(ruled("correct", b'"new"'), id="corrected to the very same"),
+        pytest.param(ruled("accept", b'"new"', "trun_1"), id="of another run"),
+        pytest.param(ruled("accept", b'"newer"'), id="another value"),
+        pytest.param(ruled("reject", b"null"), id="rejected"),
+    ],
+)
+def test_what_a_person_says_else_stands_with_their_note(decision: Ruled) -> None:
+    value = json.loads(decision.value)
+    own = Answer(value, None, "I looked", "[]", "accept", "", strong=True)
+    said = Choice("human", f"decided by a person: {decision.ruling}", own, None)
+    assert by_a_person(decision, fits, [SURE, DOUBT]) == said
+
+
+def test_a_decision_that_fits_no_more_does_not_stand_and_no_answer_always_fits() -> None:
+    assert by_a_person(ruled("correct", b'"new"'), lambda _: "is no number") is None
+    assert by_a_person(ruled("reject", b"null"), lambda _: "is no number") is not None
 
 
 def test_a_failure_is_told_in_the_services_words() -> None:
