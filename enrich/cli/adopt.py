@@ -38,8 +38,8 @@ def adopt(
 ) -> None:
     """Join the results of another program's group to a table.
 
-    Results are matched by their inputs; answers are taken where their name stands in the config and their value fits.
-    They are kept in the ledger at no cost, the table is written as `enrich run` writes it, and nothing is asked.
+    Matches results by input, and takes each answer that the config has by name and whose value fits. Stores them in
+    the ledger at no cost, asks nothing, and writes the table as `enrich run` does.
 
     \b
       enrich adopt tgrp_0123 configs/companies.yaml companies.csv -o companies.enriched.parquet

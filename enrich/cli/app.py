@@ -44,7 +44,7 @@ def enrich(
         bool, typer.Option("--version", is_eager=True, callback=lambda wanted: _show_version(wanted=wanted))
     ] = False,
 ) -> None:
-    """Answers about every row of a table, from the web: paid once, lost never, the table untouched.
+    """Answer questions about every row of a table from the web: paid once, never lost, the table untouched.
 
     \b
     Try it, free of charge:

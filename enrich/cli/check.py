@@ -18,12 +18,12 @@ def check(
     context: typer.Context,
     config: ConfigArgument,
     table: Annotated[
-        Path | None, typer.Argument(metavar="TABLE", help="A table to hold the config against.", show_default=False)
+        Path | None, typer.Argument(metavar="TABLE", help="A table to check the config against.", show_default=False)
     ] = None,
 ) -> None:
     """Check a config, and whether a table fits it.
 
-    Prints all faults at once, each with its file and line, and what is allowed but seldom meant.
+    Prints all faults at once, each with its file and line. Warns of what is allowed but rarely intended.
 
     \b
       enrich check configs/companies.yaml

@@ -16,16 +16,17 @@ def init(
     *,
     output: Annotated[
         Path | None,
-        typer.Option("-o", "--output", metavar="CONFIG", help="The config to write; else TABLE's name with .yaml."),
+        typer.Option("-o", "--output", metavar="CONFIG", help="The config to write. Default: TABLE's name with .yaml."),
     ] = None,
     encoding: Annotated[
-        str | None, typer.Option("--encoding", metavar="NAME", help="Of a text table, if it is not UTF-8 or UTF-16.")
+        str | None,
+        typer.Option("--encoding", metavar="NAME", help="Encoding of a text table that is neither UTF-8 nor UTF-16."),
     ] = None,
 ) -> None:
     """Write a starter config for a table.
 
-    It has the columns that tell what a row is about as inputs, two answers to change, and comments that explain.
-    Nothing is overwritten.
+    The config has the columns that identify a row as inputs, two example answers, and explanatory comments. The command
+    never overwrites a file.
 
     \b
       enrich init companies.csv

@@ -87,14 +87,14 @@ SampleOption: TypeAlias = Annotated[
 ]
 WhereOption: TypeAlias = Annotated[
     str | None,
-    typer.Option("--where", metavar="EXPR", help="Ask about rows that fulfil a SQL condition: \"country = 'DE'\"."),
+    typer.Option("--where", metavar="EXPR", help="Ask about rows that meet an SQL condition: \"country = 'DE'\"."),
 ]
 ProcessorOption: TypeAlias = Annotated[
-    str | None, typer.Option("--processor", metavar="P", help="Ask this processor, in place of the config's ladder.")
+    str | None, typer.Option("--processor", metavar="P", help="Ask this processor instead of the config's ladder.")
 ]
 BudgetOption: TypeAlias = Annotated[
     Decimal | None,
-    typer.Option("--budget", metavar="USD", parser=_usd, help="US dollars that may be at stake, over the config's."),
+    typer.Option("--budget", metavar="USD", parser=_usd, help="The most US dollars at stake; overrides the config's."),
 ]
 SettleOption: TypeAlias = Annotated[
     timedelta | None,
@@ -102,7 +102,7 @@ SettleOption: TypeAlias = Annotated[
         "--settle",
         metavar="DURATION",
         parser=_duration,
-        help="How long a request without an answer may still take effect at the service.  [default: 15m]",
+        help="How long to wait for a request without a response to take effect.  [default: 15m]",
     ),
 ]
 DeadlineOption: TypeAlias = Annotated[
@@ -111,30 +111,34 @@ DeadlineOption: TypeAlias = Annotated[
         "--deadline",
         metavar="DURATION",
         parser=_duration,
-        help="End in good order after so long, with what is there; the same command goes on.",
+        help="Stop cleanly after this time and write what there is; the same command resumes.",
     ),
 ]
 SandboxOption: TypeAlias = Annotated[
-    bool, typer.Option("--sandbox", help="Ask the built-in sandbox: free, on this machine, with a ledger of its own.")
+    bool, typer.Option("--sandbox", help="Ask the built-in sandbox: free, on this machine, with its own ledger.")
 ]
 FactsOption: TypeAlias = Annotated[
     Path | None,
-    typer.Option("--facts", metavar="FILE", help="What the sandbox knows: NDJSON or Parquet; the rest it invents."),
+    typer.Option(
+        "--facts", metavar="FILE", help="The facts the sandbox knows, NDJSON or Parquet; it invents the rest."
+    ),
 ]
 OutputOption: TypeAlias = Annotated[
     Path | None,
-    typer.Option("-o", "--output", metavar="OUT", help="The table that comes out; its suffix is its format."),
+    typer.Option("-o", "--output", metavar="OUT", help="The table to write; its suffix sets the format."),
 ]
 ReplaceOption: TypeAlias = Annotated[
     bool,
-    typer.Option("--replace", help="Replace what stands in the outputs' places, whosever it is, also if it says more."),
+    typer.Option("--replace", help="Replace the files at the outputs' paths, whoever made them."),
 ]
 LedgerOption: TypeAlias = Annotated[
     Path | None,
-    typer.Option("--ledger", metavar="FILE", help="The ledger, over the config's; else .enrich/ beside the config."),
+    typer.Option(
+        "--ledger", metavar="FILE", help="The ledger; overrides the config's. Default: .enrich/ beside the config."
+    ),
 ]
 RetryFailedOption: TypeAlias = Annotated[
-    bool, typer.Option("--retry-failed", help="Ask again what failed, without waiting for refresh.failed.")
+    bool, typer.Option("--retry-failed", help="Ask failed questions again now, without waiting for refresh.failed.")
 ]
 JsonOption: TypeAlias = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
 LogFormatOption: TypeAlias = Annotated[
@@ -143,6 +147,6 @@ LogFormatOption: TypeAlias = Annotated[
         "--log-format",
         metavar="text|json",
         parser=_log_format,
-        help="What standard error gets: lines for people, or JSON lines.",
+        help="Format of standard error: text, or JSON lines.",
     ),
 ]

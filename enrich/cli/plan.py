@@ -48,10 +48,10 @@ def plan(
     ] = 0,
     json: JsonOption = False,
 ) -> None:
-    """Print what a run would ask now, and what that costs.
+    """Print what a run would ask now, and its cost: a dry run.
 
-    Says of each column why its answers are due, and of rows that are left out why. At most is at most: every rung that
-    an answer may climb counts, also for what was sent before and is not read yet. Nothing is sent, nothing is written.
+    Gives the reason why the answers of each column are due, and why rows are left out. The maximum cost counts every
+    rung to which an answer may escalate, also for runs sent before and not read yet. Sends nothing, writes nothing.
 
     \b
       enrich plan configs/companies.yaml companies.csv

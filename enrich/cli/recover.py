@@ -16,19 +16,21 @@ if TYPE_CHECKING:
 
 _Config: TypeAlias = Annotated[
     Path | None,
-    typer.Argument(metavar="CONFIG", help="Whose ledger; without it, .enrich/ in this folder.", show_default=False),
+    typer.Argument(
+        metavar="CONFIG", help="The config whose ledger it is. Default: .enrich/ in this folder.", show_default=False
+    ),
 ]
 _Groups: TypeAlias = Annotated[
     list[str] | None,
-    typer.Option("--group", metavar="ID", help="A group to read; may be given several times."),
+    typer.Option("--group", metavar="ID", help="A group to read; repeatable."),
 ]
 _Manifests: TypeAlias = Annotated[
     list[Path] | None,
-    typer.Option("--manifest", metavar="FILE", help="Read the groups of this NAME.run.json; may be repeated."),
+    typer.Option("--manifest", metavar="FILE", help="Read the groups of this NAME.run.json; repeatable."),
 ]
 _Replace: TypeAlias = Annotated[
     bool,
-    typer.Option("--replace", help="Rename the ledger that is there (nothing is deleted) and make a new one."),
+    typer.Option("--replace", help="Rename the existing ledger (nothing is deleted) and make a new one."),
 ]
 
 
@@ -46,9 +48,9 @@ def recover(
 ) -> None:
     """Rebuild a lost or damaged ledger, for free.
 
-    All of it is in the service's own records. Without --group and --manifest, the groups are those that are listed
-    beside the ledger (ledger.db.groups), or that a damaged ledger still names. What the ledger knows already is
-    left as it is.
+    Reads the service's own records. Without --group and --manifest it reads the groups listed beside the ledger
+    (ledger.db.groups), and those that a damaged ledger still names. What the ledger already knows stays as it is, so
+    the command is idempotent.
 
     \b
       enrich recover configs/companies.yaml

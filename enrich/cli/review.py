@@ -27,19 +27,19 @@ def review(
         typer.Option(
             "--earlier",
             metavar="TABLE",
-            help="Write a review file beside TABLE, with the decisions on questions that have changed since.",
+            help="Write the decisions on questions that have changed since into a review file beside TABLE.",
         ),
     ] = None,
     ledger: LedgerOption = None,
     sandbox: SandboxOption = False,
 ) -> None:
-    """Take the decisions of a review file into the ledger.
+    """Record the decisions of a review file in the ledger.
 
-    In the file, write `accept`, `correct` or `reject` beside a doubtful answer, and for `correct` the right value.
-    The next run writes them into the table; they outrank every later answer, and are never asked again.
+    In the file, write `accept`, `correct` or `reject` beside a doubtful answer, and with `correct` the right value.
+    The next run writes the decisions into the table. They outrank every later answer, and are not asked again.
 
-    A decision stands as long as its question does. After a description was changed, `--earlier` brings the decisions on
-    the question as it was into a file: take out what no longer holds, and give it to `enrich review`.
+    A decision stands as long as its question does. After you change a description, `--earlier` writes the decisions on
+    the old question into a file: delete the lines that no longer hold, and give the file to `enrich review`.
 
     \b
       enrich review configs/companies.yaml companies.review.csv

@@ -35,10 +35,10 @@ SANDBOX_TITLE = "from the sandbox: free of charge, and what it has no facts for 
 
 
 _Rewrite: TypeAlias = Annotated[
-    bool, typer.Option("--rewrite", help="Write the outputs anew, also if nothing they are made of has changed.")
+    bool, typer.Option("--rewrite", help="Write the outputs again, even if nothing has changed.")
 ]
 _PayAgain: TypeAlias = Annotated[
-    bool, typer.Option("--pay-again", help="Ask and pay also for what the outputs name and the ledger lacks.")
+    bool, typer.Option("--pay-again", help="Ask and pay again for answers that the outputs name and the ledger lacks.")
 ]
 
 
@@ -62,15 +62,15 @@ def run(
     rewrite: _Rewrite = False,
     replace: ReplaceOption = False,
     pay_again: _PayAgain = False,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Spend what is due without a question.")] = False,
-    json: Annotated[bool, typer.Option("--json", help="Print the manifest as JSON in place of the receipt.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only, and what --json asks for.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Spend without asking for consent.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print the manifest as JSON instead of the receipt.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only, and the output of --json.")] = False,
     log_format: LogFormatOption = "text",
 ) -> None:
     """Ask what is due, and write the table with its answers.
 
-    Every row and column comes out as it came in, in order, with the answers and their evidence beside it. The same
-    command goes on where it was ended, and asks nothing twice. The key comes from PARALLEL_API_KEY.
+    Every row and column comes out as it came in, in order, with the answers and their evidence beside it. The command
+    is idempotent: run it again, and it resumes and asks nothing twice. The key comes from PARALLEL_API_KEY.
 
     \b
       enrich run configs/companies.yaml companies.csv --limit 20

@@ -52,10 +52,10 @@ def _quota(text: str) -> object:
         raise typer.BadParameter(str(error)) from None
 
 
-_Port: TypeAlias = Annotated[int, typer.Option("--port", metavar="PORT", parser=_PORT, help="0 takes a free one.")]
+_Port: TypeAlias = Annotated[int, typer.Option("--port", metavar="PORT", parser=_PORT, help="0 picks a free port.")]
 _Facts: TypeAlias = Annotated[
     Path | None,
-    typer.Option("--facts", metavar="FILE", help="What it knows: NDJSON or Parquet; the rest it invents."),
+    typer.Option("--facts", metavar="FILE", help="The facts it knows, NDJSON or Parquet; it invents the rest."),
 ]
 _Latency: TypeAlias = Annotated[
     object,
@@ -70,12 +70,12 @@ _Seed: TypeAlias = Annotated[
 ]
 _Faults: TypeAlias = Annotated[
     list[str] | None,
-    typer.Option("--fault", metavar="NAME[=VALUE]", help="A fault to have; may be given several times."),
+    typer.Option("--fault", metavar="NAME[=VALUE]", help="A fault to inject; repeatable."),
 ]
 _State: TypeAlias = Annotated[
-    Path | None, typer.Option("--state", metavar="FILE", help="Remember groups and runs here, for the next time.")
+    Path | None, typer.Option("--state", metavar="FILE", help="Store groups and runs in this file, for the next time.")
 ]
-_ListFaults: TypeAlias = Annotated[bool, typer.Option("--list-faults", help="Print the faults it can have, and end.")]
+_ListFaults: TypeAlias = Annotated[bool, typer.Option("--list-faults", help="List the faults, and exit.")]
 
 
 def sandbox(
@@ -92,8 +92,8 @@ def sandbox(
 ) -> None:
     """Serve the service's API on this machine, free of charge.
 
-    It is strict, and able to be slow, to fail and to lie as networks do. Prints its address; Ctrl-C ends it.
-    docs/sandbox.md says what it does, and what it bills.
+    The server validates strictly, and can be slow, fail and lie as networks do. Prints its address; Ctrl-C ends it.
+    docs/sandbox.md describes what it does and bills.
 
     \b
       enrich sandbox --facts sample_data/companies.facts.ndjson --latency 1:5

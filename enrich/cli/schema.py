@@ -8,7 +8,7 @@ from enrich.cli.options import console_of
 def schema(context: typer.Context) -> None:
     """Print the config's JSON Schema, for editors.
 
-    It gives completion, descriptions and a first check while writing.
+    With it editors complete, explain and check a config as you type.
 
     \b
       enrich schema > configs/enrich.schema.json

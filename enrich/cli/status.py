@@ -18,7 +18,11 @@ def status(
     context: typer.Context,
     config: Annotated[
         Path | None,
-        typer.Argument(metavar="CONFIG", help="Whose ledger; without it, .enrich/ in this folder.", show_default=False),
+        typer.Argument(
+            metavar="CONFIG",
+            help="The config whose ledger it is. Default: .enrich/ in this folder.",
+            show_default=False,
+        ),
     ] = None,
     *,
     ledger: LedgerOption = None,
@@ -27,7 +31,7 @@ def status(
 ) -> None:
     """Print what the ledger holds: jobs, runs, dollars.
 
-    Also what is in flight, what is not known yet, and what was charged twice. Reads only, also while a run goes on.
+    Also runs in flight, unresolved submissions and double charges. Only reads, also during a run.
 
     \b
       enrich status configs/companies.yaml

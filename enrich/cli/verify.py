@@ -19,26 +19,27 @@ def verify(
     out: Annotated[
         Path | None,
         typer.Argument(
-            metavar="OUT", help="A table that `enrich run` wrote; its .run.json says from what.", show_default=False
+            metavar="OUT", help="A table that `enrich run` wrote; its .run.json names its sources.", show_default=False
         ),
     ] = None,
     *,
     config: Annotated[
-        Path | None, typer.Option("--config", metavar="CONFIG", help="Over the manifest's; without OUT, whose ledger.")
+        Path | None,
+        typer.Option("--config", metavar="CONFIG", help="Overrides the manifest's; without OUT, whose ledger."),
     ] = None,
-    table: Annotated[Path | None, typer.Option("--table", metavar="TABLE", help="Over the manifest's.")] = None,
+    table: Annotated[Path | None, typer.Option("--table", metavar="TABLE", help="Overrides the manifest's.")] = None,
     ledger: LedgerOption = None,
     group: Annotated[
         list[str] | None,
-        typer.Option("--group", metavar="ID", help="Only this group of the ledger; may be given several times."),
+        typer.Option("--group", metavar="ID", help="Only this group of the ledger; repeatable."),
     ] = None,
     sandbox: SandboxOption = False,
     json: JsonOption = False,
 ) -> None:
-    """Compare ledger, service and output, for free.
+    """Reconcile ledger, service and output, for free.
 
-    Tells runs that one side does not know, states that differ, double charges (exit code 6), and cells of OUT that are
-    not what would be written now. Any difference ends with exit code 3; nothing is changed.
+    Reports runs that one side does not know, states that differ, double charges (exit code 6), and cells of OUT that
+    would now be written differently. Any difference ends with exit code 3. Changes nothing.
 
     \b
       enrich verify companies.enriched.csv
