@@ -15,7 +15,9 @@ from typing import Any, Final, NamedTuple
 import msgspec
 import polars as pl
 
-from enrich.answers.judging import Cells, Choice, Given, Reader, Status, choose
+from enrich.answers.answer import Cells, Choice, Given, Status
+from enrich.answers.choosing import choose
+from enrich.answers.judging import Reader
 from enrich.answers.results import NO_CITATIONS, citations_of
 from enrich.config import ROW_COLUMNS, Config, answer_columns
 from enrich.records import FAILED, IN_FLIGHT, Held, Row, Ruled, RunState

@@ -7,8 +7,8 @@ from typing import Protocol
 
 import msgspec
 
+from enrich.answers.answer import Cells
 from enrich.answers.join import Joined, doubt_key
-from enrich.answers.judging import Cells
 from enrich.answers.results import citations_of
 from enrich.config import Config
 from enrich.dataset import TableWriter

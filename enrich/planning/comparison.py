@@ -5,7 +5,9 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Final
 
-from enrich.answers.judging import Answer, Reader, set_aside
+from enrich.answers.answer import Answer
+from enrich.answers.choosing import set_aside
+from enrich.answers.judging import Reader
 from enrich.answers.results import interaction_of
 from enrich.config import Config
 from enrich.ledger.store import Ledger

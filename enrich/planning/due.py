@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, NamedTuple
 
-from enrich.answers.judging import Answer
+from enrich.answers.answer import Answer
 from enrich.planning.freshness import failure_stands, is_stale, may_be_stale
 from enrich.planning.reasons import Reason, Why, missing_reason
 from enrich.planning.rules import Rules, Rung

@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from enrich.answers.judging import Answer
+from enrich.answers.answer import Answer
 from enrich.config import Refresh
 
 

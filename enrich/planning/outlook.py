@@ -6,7 +6,7 @@ from typing import Final, Literal
 
 import msgspec
 
-from enrich.answers.judging import Answer
+from enrich.answers.answer import Answer
 from enrich.planning.due import Ask, ReadAnswers, ask_for
 from enrich.planning.freshness import failure_stands, may_be_stale
 from enrich.planning.rules import Rules, Rung

@@ -11,7 +11,8 @@ from typing import Final
 
 import msgspec
 
-from enrich.answers.judging import Answer, Reader
+from enrich.answers.answer import Answer
+from enrich.answers.judging import Reader
 from enrich.config import Config
 from enrich.errors import Fault
 from enrich.ledger.store import Ledger

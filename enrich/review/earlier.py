@@ -13,7 +13,7 @@ from typing import Final
 
 import msgspec
 
-from enrich.answers.judging import set_aside
+from enrich.answers.choosing import set_aside
 from enrich.job import Job
 from enrich.ledger.distinct import Distinct
 from enrich.ledger.store import Ledger

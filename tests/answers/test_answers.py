@@ -6,7 +6,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from enrich.answers.judging import Answer, Choice, Reader, by_a_person, choose
+from enrich.answers.answer import Answer, Choice
+from enrich.answers.choosing import by_a_person, choose
+from enrich.answers.judging import Reader
 from enrich.answers.results import citations_of, interaction_of
 from enrich.config import Gate
 from enrich.records import Held, Ruled, RunState

@@ -7,7 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from enrich.answers.judging import Cells, Choice, Reader, as_it_is
+from enrich.answers.answer import Cells, Choice
+from enrich.answers.choosing import as_it_is
+from enrich.answers.judging import Reader
 from enrich.config import Gate
 from enrich.records import Held, RunState
 from enrich.spec import Field

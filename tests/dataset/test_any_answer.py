@@ -15,8 +15,8 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from table_files import Unsynced, examples
 
+from enrich.answers.answer import Cells
 from enrich.answers.join import Joiner
-from enrich.answers.judging import Cells
 from enrich.config import Config
 from enrich.config.loading import load
 from enrich.dataset import Table, TableWriter, open_table

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from enrich.answers.judging import Answer
+from enrich.answers.answer import Answer
 from enrich.config import Refresh
 from enrich.planning.due import (
     Attempt,

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from enrich.answers.judging import Answer
+from enrich.answers.answer import Answer
 from enrich.config import Refresh
 from enrich.config.loading import parse
 from enrich.host.clock import SYSTEM

@@ -2,7 +2,7 @@
 
 import pytest
 
-from enrich.answers.judging import Cells
+from enrich.answers.answer import Cells
 from enrich.outputs.listeners import sample_of
 from enrich.records import Held, Row, RunState
 

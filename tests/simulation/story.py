@@ -7,7 +7,7 @@ from hashlib import blake2b
 from random import Random
 from typing import Any, Final
 
-from enrich.answers.judging import Answer
+from enrich.answers.answer import Answer
 from enrich.answers.results import NO_CITATIONS
 from enrich.backends.bodies import render_body
 from enrich.config import Refresh
