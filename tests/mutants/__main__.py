@@ -44,9 +44,9 @@ def main(argv: Sequence[str] | None = None, *, root: Path = ROOT) -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         with trees(root, options.jobs) as places:
-            if options.record or not (root / MAP).exists():
-                say("first all quick tests once, to see which of them enter what")
-                say(record(places[0], root / MAP, jobs=options.jobs))
+            if options.record:
+                (root / MAP).unlink(missing_ok=True)
+            record(places[0], root / MAP, jobs=options.jobs, say=say)
             tests = recorded(root / MAP)
             if tests.broken:
                 say(f"{len(tests.broken)} tests fail without a mutant and are left out: {', '.join(tests.broken)}")
@@ -69,7 +69,7 @@ def _options(argv: Sequence[str] | None) -> argparse.Namespace:
         "--modules", nargs="+", metavar="M", help="enrich.join, a file or a folder (default: see README)"
     )
     parser.add_argument("--jobs", type=int, default=2, help="processes at a time (default: %(default)s)")
-    parser.add_argument("--record", action="store_true", help="see again which tests enter what")
+    parser.add_argument("--record", action="store_true", help="see again what all tests enter")
     parser.add_argument("--list", action="store_true", help="only show what is drawn")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the results there too")
     return parser.parse_args(argv)

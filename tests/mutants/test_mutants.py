@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from .__main__ import DEFAULT, ROOT, draw, files, main
-from .choice import Known, Suite, within
+from .choice import Known, Suite, record, recorded, within
 from .judged import README, Judged, judged, row
 from .sites import Mutant, mutants_in
 from .tree import Tree
@@ -176,6 +176,26 @@ def test_survivors_are_what_no_test_notices(checkout: Path, capsys: pytest.Captu
     assert found == {"return a": "tests/test_logic.py::test_negated", "return None": None}
     assert "| enrich/logic.py | 1 | 1 | 0 | 50% |" in capsys.readouterr().out
     assert (checkout / "enrich" / "logic.py").read_text() == CODE
+
+
+def test_tests_are_recorded_again_when_they_change(checkout: Path, tmp_path: Path) -> None:
+    tree, notes = Tree(checkout, tmp_path), tmp_path / "tests.json"
+    said: list[str] = []
+
+    def entered() -> dict[str, frozenset[str]]:
+        record(tree, notes, jobs=0, say=said.append)
+        return {test.name: test.functions for test in recorded(notes).tests}
+
+    first = {"tests/test_logic.py::test_negated": frozenset({"enrich/logic.py:negated"})}
+    assert entered() == first
+    said.clear()
+    assert entered() == first
+    assert said == []
+    (tree.root / "tests" / "test_logic.py").write_text(
+        "def test_nothing():\n    pass\ndef test_no():\n    assert False\n"
+    )
+    assert entered() == {"tests/test_logic.py::test_nothing": frozenset()}
+    assert recorded(notes).broken == ("tests/test_logic.py::test_no",)
 
 
 def test_a_seed_draws_the_same_again(checkout: Path) -> None:

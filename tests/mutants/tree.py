@@ -15,6 +15,7 @@ from pathlib import Path
 from .sites import Mutant
 
 LEFT_OUT = shutil.ignore_patterns(".*", "__pycache__", "*.egg-info", "build", "dist", "results", "node_modules")
+NO_TESTS = 5  # pytest's code where none was found
 TEST_TIMEOUT_S = 60  # a test that takes longer fails
 
 
@@ -28,8 +29,8 @@ class Ended:
 
     @property
     def passed(self) -> bool:
-        """Nothing was noticed. Tests that are there no more (5: none was found) notice nothing either."""
-        return self.code in (0, 5)
+        """Nothing was noticed. Tests that are there no more notice nothing either."""
+        return self.code in (0, NO_TESTS)
 
     @property
     def reason(self) -> str:
