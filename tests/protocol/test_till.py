@@ -151,3 +151,117 @@ def test_to_wait_for_the_service_alone_needs_no_money_and_ends_no_spending() -> 
     one.settled(Settled(PRICE, paid=1), 0.0)
     assert one.reserve(AwaitTurn(0, PRICE), 0.0) == 0
     assert one.stopped is None
+
+
+@pytest.mark.parametrize(
+    ("event", "at_stake", "left"),
+    [
+        pytest.param(Settled(PRICE, paid=2), 4, 4, id="paid"),
+        pytest.param(Settled(PRICE, freed=2), 4, 6, id="freed"),
+        pytest.param(Settled(PRICE, paid=2, freed=1), 3, 5, id="both"),
+        pytest.param(Settled(PRICE, found=2), 8, 2, id="found later"),
+        pytest.param(Settled(2 * PRICE, paid=1), 4, 4, id="at twice the price"),
+    ],
+)
+def test_money_is_at_stake_until_it_is_paid_or_free_again(event: Settled, at_stake: int, left: int) -> None:
+    one = till(budget=10 * PRICE)
+    assert one.reserve(AwaitTurn(6, PRICE), 0.0) == 6
+    one.settled(event, 0.0)
+    assert one.at_stake == at_stake * PRICE
+    assert one.reserve(AwaitTurn(10, PRICE), 0.0) == left
+
+
+@pytest.mark.parametrize(("random", "waited"), [(0.0, 0.25), (0.5, 0.375), (1.0, 0.5)])
+def test_a_pause_is_spread_over_its_second_half_and_ends_when_it_is_over(random: float, waited: float) -> None:
+    one = Till(random_=lambda: random)
+    one.settled(Settled(PRICE, why="unknown"), 0.0)
+    assert one.reserve(AwaitTurn(1, PRICE), 0.0) == Wait(waited)
+    assert one.reserve(AwaitTurn(1, PRICE), waited / 2) == Wait(waited / 2)
+    assert one.reserve(AwaitTurn(1, PRICE), waited) == 1
+
+
+def test_what_fails_together_counts_as_one_trouble() -> None:
+    one = till()
+    for now in (0.0, 0.125, 0.25):
+        one.settled(Settled(PRICE, why="unknown"), now)
+    assert one.reserve(AwaitTurn(1, PRICE), 0.25) == Wait(0.5)
+    one.settled(Settled(PRICE, why="unknown"), 0.75)
+    assert one.reserve(AwaitTurn(1, PRICE), 0.75) == Wait(1.0)
+
+
+@pytest.mark.parametrize(
+    ("event", "longest"),
+    [
+        pytest.param(Settled(PRICE, why="rate"), 300.0, id="too many requests"),
+        pytest.param(Settled(PRICE, why="unknown"), 60.0, id="unknown"),
+        pytest.param(Settled(PRICE, why="unknown", freed=1), 30.0, id="nothing was made"),
+        pytest.param(Settled(PRICE, why="unsent"), 30.0, id="never sent"),
+        pytest.param(Settled(PRICE, why="unknown", retry_after_s=45.0), 60.0, id="no less than it asks for"),
+        pytest.param(Settled(PRICE, why="unknown", retry_after_s=90.0), 90.0, id="as long as it asks for"),
+        pytest.param(Settled(PRICE, why="unknown", retry_after_s=900.0), 300.0, id="but not for ever"),
+    ],
+)
+def test_no_pause_is_longer_than_it_may_be(event: Settled, longest: float) -> None:
+    one, now = till(), 0.0
+    waits: list[float] = []
+    while one.stopped is None and len(waits) < 20:
+        one.settled(event, now)
+        answer = one.reserve(AwaitTurn(1, PRICE), now)
+        if isinstance(answer, Wait) and answer.seconds is not None:
+            waits.append(answer.seconds)
+            now += answer.seconds
+    assert max(waits) == longest
+
+
+def test_only_troubles_in_a_row_make_a_service_unreachable() -> None:
+    one, now = till(), 0.0
+    for n in range(40):
+        one.settled(Settled(PRICE, why="accepted" if n % 8 == 7 else "unsent"), now)
+        now += 1000.0
+    assert one.stopped is None
+
+
+def test_requests_of_unknown_outcome_do_not_make_a_service_unreachable() -> None:
+    one = till()
+    for n in range(40):
+        one.settled(Settled(PRICE, why="unknown"), 1000.0 * n)
+    assert one.stopped is None
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        pytest.param(Settled(PRICE, why="refused"), id="refused as invalid"),
+        pytest.param(Settled(PRICE, why="unknown"), id="of unknown outcome"),
+    ],
+)
+def test_a_probe_that_says_nothing_of_credit_is_followed_by_another(event: Settled) -> None:
+    one = till()
+    assert one.reserve(AwaitTurn(8, PRICE), 0.0) == 8
+    one.settled(Settled(PRICE, freed=8, why="credit"), 0.0)
+    assert one.reserve(AwaitTurn(8, PRICE), 0.0) == 4
+    assert one.reserve(AwaitTurn(8, PRICE), 0.0) == Wait(None)
+    one.settled(event, 0.0)
+    assert one.reserve(AwaitTurn(8, PRICE), 1.0) == 4
+
+
+def test_when_everybody_waits_the_reason_is_told() -> None:
+    one = till(budget=PRICE)
+    assert one.reserve(AwaitTurn(1, PRICE), 0.0) == 1
+    stop = one.stalled(AwaitTurn(1, PRICE))
+    assert stop == Stop("budget", "the budget of $0.025 is reached: $0.00 spent, and the next run costs $0.025")
+    assert one.stopped == stop
+    other = till()
+    assert other.reserve(AwaitTurn(8, PRICE), 0.0) == 8
+    other.settled(Settled(PRICE, freed=4, why="credit"), 0.0)
+    assert other.stalled(AwaitTurn(1, PRICE)).why == "credit"
+
+
+def test_the_last_run_that_credit_does_not_cover_waits_for_what_runs() -> None:
+    one = till()
+    assert one.reserve(AwaitTurn(1, PRICE), 0.0) == 1
+    assert one.reserve(AwaitTurn(1, PRICE), 0.0) == 1
+    one.settled(Settled(PRICE, freed=1, why="credit"), 0.0)
+    assert one.reserve(AwaitTurn(1, PRICE), 0.0) == Wait(None)
+    one.settled(Settled(PRICE, freed=1), 0.0)
+    assert one.reserve(AwaitTurn(1, PRICE), 0.0) == 1
