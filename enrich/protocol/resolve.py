@@ -173,6 +173,7 @@ def watch(submission: OpenSubmission) -> Script[OpenSubmission]:
             unsettled = True  # sent again, and not yet known whether that made a run: look again
         elif live.run_id != run.run_id:
             yield from note_extra(live.submission_id, live.n, run.run_id)
+            unsettled = unsettled or live.state is RunState.ACCEPTED  # should that one fail, this one answers
     ever = Sightings({*submission.run_ids, *submission.tied})
     ever.note(listing)
     if over and are_told and not unsettled and is_complete(listing, ever):

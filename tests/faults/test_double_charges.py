@@ -66,6 +66,7 @@ def test_a_late_run_is_the_answer_where_the_one_that_was_sent_again_failed(make_
 
 KEY = b"a" * 16
 START = Stamp(0, 0, "boot")
+TOMORROW = Stamp(90_000, 90_000, "boot")
 INTENT = Intent(1, "g1", "core", ("f",), 25_000, b"", START, ((KEY, 0),))
 
 
@@ -117,7 +118,31 @@ def test_a_late_run_that_was_seen_while_the_other_was_under_way_stands_once_that
     ledger.check_whole()
 
 
-def watched(ledger: Ledger, submission_id: int) -> int:
+def test_a_late_run_is_watched_for_more_than_a_day_while_the_one_that_was_sent_again_is_under_way(
+    ledger_in_memory: Ledger,
+) -> None:
+    """What was paid for answers: who stopped watching before the other one failed would have paid for nothing."""
+    ledger = ledger_in_memory
+    with ledger.transaction():
+        ledger.start_job(name="t", config="", source="", fields={})
+        first = ledger.record_intent(INTENT)
+        ledger.record_unknown(first, START, "no answer")
+        ledger.record_resolved(first)
+        again = ledger.record_intent(replace(INTENT, group_id="g2"))
+        ledger.record_accepted(again, ["again"], None)
+    watched(ledger, first, at=TOMORROW)
+    assert ledger.submission(first).watched
+    with ledger.transaction():
+        completed(ledger)
+        ledger.record_outcomes(again, [Outcome(0, "again", False, b"{}", "failed")])
+    watched(ledger, first, at=TOMORROW)
+    assert not ledger.submission(first).watched
+    assert ledger.extra_runs() == []
+    late, _ = ledger.held([KEY])[KEY]
+    assert (late.run_id, late.state) == ("late", RunState.COMPLETED)
+
+
+def watched(ledger: Ledger, submission_id: int, at: Stamp = START) -> int:
     """Look for late runs in a group that lists one; gives for how many nobody had reserved money."""
     task = task_key(KEY, fieldset_key(INTENT.field_ids), INTENT.processor, 0)
     protocol = watch(ledger.submission(submission_id))
@@ -130,7 +155,7 @@ def watched(ledger: Ledger, submission_id: int) -> int:
             return found
         match effect:
             case Now():
-                result = START
+                result = at
             case ListGroup():
                 result = Listing(1, 1, (ListedRun("late", task),))
             case Settled():
