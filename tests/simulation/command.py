@@ -5,7 +5,7 @@ one transaction for all that waits while another is being synced. It takes no de
 any two steps.
 """
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from functools import partial
@@ -16,7 +16,7 @@ from enrich.api.errors import ApiError
 from enrich.asking.asking import GRACE_S
 from enrich.ledger.store import Ledger
 from enrich.protocol import course as rules
-from enrich.protocol.course import Compare, Course, Due, GiveUp, InTurn, Roster, Together, settle_failure
+from enrich.protocol.course import Compare, Course, Due, GiveUp, InTurn, Together, settle_failure
 from enrich.protocol.effects import (
     AddRuns,
     AwaitTurn,
@@ -66,6 +66,7 @@ _TRANSITIONS: Final = (
 )
 _REQUESTS: Final = (ListGroup, PollGroup, ReadRuns, FetchRun)
 _ERRORS: Final = (StopRequested, SpendingStopped, ApiError)  # what a script may be told, and may end by
+_MOST_STREAMS: Final = 100
 _MOST_STEPS: Final = 200_000
 _LONGEST_S: Final = 48 * HOUR
 
@@ -125,6 +126,7 @@ class Command:
         self._committing = False
         self._stopped = False
         self._frozen_until = 0.0
+        self._opened: dict[str, deque[float]] = {}  # by group, when its events were asked for
         self._steps = 0
         self._commit_number = 0
         self._written = 0
@@ -226,7 +228,7 @@ class Command:
 
     def _attend_to(self, step: InTurn | Together) -> None:
         slots, completed = self._setting.scenario.slots, self._completed.copy()
-        roster = Roster(step, slots=slots, ended=self.ended, stopping=lambda: self._stopped)
+        roster = rules.Roster(step, slots=slots, ended=self.ended, stopping=lambda: self._stopped)
         left = 1  # this very function
 
         def start() -> None:
@@ -254,6 +256,8 @@ class Command:
         if name == "see_through":
             self.batches += 1
             name = f"batch {self.batches}"
+            if sum(process.name.startswith("batch") for process in self._running) >= self._setting.scenario.slots:
+                raise Violation("slots", f"{name} is sent while there is no slot for it")
         process = Process(name, script, when_done)
         self._running.append(process)
         self._later(process, 0.0, lambda: None)
@@ -378,6 +382,13 @@ class Command:
         if seconds > LONGEST_RATE_PAUSE_S + 1e-6:
             raise Violation("waits", f"a wait of {seconds:.0f} s")
 
+    def _check_pace(self, group_id: str) -> None:
+        """A stream that brings nothing is not opened again and again."""
+        opened = self._opened.setdefault(group_id, deque(maxlen=_MOST_STREAMS))
+        if len(opened) == _MOST_STREAMS and self.world.now - opened[0] < 60.0:
+            raise Violation("pace", f"the events of {group_id} are asked for {_MOST_STREAMS} times in a minute")
+        opened.append(self.world.now)
+
     # ------------------------------------------------------------------ the service
 
     def _request(self, process: Process, effect: Any) -> Any:
@@ -385,6 +396,7 @@ class Command:
 
     def _follow(self, process: Process, effect: FollowEvents) -> Any:
         self._interruptibly(process)
+        self._check_pace(effect.group_id)
         return self._request(process, effect)
 
     def _create_group(self, process: Process, effect: CreateGroup) -> Any:

@@ -7,7 +7,7 @@ from types import ModuleType
 from typing import Any, Final
 
 from enrich.api.errors import UnknownOutcomeError
-from enrich.protocol import course, resolve
+from enrich.protocol import collect, course, endings, resolve
 from enrich.protocol.effects import AddRuns, ListGroup, RecordIntent
 from enrich.protocol.replies import Listing, Sightings, is_complete
 from enrich.records import Intent
@@ -90,6 +90,27 @@ class _SendsAgain(Command):
             return self._later(process, again.answer_s, lambda: self._answer(process, effect, again, tries + 1))
 
 
+class _NoTurns(course.Roster):
+    """Those that are to run one after the other run side by side."""
+
+    def __init__(self, step: Any, **limits: Any) -> None:
+        if isinstance(step, course.InTurn):
+            step = course.Together((), step.scripts, 0)
+        super().__init__(step, **limits)
+
+
+class _NoSlots(course.Roster):
+    """All batches start at once."""
+
+    def __init__(self, step: Any, **limits: Any) -> None:
+        super().__init__(step, **{**limits, "slots": 1000})
+
+
+def _unpaid(status: str, *, active: bool | None, has_output: bool, fetched: bool) -> str:
+    """What nobody knows has failed."""
+    return "failed" if endings.is_strange(status, active=active) else status
+
+
 class _Patched(Mutation):
     def __init__(self, module: ModuleType, name: str, value: Any) -> None:
         self._module, self._name, self._value = module, name, value
@@ -122,5 +143,12 @@ MUTATIONS: Final[dict[str, Callable[[], Mutation]]] = {
     "one-listing": lambda: _driven(_OneListing),
     "no-settling": _NoSettling,
     "send-again": lambda: _driven(_SendsAgain),
+    "broken-streams-are-followed": lambda: _Patched(collect, "is_broken", lambda news: False),
+    "all-may-wait": lambda: _Patched(course, "is_stalled", lambda held, running: False),
+    "strange-ends-are-none": lambda: _Patched(endings, "settled_status", lambda status, **facts: status),
+    "strange-ends-cost-nothing": lambda: _Patched(endings, "settled_status", _unpaid),
+    "watchers-side-by-side": lambda: _Patched(course, "Roster", _NoTurns),
+    "no-slots": lambda: _Patched(course, "Roster", _NoSlots),
+    "never-compared-again": lambda: _Patched(course, "is_settled", lambda due, completed: True),
     "no-watch": lambda: _Patched(course, "_watched_in", lambda books: []),
 }

@@ -11,6 +11,7 @@ from typing import Any, Final, NamedTuple
 from msgspec.structs import replace
 
 from enrich.api.errors import NotFoundError, StreamCut, UnavailableError
+from enrich.protocol import endings
 from enrich.protocol.effects import CreateGroup, FetchRun, FollowEvents, ListGroup, PollGroup, ReadRuns
 from enrich.protocol.replies import Followed, ListedRun, Listing, ReadRun, RunsRead
 
@@ -108,6 +109,9 @@ class Network:
         scenario, service, now = self._scenario, self._service, self._world.now
         if scenario.events_refused and not service.calm:
             return Reply(0.1, _raising(NotFoundError("no events here", status=404)))
+        if scenario.closing and not service.calm:
+            closed = Followed(frozenset(), None, None, effect.cursor, told=False)
+            return self._get(lambda: closed)
         if scenario.silent and not service.calm:
             nothing = Followed(frozenset(), None, None, effect.cursor, told=False, timed_out=True)
             return Reply(effect.seconds, lambda: nothing)
@@ -117,7 +121,8 @@ class Network:
             return Reply(0.1, _raising(error))
         seen = float(effect.cursor) if effect.cursor else -_EVER
         told_at = [run.told_at for run in group.runs]
-        news = [run.told_at for run in group.runs if run.id in effect.awaited and run.told_at > seen]
+        awaited = [run for run in group.runs if run.id in effect.awaited and not run.strange]
+        news = [run.told_at for run in awaited if run.told_at > seen]
         enough = max(news, default=now) if len(news) == len(effect.awaited) else _EVER
         all_ended = max(told_at, default=now)
         until = min(now + effect.seconds, max(now, min(enough, all_ended)))
@@ -133,7 +138,7 @@ class Network:
         told = [run for run in told if not self._lies(self._scenario.forgetful)]
         active, ended = self._counts(group, at)
         last = max((run.told_at for run in told), default=seen)
-        news = effect.awaited.intersection(run.id for run in told)
+        news = effect.awaited.intersection(run.id for run in told if not run.strange)
         cursor = repr(last) if last > seen else effect.cursor
         return Followed(news, active, ended, cursor, failed=cut, timed_out=timed_out)
 
@@ -148,8 +153,9 @@ class Network:
     def _counts(self, group: Group, at: float) -> tuple[bool, int | None]:
         """Whether a group is active, and how many of its runs have ended, by its own count."""
         shown = [run for run in group.runs if run.counted_at <= at]
-        ended = sum(run.ends_at <= at for run in shown)
-        return ended < len(shown), ended if self._scenario.counts_told else None
+        ended = [run for run in shown if run.ends_at <= at]
+        known = sum(not run.strange for run in ended)
+        return len(ended) < len(shown), known if self._scenario.counts_told else None
 
     # ------------------------------------------------------------------ results
 
@@ -193,7 +199,7 @@ class Network:
             run = self._service.any_run(effect.run_id)
             if run.listed_at > self._world.now:
                 raise NotFoundError("no such run", status=404)
-            shown = self._shown(run)
+            shown = self._shown(run, fetched=True)
             return shown if shown.task is not None else replace(shown, input_key=run.input_key)
 
         return self._get(fetched)
@@ -202,10 +208,15 @@ class Network:
         """The task that a run's metadata tells."""
         return None if self._scenario.nameless else run.task
 
-    def _shown(self, run: Run) -> ReadRun:
+    def _shown(self, run: Run, *, fetched: bool = False) -> ReadRun:
         at, task = self._world.now, self._named(run)
         if run.ends_at > at:
             return ReadRun(run.id, task, "running", b"", has_output=False, error=None)
+        if run.strange:
+            paid = run.completed
+            status = endings.settled_status("expired", active=False, has_output=paid, fetched=fetched)
+            raw = run.raw() if status in endings.ENDED else b""
+            return ReadRun(run.id, task, status, raw, has_output=paid, error=None if paid else "the run expired")
         if not run.completed:
             return ReadRun(run.id, task, run.status, run.raw(), has_output=False, error=f"the run {run.status}")
         whole = run.output_at <= at

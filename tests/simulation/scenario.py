@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Final, Literal, get_args
 
+from enrich.protocol.submit import batch_size
+
 Storm = Literal["5xx", "429", "outage", "401", "403", "cut", "lag"]
 Fate = Literal[
     "ok",
@@ -110,6 +112,8 @@ class Scenario:
     absent: float  # share of accepted runs that nobody is shown for up to two hours
     commit_s: float
     last_moment: bool  # late POSTs land when the settling time is nearly over
+    closing: bool  # every stream of events is closed at once
+    strange: float  # share of runs that end in a way that nobody knows, paid for or not
 
 
 def draw(seed: int) -> Scenario:
@@ -142,7 +146,10 @@ def draw(seed: int) -> Scenario:
     troubles = [] if calm else [Trouble()] if tight else [_trouble(rng, settle_s) for _ in range(rng.randint(1, 4))]
     if late_beyond and chance() < 0.3:  # given up for lost, and not sent again before it lands
         troubles[0] = Trouble(kill=Kill("written", number=1, written="RecordResolved"), pause_s=25 * HOUR)
-    return Scenario(
+    elif late_beyond and chance() < 0.4:  # and so once more: two late runs of each task, found by one command
+        troubles[0] = Trouble(kill=Kill("written", number=2, written="RecordResolved"), pause_s=25 * HOUR)
+        fates, inputs = {"late": 1.0}, min(inputs, batch_size(price))
+    scenario = Scenario(
         seed=seed,
         calm=calm,
         late_beyond=late_beyond,
@@ -178,7 +185,14 @@ def draw(seed: int) -> Scenario:
         commit_s=rng.choice((0.001, 0.005, 0.05)),
         last_moment=tight or chance() < 0.5,
         nameless=not calm and chance() < 0.06,
+        closing=not calm and chance() < 0.08,
+        strange=sometimes(0.12, 0.4),
     )
+    if len(fates) == 1 and late_beyond:
+        scenario.commit_s = 0.05  # a slow disk: what two of them ask of the ledger falls together
+    if scenario.absent and scenario.budget is None:  # what is not shown for long holds money that others wait for
+        scenario.budget = price * rng.randint(4, inputs + 4)
+    return scenario
 
 
 def _trouble(rng: Random, settle_s: float) -> Trouble:

@@ -62,6 +62,7 @@ class Run:
     status: str  # once it has ended
     output_at: float
     strong: bool
+    strange: bool = False  # it ends with a status of its own, and what it brings has to tell whether it was paid for
 
     @property
     def told_at(self) -> float:
@@ -282,7 +283,7 @@ class Service:
     def _late(self, latest_s: float) -> float:
         """When a late POST lands. Beyond the settling time only in the stories of case 7."""
         rng, settle_s = self._rng, self._scenario.settle_s
-        if self._scenario.late_beyond and rng.random() < 0.6:
+        if self._scenario.late_beyond and (len(self._fates) == 1 or rng.random() < 0.6):
             self._counts["POSTs that land after the settling time"] += 1
             most = rng.choice((settle_s, _BEYOND_S, 20 * HOUR))
             return self._world.now + settle_s + rng.uniform(0, most)
@@ -333,6 +334,9 @@ class Service:
             output_at=ends_at + rng.uniform(0, scenario.output_lag_s),
             strong=rng.random() >= scenario.weak,
         )
+        if scenario.strange and rng.random() < scenario.strange:
+            run.strange, run.output_at = True, ends_at
+            self._counts["runs that end strangely"] += 1
         self._all_runs[run.id] = run
         return run
 

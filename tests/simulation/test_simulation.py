@@ -28,6 +28,7 @@ LEAST = {
     "answers with ids in another order": 120,
     "runs accepted and not shown for long": 30,
     "stops for an hour": 200,
+    "runs that end strangely": 200,
     "clock jumps": 150,
     "requests to stop": 150,
     "disk errors": 15,
