@@ -13,7 +13,7 @@ import pytest
 
 import enrich
 from enrich.errors import EnrichError, LedgerBusyError, LedgerError, OutputError
-from enrich.host.files import NewFile, open_regular, planted_link, write_whole
+from enrich.host.files import NewFile, is_planted, open_regular, planted_link, write_whole
 from enrich.job import Options
 from enrich.ledger.groups import add_groups, complete_groups, read_groups, replace_groups
 from enrich.ledger.lock import InstanceLock
@@ -23,7 +23,7 @@ from enrich.preparing import prepare
 from enrich.sandbox import SandboxError
 from enrich.sandbox.journal import Journal
 
-SOMEBODY = 54321
+SOMEBODY, SOMEBODY_ELSE = 54321, 54322
 needs_root = pytest.mark.skipif(
     os.geteuid() != 0, reason="NOT TESTED: only root can make a link that is another user's"
 )
@@ -75,6 +75,36 @@ def run(folder: Path, **options: object) -> enrich.Report:
 
 
 # ---------------------------------------------------------------------- links
+
+
+@needs_root
+@pytest.mark.parametrize(
+    ("owner", "folder_owner", "mode", "is_link", "planted"),
+    [
+        pytest.param(0, SOMEBODY, 0o777, True, False, id="one's own, anywhere"),
+        pytest.param(SOMEBODY, 0, 0o755, False, False, id="another's file in one's own folder"),
+        pytest.param(SOMEBODY, 0, 0o755, True, False, id="another's link in one's own folder"),
+        pytest.param(SOMEBODY, SOMEBODY, 0o755, False, False, id="another's file in their folder"),
+        pytest.param(SOMEBODY, SOMEBODY, 0o755, True, True, id="another's link in their folder"),
+        pytest.param(SOMEBODY, SOMEBODY_ELSE, 0o755, False, True, id="another's file in a third one's folder"),
+        pytest.param(SOMEBODY, 0, 0o775, False, True, id="another's file where a group writes"),
+        pytest.param(SOMEBODY, 0, 0o757, False, True, id="another's file where everybody writes"),
+    ],
+)
+def test_what_another_user_may_have_left_in_the_way(
+    tmp_path: Path, owner: int, folder_owner: int, mode: int, *, is_link: bool, planted: bool
+) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    place = folder / "place"
+    if is_link:
+        place.symlink_to("elsewhere")
+    else:
+        place.touch()
+    os.chown(place, owner, owner, follow_symlinks=False)
+    os.chown(folder, folder_owner, folder_owner)
+    folder.chmod(mode)
+    assert is_planted(place.lstat(), folder) is planted
 
 
 @needs_root
