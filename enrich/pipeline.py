@@ -41,10 +41,10 @@ from enrich.planning.wanted import list_wanted
 from enrich.preparing import prepare
 from enrich.progress import Progress, QuietProgress
 from enrich.records import LedgerTotals
-from enrich.report import Manifest, Receipt, showing, write_manifest
+from enrich.report import Manifest, Receipt, manifest_to_keep, showing, write_manifest
 from enrich.review.earlier import set_aside_text
 from enrich.review.written import Written
-from enrich.spec.money import dollars, price_micro
+from enrich.spec.money import dollars, rank_micro
 from enrich.text.figures import counted, usd_text
 
 
@@ -149,9 +149,7 @@ async def run(
             )
         shown.close()
         give_back()
-        report = await run_sync(write_outputs, job, ledger, summary, outcome, stop)
-        end_job(ledger, outcome, report)
-        return report
+        return await run_sync(write_outputs, job, ledger, summary, outcome, stop)
 
 
 async def _ask(
@@ -215,7 +213,7 @@ def compare(
     rules = Rules(
         ladder=ladder_of(job.config, job.options.processor),
         refresh={one.id: job.config.refresh_for(one.name) for one in job.config.fields},
-        price=price_micro,
+        price=rank_micro,
         names=ledger.field_names(),
         now=int(job.started_at.timestamp()),
         last_submission=ledger.last_submission(),
@@ -254,17 +252,11 @@ def start_job(job: Job, ledger: Ledger) -> int:
         )
 
 
-def end_job(ledger: Ledger, outcome: Asked, report: Report) -> None:
-    """Write down how the command ended, if it asked anything."""
-    if outcome.job_id is not None:
-        with ledger.transaction(keeps_answers=True):
-            ledger.end_job(outcome.job_id, report.stopped or report.exit_code.name.lower())
-
-
 def write_outputs(job: Job, ledger: Ledger, summary: Summary, outcome: Asked, stop: Interruption) -> Report:
     """The outputs and the books, from what the ledger holds now; outputs that still stand are left alone.
 
-    Raises HeldError, with all that is to be said of it, where what stands there is not to be replaced.
+    A command that asked something is over then, and its manifest is in the ledger too. Raises HeldError, with all that
+    is to be said of it, where what stands there is not to be replaced.
     """
     try:
         return _write_outputs(job, ledger, summary, outcome, stop)
@@ -320,7 +312,12 @@ def _write_outputs(job: Job, ledger: Ledger, summary: Summary, outcome: Asked, s
         manifest = books(tally, doubtful)
         write_report(files.report, page, manifest, like=job.table.path, key=key)
         outputs = just_written(origin, (*marks, *marks_of(files.report)), manifest, doubtful)
-    write_manifest(files.manifest, replace(manifest, outputs=outputs), like=job.table.path, key=key)
+    manifest = replace(manifest, outputs=outputs)
+    write_manifest(files.manifest, manifest, like=job.table.path, key=key)
+    if outcome.job_id is not None:
+        ending = manifest.stopped or ExitCode(manifest.exit_code).name.lower()
+        with ledger.transaction(keeps_answers=True):
+            ledger.end_job(outcome.job_id, ending, manifest_to_keep(manifest, key))
     return Report(
         receipt=manifest.receipt,
         exit_code=ExitCode(manifest.exit_code),

@@ -12,6 +12,7 @@ import msgspec
 
 SubmissionState = Literal["sending", "unknown", "open", "done", "refused"]
 ServiceKind = Literal["service", "sandbox"]
+Origin = Literal["asked", "adopted", "recovered"]  # by us; by another program, which paid; by us, and found again
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,16 +115,18 @@ class Intent:
     group_id: str
     processor: str
     field_ids: tuple[str, ...]
-    usd_micro: int
+    usd_micro: int | None  # None: not known, for runs that are recovered; adopted ones cost nothing here
     body_hash: bytes
     stamp: Stamp
     tasks: tuple[tuple[bytes, int], ...]  # (input key, generation), in the order of the body
+    origin: Origin = "asked"
 
 
 class Outcome(msgspec.Struct, frozen=True, gc=False):
     """How run `n` of a submission ended. `raw` is the event as it came, `error` the service's words.
 
-    `at` is when, in Unix seconds; without it, or when it lies far ahead, the moment of recording counts.
+    `at` is when, in Unix seconds; without it, or when it lies far ahead, the moment of recording counts. `usd_micro` is
+    what it cost, where that is not the price at which it was asked.
     """
 
     n: int
@@ -132,6 +135,7 @@ class Outcome(msgspec.Struct, frozen=True, gc=False):
     raw: bytes
     error: str | None = None
     at: int | None = None
+    usd_micro: int | None = None
 
 
 @dataclass(slots=True)
@@ -144,7 +148,7 @@ class OpenSubmission:
     watched: bool
     processor: str
     field_ids: tuple[str, ...]
-    usd_micro: int
+    price_micro: int | None  # None: not known
     since: Stamp
     runs_cursor: str | None
     run_ids: frozenset[str]  # as the service named them; their order means nothing
@@ -152,6 +156,12 @@ class OpenSubmission:
     inputs: dict[bytes, int] = field(default_factory=dict)  # input key -> n
     tied: dict[str, int] = field(default_factory=dict)  # run id -> n
     states: list[RunState] = field(default_factory=list)  # by n
+    origin: Origin = "asked"
+
+    @property
+    def usd_micro(self) -> int:
+        """What a run of it adds to sums of money: nothing where its price is not known."""
+        return self.price_micro or 0
 
     @classmethod
     def accepted(
@@ -170,13 +180,14 @@ class OpenSubmission:
             watched=False,
             processor=intent.processor,
             field_ids=tuple(sorted(intent.field_ids)),
-            usd_micro=intent.usd_micro,
+            price_micro=intent.usd_micro,
             since=intent.stamp,
             runs_cursor=runs_cursor,
             run_ids=frozenset(run_ids),
             tasks={key: n for n, key in enumerate(task_keys)},
             inputs={key: n for n, (key, _) in enumerate(intent.tasks)},
             states=[RunState.ACCEPTED] * len(intent.tasks),
+            origin=intent.origin,
         )
 
 
@@ -208,7 +219,10 @@ class LiveRun:
 
 @dataclass(frozen=True, slots=True)
 class LedgerTotals:
-    """What a ledger, or one job in it, adds up to. Runs are counts, dollars are millionths."""
+    """What a ledger, or one job in it, adds up to. Runs are counts, dollars are millionths.
+
+    Runs whose price is not known are counted, and add nothing to the dollars.
+    """
 
     runs_completed: int
     runs_paid: int  # completed, and asked by us: what another program paid for was free
@@ -218,6 +232,7 @@ class LedgerTotals:
     usd_micro_in_flight: int
     runs_unresolved: int
     usd_micro_unresolved: int
+    runs_unpriced: int = 0  # of the paid ones, those whose price is not known
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,7 +242,7 @@ class ExtraRun:
     run_id: str
     first_run_id: str | None
     task_key: str
-    usd_micro: int
+    usd_micro: int | None  # None: not known
     found_at: int
     state: RunState
     job_id: int  # the command that found it, or that has to report it
@@ -239,14 +254,46 @@ class ExtraRun:
         return RunState.FAILED not in (self.state, self.first_state)
 
 
+Ruling = Literal["accept", "correct", "reject"]
+
+
 @dataclass(frozen=True, slots=True)
 class Ruled:
-    """What a person said of an answer; `value` is JSON: what stands in the cell, null for a rejected answer."""
+    """What a person said of an answer; `value` is JSON: what stands in the cell, null for a rejected answer.
+
+    `seen` is the answer that was looked at, as JSON; None where it could not be told.
+    """
 
     input_key: bytes
     field_id: str
-    ruling: Literal["accept", "correct", "reject"]
+    ruling: Ruling
     value: bytes
     run_id: str
     note: str
     at: int
+    who: str = ""
+    seen: bytes | None = None
+
+    @property
+    def said(self) -> tuple[Ruling, bytes, str, str]:
+        """What makes it another decision than the one before: the ruling, the value, the run, the note."""
+        return self.ruling, self.value, self.run_id, self.note
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionEvent:
+    """One thing that was said of an answer: what holds of it from then on, until something else is said.
+
+    `ruled` is None where nothing is decided any more. `based_on` is the event that held until then, `undoes` the one
+    that was taken back; `origin` is the way by which it came.
+    """
+
+    event_id: int
+    at: int
+    who: str
+    origin: str
+    input_key: bytes
+    field_id: str
+    ruled: Ruled | None
+    based_on: int | None
+    undoes: int | None

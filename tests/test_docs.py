@@ -102,7 +102,7 @@ def test_the_table_of_exit_codes_is_the_code() -> None:
 def test_every_table_and_column_of_the_ledger_is_documented() -> None:
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as database:
         schema.create(database)
-        tables = [row[0] for row in database.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")]
+        tables = [row[0] for row in database.execute("SELECT name FROM sqlite_schema WHERE type IN ('table', 'view')")]
         columns = {
             table: {row[1] for row in database.execute(f"PRAGMA table_info({table})")}
             for table in tables
@@ -117,6 +117,21 @@ def test_every_table_and_column_of_the_ledger_is_documented() -> None:
         for name, section in sections("docs/ledger.md").items()
     }
     assert documented == columns
+
+
+def test_every_query_of_the_ledger_that_is_documented_can_be_asked() -> None:
+    queries = [
+        query
+        for block in re.findall(r"^```sql\n(.*?)^```", text_of("docs/ledger.md"), flags=re.MULTILINE | re.DOTALL)
+        for query in block.split(";")
+        if query.strip()
+    ]
+    queries += re.findall(r'^sqlite3 -readonly \S+ "(.*)"$', text_of("docs/ledger.md"), flags=re.MULTILINE)
+    assert len(queries) > 5
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as database:
+        schema.create(database)
+        for query in queries:
+            database.execute(query)
 
 
 def test_the_changelog_begins_with_this_version_or_with_what_comes_after_it() -> None:

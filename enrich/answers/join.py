@@ -69,10 +69,11 @@ class Joined:
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """Runs that were paid for, and what they cost in millionths of a dollar."""
+    """Runs that were paid for, and what they cost in millionths of a dollar; of `unpriced` ones that is not known."""
 
     runs: int = 0
     usd_micro: int = 0
+    unpriced: int = 0
 
 
 @dataclass(slots=True)

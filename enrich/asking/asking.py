@@ -36,6 +36,7 @@ class Asked:
     completed: int = 0
     failed: int = 0
     usd_micro: int = 0
+    unpriced: int = 0  # of the completed runs, those whose price is not known
     paid_by_processor: dict[str, int] = field(default_factory=dict)  # runs
     usd_micro_by_processor: dict[str, int] = field(default_factory=dict)  # as the ledger has it
     groups: tuple[str, ...] = ()
@@ -96,7 +97,9 @@ async def ask(
                     tasks.start_soon(_end_at, terms.ends_at, driver, scope)
                 await rounds.go(comparison, worklist, summary)
                 tasks.cancel_scope.cancel()
-        return _asked(driver, terms.job_id, ledger.paid_by_processor() - paid_before)
+        asked = _asked(driver, terms.job_id, ledger.paid_by_processor() - paid_before)
+        asked.unpriced = ledger.totals().runs_unpriced - totals.runs_unpriced
+        return asked
 
 
 async def _end_at(ends_at: float, driver: Driver, scope: anyio.CancelScope) -> None:

@@ -102,6 +102,8 @@ def _lines(found: "Recovery") -> Iterator[str]:
     yield f"known       {count_text(found.known)}, left as they were"
     yield f"recovered   {count_text(found.completed)} completed, {count_text(found.failed)} failed"
     yield f"paid        {usd_text(found.usd)} for what is recovered"
+    if found.unpriced:
+        yield f"            and {counted(found.unpriced, 'run')} at a price that is not known any more"
     if found.decisions:
         yield f"decisions   {count_text(found.decisions)} of people, taken over from what was there"
     if found.to_collect:
@@ -139,6 +141,7 @@ def _as_json(found: "Recovery") -> dict[str, Any]:
         "untied": found.untied,
         "untied_groups": found.untied_groups,
         "usd": float(found.usd),
+        "runs_unpriced": found.unpriced,
         "double_charges": [charge.to_json() for charge in found.double_charges],
         "unknown_groups": found.unknown_groups,
         "incomplete": found.incomplete,

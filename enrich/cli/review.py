@@ -64,6 +64,7 @@ def _take(config: Path, file: Path, options: "Options", console: "Console") -> N
 
     from enrich.config.loading import load
     from enrich.host.clock import SYSTEM
+    from enrich.host.user import user_name
     from enrich.ledger.lock import InstanceLock
     from enrich.ledger.store import Ledger
     from enrich.preparing import ledger_path
@@ -73,7 +74,7 @@ def _take(config: Path, file: Path, options: "Options", console: "Console") -> N
     loaded = load(config)
     path = ledger_path(loaded, options)
     with closing(Ledger.reader(path)) as held:
-        rulings = read_rulings(file, loaded, held, at=int(SYSTEM.wall()))
+        rulings = read_rulings(file, loaded, held, who=user_name(), at=int(SYSTEM.wall()))
     with InstanceLock(path), closing(Ledger.open(path)) as opened, opened.transaction():
         opened.record_fields({one.id: (one.name, one.schema) for one in loaded.fields})
         opened.record_decisions(rulings)

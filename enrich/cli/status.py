@@ -61,7 +61,7 @@ def _path(config: Path | None, ledger: Path | None, *, sandbox: bool) -> Path:
 
 def _lines(path: Path, overview: "Overview") -> Iterator[str]:
     from enrich.spec.money import dollars
-    from enrich.text.figures import count_text, counted, usd_text
+    from enrich.text.figures import count_text, counted, usd_and_unpriced, usd_text
 
     totals = overview.totals
     source = {None: "no results yet", "service": "results of the service", "sandbox": "results of the sandbox"}
@@ -69,7 +69,7 @@ def _lines(path: Path, overview: "Overview") -> Iterator[str]:
     yield f"ledger      {path} ({source[overview.service]})"
     yield f"groups      {count_text(overview.groups)}"
     yield f"runs        {states or 'none'}"
-    yield f"paid        {usd_text(dollars(totals.usd_micro_paid))}"
+    yield f"paid        {usd_and_unpriced(dollars(totals.usd_micro_paid), totals.runs_unpriced)}"
     yield f"in flight   {usd_text(dollars(totals.usd_micro_in_flight))}, {counted(totals.runs_in_flight, 'run')}"
     yield f"unresolved  {usd_text(dollars(totals.usd_micro_unresolved))}, {counted(totals.runs_unresolved, 'run')}"
     if overview.unresolved:
@@ -81,7 +81,8 @@ def _lines(path: Path, overview: "Overview") -> Iterator[str]:
         yield "\ndouble charges"
     for charge in overview.double_charges:
         runs = ", ".join(filter(None, (charge.first_run_id, charge.run_id)))
-        yield f"  {usd_text(dollars(charge.usd_micro))} too much, found {_moment(charge.found_at)}: {runs}"
+        usd = usd_and_unpriced(dollars(charge.usd_micro or 0), int(charge.usd_micro is None))
+        yield f"  {usd} too much, found {_moment(charge.found_at)}: {runs}"
     shown = f", the last {len(overview.jobs)}" if overview.jobs_in_all > len(overview.jobs) else ""
     yield f"\njobs        {count_text(overview.jobs_in_all)}{shown}"
     yield from (f"  {_job_text(job)}" for job in overview.jobs)
@@ -89,9 +90,10 @@ def _lines(path: Path, overview: "Overview") -> Iterator[str]:
 
 def _job_text(job: "JobLine") -> str:
     from enrich.spec.money import dollars
-    from enrich.text.figures import counted, usd_text
+    from enrich.text.figures import counted, usd_and_unpriced
 
-    paid = f"{counted(job.runs, 'run')}, {job.completed:,} completed, {usd_text(dollars(job.usd_micro))}"
+    usd = usd_and_unpriced(dollars(job.usd_micro), job.unpriced)
+    paid = f"{counted(job.runs, 'run')}, {job.completed:,} completed, {usd}"
     ending = job.ending or "not ended: it runs now, was killed, or ended by an error"
     return f"{_moment(job.started_at)}  {job.name}  {job.source}: {paid}; {ending}"
 
@@ -112,6 +114,7 @@ def _as_json(path: Path, overview: "Overview") -> dict[str, Any]:
             "in_flight": totals.usd_micro_in_flight / 1e6,
             "unresolved": totals.usd_micro_unresolved / 1e6,
         },
+        "runs_unpriced": totals.runs_unpriced,
         "unresolved": [
             {"group": one.group_id, "runs": one.runs, "usd": one.usd_micro / 1e6, "sent": _iso(one.since)}
             | {"detail": one.detail}
@@ -122,7 +125,7 @@ def _as_json(path: Path, overview: "Overview") -> dict[str, Any]:
                 "run_id": charge.run_id,
                 "first_run_id": charge.first_run_id,
                 "task_key": charge.task_key,
-                "usd": charge.usd_micro / 1e6,
+                "usd": None if charge.usd_micro is None else charge.usd_micro / 1e6,
                 "found": _iso(charge.found_at),
             }
             for charge in overview.double_charges

@@ -128,6 +128,8 @@ def _lines(found: "Verification") -> Iterator[str]:
     if found.foreign:
         yield f"foreign     {counted(found.foreign, 'run')} made by another program"
     yield f"paid        {usd_text(found.usd_ledger)} by the ledger, {usd_text(found.usd_service)} by the service's list"
+    if found.unpriced_ledger or found.unpriced_service:
+        yield f"            and, at a price that is not known any more, {_unpriced(found)}"
     if found.output is not None:
         yield f"output      {counted(found.rows, 'row')}, {counted(found.cells, 'cell')} compared"
     if found.double_charges:
@@ -145,6 +147,13 @@ def _lines(found: "Verification") -> Iterator[str]:
         yield "\nno difference"
 
 
+def _unpriced(found: "Verification") -> str:
+    from enrich.text.figures import count_text, counted
+
+    runs = counted(found.unpriced_ledger, "run")
+    return f"{runs} by the ledger, {count_text(found.unpriced_service)} by the service's list"
+
+
 _REREAD = (
     "version 0.2.0 cut a short API key out of what the service said. The service still has the answers: `enrich recover"
     " --replace`, with the config (and --ledger, --sandbox) of this ledger, reads them again, free of charge; then run"
@@ -160,6 +169,7 @@ def _as_json(found: "Verification") -> dict[str, Any]:
         "waiting": found.waiting,
         "foreign": found.foreign,
         "usd": {"ledger": float(found.usd_ledger), "service": float(found.usd_service)},
+        "runs_unpriced": {"ledger": found.unpriced_ledger, "service": found.unpriced_service},
         "output": None
         if found.output is None
         else {"path": str(found.output), "rows": found.rows, "cells": found.cells},

@@ -26,6 +26,7 @@ class JobLine:
     runs: int
     completed: int
     usd_micro: int
+    unpriced: int  # completed runs whose price was not known when they were recovered
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,7 @@ def read_overview(ledger: Ledger, *, last_jobs: int = LAST_JOBS) -> Overview:
             service=ledger.service(),
             jobs_in_all=db.execute("SELECT count(*) FROM job").fetchone()[0],
             jobs=tuple(_jobs(db, last_jobs)),
-            groups=db.execute("SELECT count(DISTINCT group_id) FROM submission").fetchone()[0],
+            groups=db.execute("SELECT count(DISTINCT batch_ref) FROM submission").fetchone()[0],
             runs=_runs(db),
             totals=ledger.totals(),
             unresolved=tuple(_unresolved(db)),
@@ -74,9 +75,12 @@ def read_overview(ledger: Ledger, *, last_jobs: int = LAST_JOBS) -> Overview:
 
 def _jobs(db: sqlite3.Connection, number: int) -> list[JobLine]:
     rows = db.execute(
-        "SELECT job_id, name, config, source, started_at, ended_at, ending, count(DISTINCT group_id),"
+        "SELECT job_id, name, config, source, started_at, ended_at, ending, count(DISTINCT batch_ref),"
         " coalesce(sum(CASE WHEN state != 'refused' THEN tasks END), 0), coalesce(sum(completed), 0),"
-        " coalesce(sum(completed * usd_micro), 0)"
+        " coalesce(sum(completed * usd_micro), 0) + coalesce((SELECT sum(run.usd_micro - coalesce(asked.usd_micro, 0))"
+        "   FROM run INDEXED BY run_with_price JOIN submission AS asked USING (submission_id)"
+        "   WHERE asked.job_id = job.job_id AND run.usd_micro IS NOT NULL AND run.state = 2), 0),"
+        " coalesce(sum(completed) FILTER (WHERE usd_micro IS NULL), 0)"
         " FROM job LEFT JOIN submission USING (job_id) GROUP BY job_id ORDER BY job_id DESC LIMIT ?",
         (number,),
     )
@@ -90,7 +94,8 @@ def _runs(db: sqlite3.Connection) -> dict[str, int]:
 
 def _unresolved(db: sqlite3.Connection) -> list[Unresolved]:
     rows = db.execute(
-        "SELECT group_id, tasks - accepted, (tasks - accepted) * usd_micro, sent_wall, coalesce(detail, '')"
+        "SELECT coalesce(batch_ref, ''), tasks - accepted, (tasks - accepted) * coalesce(usd_micro, 0), sent_wall,"
+        " coalesce(detail, '')"
         " FROM submission WHERE state IN ('sending', 'unknown') ORDER BY submission_id"
     )
     return [Unresolved(group, runs, usd, int(sent), detail) for group, runs, usd, sent, detail in rows]

@@ -11,7 +11,7 @@ import msgspec
 from enrich.ledger import asked, blocks
 from enrich.ledger.accounts import Accounts
 from enrich.ledger.refusals import damaged
-from enrich.records import Held, LiveRun, OpenSubmission, Ruled, RunState, ServiceKind, Stamp
+from enrich.records import DecisionEvent, Held, LiveRun, OpenSubmission, Ruled, Ruling, RunState, ServiceKind, Stamp
 from enrich.spec.identity import fieldset_key, task_key
 
 LOOKED: Final = "group "  # before the id of a group that was read and holds nothing of ours
@@ -126,7 +126,9 @@ class Questions(Accounts):
 
     def group_ids(self) -> list[str]:
         """The groups of all submissions, oldest first."""
-        rows = self.connection.execute("SELECT group_id FROM submission GROUP BY group_id ORDER BY min(submission_id)")
+        rows = self.connection.execute(
+            "SELECT batch_ref FROM submission WHERE backend = 'groups' GROUP BY batch_ref ORDER BY min(submission_id)"
+        )
         return [group_id for (group_id,) in rows]
 
     def lacking_groups(self, group_ids: Iterable[str]) -> list[str]:
@@ -158,7 +160,8 @@ class Questions(Accounts):
     def submissions_of(self, group_id: str) -> list[OpenSubmission]:
         """All submissions of a group, oldest first."""
         rows = self.connection.execute(
-            "SELECT submission_id FROM submission WHERE group_id = ? ORDER BY submission_id", (group_id,)
+            "SELECT submission_id FROM submission WHERE backend = 'groups' AND batch_ref = ? ORDER BY submission_id",
+            (group_id,),
         ).fetchall()
         return [self.submission(row[0]) for row in rows]
 
@@ -172,11 +175,11 @@ class Questions(Accounts):
 
     def submission(self, submission_id: int) -> OpenSubmission:
         """One submission with its tasks, as the ledger has it now."""
-        (group_id, state, watched, processor, field_json, usd, wall, mono, boot, cursor, run_ids) = (
+        (group_id, state, watched, processor, field_json, usd, wall, mono, boot, cursor, run_ids, origin) = (
             self.connection.execute(
-                "SELECT group_id, state, watched, processor, field_ids, usd_micro, since_wall, since_mono,"
-                " since_boot, runs_cursor, run_ids FROM submission JOIN fieldset USING (fieldset_id)"
-                " WHERE submission_id = ?",
+                "SELECT coalesce(batch_ref, ''), state, watched, processor, field_ids, usd_micro, since_wall,"
+                " since_mono, since_boot, runs_cursor, run_ids, origin FROM submission"
+                " JOIN fieldset USING (fieldset_id) WHERE submission_id = ?",
                 (submission_id,),
             ).fetchone()
         )
@@ -193,6 +196,7 @@ class Questions(Accounts):
             Stamp(wall, mono, boot),
             cursor,
             frozenset((run_ids or "").split()),
+            origin=origin,
         )
         for n, key, generation, run_state, run_id in self.connection.execute(
             "SELECT n, input_key, generation, state, run_id FROM run WHERE submission_id = ? ORDER BY n",
@@ -226,21 +230,45 @@ class Questions(Accounts):
         return None
 
     def decisions(self, input_keys: Sequence[bytes]) -> dict[bytes, dict[str, Ruled]]:
-        """What people decided on answers of these inputs, by field id."""
+        """What people decided on answers of these inputs, by field id: the latest of each."""
         found: dict[bytes, dict[str, Ruled]] = {}
-        if self.connection.execute("SELECT 1 FROM decision LIMIT 1").fetchone() is None:
+        if self.connection.execute("SELECT 1 FROM decision_event LIMIT 1").fetchone() is None:
             return found
         for start in range(0, len(input_keys), _IN_CHUNK):
             chunk = input_keys[start : start + _IN_CHUNK]
             marks = ",".join("?" * len(chunk))
-            for key, field_id, ruling, value, run_id, note, at in self.connection.execute(
-                "SELECT input_key, field_id, ruling, value, run_id, note, at FROM decision"  # noqa: S608
+            for row in self.connection.execute(
+                "SELECT input_key, field_id, ruling, value, run_id, note, at, who, seen FROM decision"  # noqa: S608
                 f" WHERE input_key IN ({marks})",
                 chunk,
             ):
-                ruled = Ruled(key, field_id, ruling, value.encode(), run_id, note, at)
-                found.setdefault(key, {})[field_id] = ruled
+                ruled = _ruled(row)
+                found.setdefault(ruled.input_key, {})[ruled.field_id] = ruled
         return found
+
+    def decision_event(self, event_id: int) -> DecisionEvent:
+        """One thing that was said of an answer. Raises KeyError where there is no such event."""
+        found = self._events("event_id = ?", event_id)
+        if not found:
+            raise KeyError(event_id)
+        return found[0]
+
+    def last_decision(self, input_key: bytes, field_id: str) -> DecisionEvent | None:
+        """What was said last of an answer; None where nothing ever was."""
+        found = self._events("input_key = ? AND field_id = ? ORDER BY event_id DESC LIMIT 1", input_key, field_id)
+        return found[0] if found else None
+
+    def decision_events(self, input_key: bytes, field_id: str) -> list[DecisionEvent]:
+        """All that was ever said of an answer, oldest first."""
+        return self._events("input_key = ? AND field_id = ? ORDER BY event_id", input_key, field_id)
+
+    def _events(self, which: str, *values: bytes | str | int) -> list[DecisionEvent]:
+        rows = self.connection.execute(
+            "SELECT event_id, at, who, origin, input_key, field_id, ruling, value, run_id, note, seen, based_on, undoes"  # noqa: S608
+            f" FROM decision_event WHERE {which}",
+            values,
+        )
+        return [decision_event(row) for row in rows]
 
     def inputs_of(self, run_ids: Collection[str]) -> dict[str, bytes]:
         """Input keys of runs by their ids; absent for runs that the ledger does not hold. Reads all runs."""
@@ -261,7 +289,7 @@ class Questions(Accounts):
         """When each submission with something left to learn was sent, in Unix seconds; absent where not known."""
         rows = self.connection.execute(
             "SELECT submission_id, sent_wall FROM submission"
-            " WHERE (state IN ('sending', 'unknown', 'open') OR watched) AND length(body_hash)"
+            " WHERE (state IN ('sending', 'unknown', 'open') OR watched) AND origin = 'asked'"
         )
         return {submission_id: int(sent) for submission_id, sent in rows}
 
@@ -282,6 +310,19 @@ class Questions(Accounts):
         """
         row = self.connection.execute("SELECT value FROM meta WHERE key = 'revision'").fetchone()
         return None if row is None else str(row[0])
+
+
+def decision_event(row: tuple[Any, ...]) -> DecisionEvent:
+    """A row of the table `decision_event`, with its columns in their order there."""
+    event_id, at, who, origin, key, field_id, ruling, value, run_id, note, seen, based_on, undoes = row
+    ruled = None if ruling == "none" else _ruled((key, field_id, ruling, value, run_id, note, at, who, seen))
+    return DecisionEvent(event_id, at, who, origin, key, field_id, ruled, based_on, undoes)
+
+
+def _ruled(row: tuple[bytes, str, Ruling, str, str, str, int, str, str | None]) -> Ruled:
+    key, field_id, ruling, value, run_id, note, at, who, seen = row
+    answer = None if seen is None else seen.encode()
+    return Ruled(key, field_id, ruling, value.encode(), run_id, note, at, who, answer)
 
 
 def _oldest_first(runs: Iterable[Held]) -> list[Held]:

@@ -14,7 +14,7 @@ import msgspec
 from enrich.errors import LedgerError
 from enrich.ledger import asked, blocks, schema
 from enrich.ledger.questions import LOOKED, Questions
-from enrich.records import Intent, Outcome, Ruled, RunState, ServiceKind, Stamp
+from enrich.records import DecisionEvent, Intent, Outcome, Ruled, RunState, ServiceKind, Stamp
 from enrich.spec.identity import KEY_BYTES
 
 _CLOCKS_DIFFER_S: Final = 300  # at most, between the service and this machine
@@ -63,10 +63,11 @@ class Transitions(Questions):
             [(field_id, name, msgspec.json.encode(schema).decode()) for field_id, (name, schema) in fields.items()],
         )
 
-    def end_job(self, job_id: int, ending: str) -> None:
-        """A command ends, `ending` says how."""
+    def end_job(self, job_id: int, ending: str, manifest: bytes | None = None) -> None:
+        """A command ends, `ending` says how; its manifest, as JSON, is kept where it wrote one."""
         self.connection.execute(
-            "UPDATE job SET ended_at = ?, ending = ? WHERE job_id = ?", (int(self._now()), ending, job_id)
+            "UPDATE job SET ended_at = ?, ending = ?, manifest = ? WHERE job_id = ?",
+            (int(self._now()), ending, None if manifest is None else manifest.decode(), job_id),
         )
 
     def record_service(self, kind: ServiceKind) -> None:
@@ -87,12 +88,13 @@ class Transitions(Questions):
         """A POST is about to be sent. Gives the submission's id."""
         stamp = intent.stamp
         cursor = self.connection.execute(
-            "INSERT INTO submission (job_id, group_id, state, processor, fieldset_id, usd_micro, tasks,"
+            "INSERT INTO submission (job_id, batch_ref, origin, state, processor, fieldset_id, usd_micro, tasks,"
             " body_hash, sent_wall, since_wall, since_mono, since_boot)"
-            " VALUES (?, ?, 'sending', ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            " VALUES (?, ?, ?, 'sending', ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 intent.job_id,
                 intent.group_id,
+                intent.origin,
                 intent.processor,
                 self._fieldset_id(intent.field_ids),
                 intent.usd_micro,
@@ -218,6 +220,10 @@ class Transitions(Questions):
             " WHERE submission_id = ? AND n = ?",
             rows,
         )
+        self.connection.executemany(
+            "UPDATE run SET usd_micro = ? WHERE submission_id = ? AND n = ?",
+            [(outcome.usd_micro, submission_id, outcome.n) for outcome in outcomes if outcome.usd_micro is not None],
+        )
         completed = sum(outcome.completed for outcome in outcomes)
         self.connection.execute(
             "UPDATE submission SET completed = completed + ?, failed = failed + ?,"
@@ -238,14 +244,14 @@ class Transitions(Questions):
     def _sent(self, submission_id: int) -> int:
         """When a submission was sent, in Unix seconds; 0 where that is not known, since recovery found its runs."""
         row = self.connection.execute(
-            "SELECT sent_wall FROM submission WHERE submission_id = ? AND length(body_hash)", (submission_id,)
+            "SELECT sent_wall FROM submission WHERE submission_id = ? AND origin = 'asked'", (submission_id,)
         ).fetchone()
         return 0 if row is None else int(row[0])
 
     def record_extra(self, submission_id: int, n: int, run_id: str) -> int | None:
         """The service has a second run for a task whose live run is (submission, n): a double charge.
 
-        Gives its price in millionths of a dollar; None when it was known.
+        Gives its price in millionths of a dollar (0 where that is not known); None when the run was known.
         """
         new = self.connection.execute(
             "INSERT OR IGNORE INTO extra_run (run_id, submission_id, n, found_at, state, job_id)"
@@ -255,7 +261,10 @@ class Transitions(Questions):
         return self._price_of_extra(run_id)[1] if new else None
 
     def record_extra_outcome(self, run_id: str, *, completed: bool, raw: bytes) -> tuple[str, int]:
-        """The result of a second run is kept too. Gives its processor, and its price in millionths of a dollar."""
+        """The result of a second run is kept too. Gives its processor, and its price in millionths of a dollar.
+
+        A price that is not known is 0.
+        """
         self.connection.execute(
             "UPDATE extra_run SET state = ?, block_id = ?, slot = 0 WHERE run_id = ?",
             (RunState.COMPLETED if completed else RunState.FAILED, self._add_block([raw]), run_id),
@@ -273,22 +282,73 @@ class Transitions(Questions):
 
     def _price_of_extra(self, run_id: str) -> tuple[str, int]:
         processor, usd_micro = self.connection.execute(
-            "SELECT processor, usd_micro FROM extra_run JOIN submission USING (submission_id)"
+            "SELECT processor, coalesce(usd_micro, 0) FROM extra_run JOIN submission USING (submission_id)"
             " WHERE extra_run.run_id = ?",
             (run_id,),
         ).fetchone()
         return processor, usd_micro
 
-    def record_decisions(self, decisions: Sequence[Ruled]) -> None:
-        """A person decided on answers; a later decision on the same answer takes the place of an earlier one."""
-        self.connection.executemany(
-            "INSERT OR REPLACE INTO decision (input_key, field_id, ruling, value, run_id, note, at)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?)",
-            [
-                (one.input_key, one.field_id, one.ruling, one.value.decode(), one.run_id, one.note, one.at)
-                for one in decisions
-            ],
+    def record_decisions(self, decisions: Sequence[Ruled], *, origin: str = "sheet") -> int:
+        """A person decided on answers; the latest decision on an answer holds. Gives how many are new.
+
+        What holds already is not written down again. `origin` is the way by which they came.
+        """
+        new = 0
+        for one in decisions:
+            last = self.last_decision(one.input_key, one.field_id)
+            if last is None or last.ruled is None or last.ruled.said != one.said:
+                self._add_decision(one, origin, based_on=None if last is None else last.event_id)
+                new += 1
+        return new
+
+    def record_events(self, events: Iterable[DecisionEvent]) -> None:
+        """All that was said of answers, from another ledger, in its order; the numbers are new ones here."""
+        numbers: dict[int | None, int | None] = {None: None}
+        for one in events:
+            based_on, undoes = numbers.get(one.based_on), numbers.get(one.undoes)
+            numbers[one.event_id] = self._add_event(one, based_on=based_on, undoes=undoes)
+
+    def undo_decision(self, event_id: int, *, who: str, at: int, origin: str) -> None:
+        """What was said last of an answer is taken back: what held before holds again.
+
+        Taking back what took something back brings that back. Raises ValueError where something else was said since.
+        """
+        taken = self.decision_event(event_id)
+        last = self.last_decision(taken.input_key, taken.field_id)
+        if last is None or last.event_id != event_id:
+            raise ValueError(f"decision {event_id} is not the latest on its answer")
+        before = None if taken.based_on is None else self.decision_event(taken.based_on)
+        event = DecisionEvent(
+            0,
+            at,
+            who,
+            origin,
+            taken.input_key,
+            taken.field_id,
+            None if before is None else before.ruled,
+            event_id,
+            event_id,
         )
+        self._add_event(event, based_on=event_id, undoes=event_id)
+
+    def _add_decision(self, ruled: Ruled, origin: str, *, based_on: int | None) -> None:
+        event = DecisionEvent(0, ruled.at, ruled.who, origin, ruled.input_key, ruled.field_id, ruled, based_on, None)
+        self._add_event(event, based_on=based_on, undoes=None)
+
+    def _add_event(self, event: DecisionEvent, *, based_on: int | None, undoes: int | None) -> int:
+        """Add an event with these numbers of others; gives its own."""
+        ruled = event.ruled
+        said = ("none", b"null", "", "", None) if ruled is None else (*ruled.said, ruled.seen)
+        ruling, value, run_id, note, seen = said
+        cursor = self.connection.execute(
+            "INSERT INTO decision_event (at, who, origin, input_key, field_id, ruling, value, run_id, note, seen,"
+            " based_on, undoes) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                *(event.at, event.who, event.origin, event.input_key, event.field_id),
+                *(ruling, value.decode(), run_id, note, None if seen is None else seen.decode(), based_on, undoes),
+            ),
+        )
+        return _rowid(cursor)
 
     def end_watch(self, submission_id: int) -> None:
         """Nothing more is expected of a submission that once was unknown."""

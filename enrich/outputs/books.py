@@ -1,7 +1,6 @@
 """Adds a command up: its receipt, its manifest, the way it ended. Pure but for questions to the ledger."""
 
 from collections import Counter
-from decimal import Decimal
 
 from enrich import __version__
 from enrich.answers.join import Tally
@@ -36,6 +35,9 @@ def make_receipt(job: Job, ledger: Ledger, summary: Summary, outcome: Asked, tal
         usd_at_stake=dollars(totals.usd_micro_in_flight + totals.usd_micro_unresolved),
         ledger_runs_paid=totals.runs_paid,
         ledger_usd=dollars(totals.usd_micro_paid),
+        runs_unpriced=outcome.unpriced,
+        table_runs_unpriced=tally.cost.unpriced,
+        ledger_runs_unpriced=totals.runs_unpriced,
         double_charges=_double_charges(ledger, outcome),
     )
 
@@ -92,5 +94,6 @@ def _double_charges(ledger: Ledger, outcome: Asked) -> tuple[DoubleCharge, ...]:
     for extra in ledger.extra_runs():
         if extra.job_id == outcome.job_id and extra.is_charge:
             ids = tuple(run_id for run_id in (extra.first_run_id, extra.run_id) if run_id)
-            found.append(DoubleCharge(task_key=extra.task_key, run_ids=ids, usd=Decimal(dollars(extra.usd_micro))))
+            usd, unpriced = dollars(extra.usd_micro or 0), int(extra.usd_micro is None)
+            found.append(DoubleCharge(task_key=extra.task_key, run_ids=ids, usd=usd, unpriced=unpriced))
     return by_question(found)

@@ -35,9 +35,17 @@ class Costs:
     def total(self) -> Cost:
         """All of them, double charges included; what another program paid for cost nothing."""
         prices = self._ledger.prices(self._seen)
-        paid = {submission: price for submission, price in prices.items() if price}
-        runs = Counter({submission: self._seen[submission].bit_count() for submission in paid})
+        runs = Counter({submission: self._seen[submission].bit_count() for submission in prices})
         for submission, n in self._ledger.paid_extras():
-            if submission in paid and self._seen[submission] >> n & 1:
+            if submission in prices and self._has_seen(submission, n):
                 runs[submission] += 1
-        return Cost(runs.total(), sum(number * paid[submission] for submission, number in runs.items()))
+        usd_micro = sum(number * (prices[submission] or 0) for submission, number in runs.items())
+        unpriced = sum(number for submission, number in runs.items() if prices[submission] is None)
+        for (submission, n), cost in self._ledger.own_prices().items():
+            if submission in prices and self._has_seen(submission, n):
+                usd_micro += cost - (prices[submission] or 0)
+                unpriced -= prices[submission] is None
+        return Cost(runs.total(), usd_micro, unpriced)
+
+    def _has_seen(self, submission: int, n: int) -> bool:
+        return bool(self._seen[submission] >> n & 1)

@@ -140,7 +140,7 @@ def find_standing(origin: Origin | None, files: OutputPaths) -> Standing | None:
         return None
     if fingerprint(origin, marks, receipt.rows, receipt.answers, outputs.doubtful) != outputs.fingerprint:
         return None
-    cost = _cost(receipt.table_runs_paid, receipt.table_usd)
+    cost = _cost(receipt.table_runs_paid, receipt.table_usd, receipt.table_runs_unpriced)
     if cost is None:
         return None
     tally = Tally(rows=_some(receipt.rows), answers=_some(receipt.answers), cost=cost)
@@ -172,9 +172,9 @@ def _real(path: Path) -> str:
     return str(real(path))
 
 
-def _cost(runs: int | None, usd: float | None) -> Cost | None:
+def _cost(runs: int | None, usd: float | None, unpriced: int) -> Cost | None:
     """What a manifest says that the table has cost; None where it does not say so."""
-    return None if runs is None or usd is None else Cost(runs, round(usd * 1_000_000))
+    return None if runs is None or usd is None else Cost(runs, round(usd * 1_000_000), unpriced)
 
 
 def _some(counts: Mapping[str, int]) -> Counter[str]:

@@ -4,7 +4,16 @@ Everything here is computed from counts and texts that others hand in; only `wri
 """
 
 from enrich.report.counting import Sample
-from enrich.report.manifest import Manifest, Outputs, PastRun, Selection, is_manifest, read_manifest, write_manifest
+from enrich.report.manifest import (
+    Manifest,
+    Outputs,
+    PastRun,
+    Selection,
+    is_manifest,
+    manifest_to_keep,
+    read_manifest,
+    write_manifest,
+)
 from enrich.report.page import ReportCollector, is_report
 from enrich.report.receipt import (
     ANSWER_STATUSES,
@@ -33,6 +42,7 @@ __all__ = [
     "charged_text",
     "is_manifest",
     "is_report",
+    "manifest_to_keep",
     "next_steps",
     "read_manifest",
     "write_manifest",

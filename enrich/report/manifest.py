@@ -7,7 +7,7 @@ the tenth of a cent, a file that was not written is null.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -27,7 +27,16 @@ if TYPE_CHECKING:
 
 MAX_BYTES: Final = 16 << 20  # of a manifest; one that names a hundred thousand groups has 4 MB
 
-__all__ = ["SCHEMA", "Manifest", "Outputs", "PastRun", "Selection", "read_manifest", "write_manifest"]
+__all__ = [
+    "SCHEMA",
+    "Manifest",
+    "Outputs",
+    "PastRun",
+    "Selection",
+    "manifest_to_keep",
+    "read_manifest",
+    "write_manifest",
+]
 
 SCHEMA: Final = "enrich.run/1"
 _ANY_SCHEMA: Final = "enrich.run/"
@@ -129,6 +138,13 @@ def write_manifest(path: Path, manifest: Manifest, *, like: Path | None = None, 
     write_whole(path, body if key is None else key.redact_body(body), like=like)
 
 
+def manifest_to_keep(manifest: Manifest, key: Secret | None = None) -> bytes:
+    """The manifest as a ledger keeps it: on one line, and without the groups of the ledger, which that has itself."""
+    kept = replace(manifest, ledger_groups=()).to_json()
+    body = plain_json(msgspec.json.encode(kept).decode()).encode()
+    return body if key is None else key.redact_body(body)
+
+
 class _Place(msgspec.Struct, frozen=True):
     path: str = ""
     sha256: str = ""
@@ -148,6 +164,7 @@ class _Sums(msgspec.Struct, frozen=True):
     answers: dict[str, int] = {}
     table_runs_paid: int | None = None  # None in manifests from before it was counted
     table_usd: float | None = None
+    table_runs_unpriced: int = 0
 
 
 class PastRun(msgspec.Struct, frozen=True):

@@ -185,6 +185,8 @@ def _glance(manifest: Manifest) -> Element:
 def _so_far(receipt: Receipt) -> str:
     each = receipt.usd_per_accepted
     runs = counted(receipt.table_runs_paid, "run")
+    if receipt.table_runs_unpriced:
+        runs += f", {count_text(receipt.table_runs_unpriced)} of them at a price that is not known any more"
     return runs if each is None else f"{usd_each_text(each)} per accepted answer, {runs}"
 
 

@@ -17,7 +17,7 @@ from itertools import zip_longest
 from typing import TYPE_CHECKING, Final
 
 from enrich.errors import ReceiptError
-from enrich.text.figures import count_text, counted, usd_each_text, usd_text
+from enrich.text.figures import count_text, counted, usd_and_unpriced, usd_each_text, usd_text
 from enrich.text.hostile import clean
 
 if TYPE_CHECKING:
@@ -63,19 +63,29 @@ class DoubleCharge:
     run_ids: tuple[str, ...]  # the one that counts is among them, where it is known
     usd: Decimal
     runs: int = 1  # that were too many
+    unpriced: int = 0  # of them, those whose price is not known: they are not in `usd`
 
     def to_text(self) -> str:
         """One line."""
-        return f"{usd_text(self.usd)} too much for task {self.task_key}: {', '.join(self.run_ids)}"
+        return (
+            f"{usd_and_unpriced(self.usd, self.unpriced)} too much for task {self.task_key}: {', '.join(self.run_ids)}"
+        )
 
     def and_more(self, other: DoubleCharge) -> DoubleCharge:
         """This and another charge for the same question as one."""
         run_ids = tuple(dict.fromkeys((*self.run_ids, *other.run_ids)))
-        return replace(self, run_ids=run_ids, usd=self.usd + other.usd, runs=self.runs + other.runs)
+        return replace(
+            self,
+            run_ids=run_ids,
+            usd=self.usd + other.usd,
+            runs=self.runs + other.runs,
+            unpriced=self.unpriced + other.unpriced,
+        )
 
     def to_json(self) -> dict[str, Json]:
         """The charge as plain JSON."""
-        return {"task_key": self.task_key, "run_ids": list(self.run_ids), "usd": float(self.usd)}
+        charge: dict[str, Json] = {"task_key": self.task_key, "run_ids": list(self.run_ids), "usd": float(self.usd)}
+        return charge | ({"runs_unpriced": self.unpriced} if self.unpriced else {})
 
 
 def by_question(charges: Iterable[DoubleCharge]) -> tuple[DoubleCharge, ...]:
@@ -92,7 +102,8 @@ def charged_text(charges: Sequence[DoubleCharge]) -> str:
     runs = counted(sum(charge.runs for charge in charges), "run")
     questions = counted(len({charge.task_key for charge in charges}), "question that was", "questions that were")
     usd = sum((charge.usd for charge in charges), start=Decimal(0))
-    return f"{runs} paid for {questions} paid already, {usd_text(usd)} too much"
+    money = usd_and_unpriced(usd, sum(charge.unpriced for charge in charges))
+    return f"{runs} paid for {questions} paid already, {money} too much"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,6 +126,9 @@ class Receipt:
     table_usd: Decimal = Decimal(0)
     ledger_runs_paid: int = 0  # by all commands that ever used this ledger
     ledger_usd: Decimal = Decimal(0)
+    runs_unpriced: int = 0  # of the runs paid, those whose price is not known: they are in no sum of dollars
+    table_runs_unpriced: int = 0
+    ledger_runs_unpriced: int = 0
     double_charges: tuple[DoubleCharge, ...] = ()
 
     @property
@@ -131,7 +145,8 @@ class Receipt:
         """What the table has cost so far, by all commands: `$19.025 for 446 runs, $0.011 per accepted answer`."""
         each = self.usd_per_accepted
         share = "" if each is None else f", {usd_each_text(each)} per accepted answer"
-        return f"{usd_text(self.table_usd)} for {counted(self.table_runs_paid, 'run')}{share}"
+        unpriced = _unpriced(self.table_runs_unpriced)
+        return f"{usd_text(self.table_usd)} for {counted(self.table_runs_paid, 'run')}{unpriced}{share}"
 
     def check(self) -> None:
         """Raise ReceiptError, naming every sum that is wrong."""
@@ -183,6 +198,9 @@ class Receipt:
             "usd_per_accepted": None if self.usd_per_accepted is None else round(float(self.usd_per_accepted), 6),
             "ledger_runs_paid": self.ledger_runs_paid,
             "ledger_usd": float(self.ledger_usd),
+            "runs_unpriced": self.runs_unpriced,
+            "table_runs_unpriced": self.table_runs_unpriced,
+            "ledger_runs_unpriced": self.ledger_runs_unpriced,
             "double_charges": [charge.to_json() for charge in self.double_charges],
         }
 
@@ -224,15 +242,17 @@ class Receipt:
         if self.ledger_runs_paid > max(self.runs_paid, self.table_runs_paid):
             lines.append(
                 f"with earlier commands the ledger has {counted(self.ledger_runs_paid, 'paid run')}, "
-                f"{usd_text(self.ledger_usd)} in all"
+                f"{usd_text(self.ledger_usd)} in all{_unpriced(self.ledger_runs_unpriced)}"
             )
+        if self.runs_unpriced:
+            lines.append(f"of the runs paid, {count_text(self.runs_unpriced)} at a price that is not known any more")
         if self.usd_at_stake:
             lines.append(f"{usd_text(self.usd_at_stake)} at stake: sent, and not answered yet")
         return lines
 
     def _double_charges(self) -> list[str]:
         lines = {
-            f"task {charge.task_key}": f"{usd_text(charge.usd)}  {', '.join(charge.run_ids)}"
+            f"task {charge.task_key}": f"{usd_and_unpriced(charge.usd, charge.unpriced)}  {', '.join(charge.run_ids)}"
             for charge in by_question(self.double_charges)
         }
         return [f"DOUBLE CHARGE: {charged_text(self.double_charges)}", *_aligned(lines)]
@@ -285,6 +305,11 @@ def _wait_text(receipt: Receipt, lines: int) -> str:
     shared = "; rows with the same input share a line" if answers > lines else ""
     verb = "waits" if lines == 1 else "wait"
     return f"{verb} for a decision, for {counted(answers, 'answer')}: {parts}{shared}"
+
+
+def _unpriced(runs: int) -> str:
+    """What stands behind a count of paid runs whose price is not known of all of them."""
+    return f" ({count_text(runs)} of them at a price that is not known any more)" if runs else ""
 
 
 def _block(title: str, total: int, parts: Mapping[str, int], order: Sequence[str]) -> list[_Line]:

@@ -5,7 +5,7 @@ input, outranks every verdict and every later run, and the question is not asked
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -28,13 +28,13 @@ _SHOWN_CHARS: Final = 60
 _SHOWN_VALUES: Final = 8
 
 
-def read_rulings(path: Path, config: Config, ledger: Ledger, *, at: int) -> list[Ruled]:
-    """The decisions in a review file, held against the config and the ledger; they are made at this Unix second.
+def read_rulings(path: Path, config: Config, ledger: Ledger, *, who: str, at: int) -> list[Ruled]:
+    """The decisions in a review file, held against the config and the ledger: who made them, at which Unix second.
 
     Raises TableError with every fault and its line; then nothing is to be recorded.
     """
     sheet = Sheet(path)
-    rulings = Rulings.read(sheet, config, ledger, at=at)
+    rulings = Rulings.read(sheet, config, ledger, who=who, at=at)
     if sheet.faults:
         raise sheet.error()
     return rulings.sound
@@ -59,14 +59,15 @@ class Rulings:
         ledger: Ledger,
         on_line: Callable[[SheetLine], None] = lambda line: None,
         *,
+        who: str = "",
         at: int = 0,
     ) -> "Rulings":
         """Read a sheet; `on_line` is given every line. Raises TableError for what can't be read at all.
 
-        They are made `at` this Unix second, which who only compares them has no need of.
+        `who` made them, and `at` which Unix second, matters to the one who takes them into the ledger.
         """
         decisions, is_whole = decided(sheet, on_line)
-        judge = _Judge(config, ledger, decisions, at)
+        judge = _Judge(config, ledger, decisions, who, at)
         sound: list[Ruled] = []
         for decision in decisions:
             found = list(judge.faults(decision))
@@ -79,7 +80,7 @@ class Rulings:
         """Whether any of them is not what the ledger has."""
         taken = self.ledger.decisions([one.input_key for one in self.sound])
         return any(
-            held is None or replace(held, at=one.at) != one
+            held is None or held.said != one.said
             for one in self.sound
             for held in [taken.get(one.input_key, {}).get(one.field_id)]
         )
@@ -88,7 +89,8 @@ class Rulings:
 class _Judge:
     """Holds single decisions against what was asked and answered."""
 
-    def __init__(self, config: Config, ledger: Ledger, decisions: list[Decision], at: int) -> None:
+    def __init__(self, config: Config, ledger: Ledger, decisions: list[Decision], who: str, at: int) -> None:
+        self._who = who
         self._at = at
         self._fields: Mapping[str, Field] = {one.name: one for one in config.fields}
         self._reader = Reader(config.fields, {one.name: config.gate_for(one.name) for one in config.fields})
@@ -131,6 +133,7 @@ class _Judge:
     def ruling(self, decision: Decision) -> Ruled:
         """A decision that was found sound, as the ledger keeps it."""
         value = None if decision.ruling == "reject" else self._value(decision)
+        answer = self._answer(decision)
         return Ruled(
             input_key=self._inputs[decision.run_id],
             field_id=self._fields[decision.field].id,
@@ -139,6 +142,8 @@ class _Judge:
             run_id=decision.run_id,
             note=decision.note,
             at=self._at,
+            who=self._who,
+            seen=None if answer is None else msgspec.json.encode(answer.value),
         )
 
     def _value(self, decision: Decision) -> Json:

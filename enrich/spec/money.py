@@ -16,6 +16,15 @@ def micro(usd: Decimal) -> int:
 
 
 def price_micro(processor: str) -> int:
-    """Price of a run in millionths of a dollar; 0 for a processor that is not known any more."""
-    known = PROCESSORS.get(processor)
-    return 0 if known is None else micro(known.usd)
+    """Price of a run in millionths of a dollar. Raises KeyError for a processor that is not known."""
+    return micro(PROCESSORS[processor].usd)
+
+
+def known_price_micro(processor: str) -> int | None:
+    """Price of a run in millionths of a dollar; None for a processor that is not known, or not any more."""
+    return price_micro(processor) if processor in PROCESSORS else None
+
+
+def rank_micro(processor: str) -> int:
+    """Where a processor stands among the others: by its price, and below them all if it is not known any more."""
+    return known_price_micro(processor) or 0

@@ -62,3 +62,9 @@ def span_text(seconds: float) -> str:
     if whole < _DAY_S:
         return f"{whole // _HOUR_S} h {whole % _HOUR_S // _MINUTE_S:02} min"
     return f"{whole // _DAY_S} d {whole % _DAY_S // _HOUR_S:02} h"
+
+
+def usd_and_unpriced(usd: Decimal, unpriced: int) -> str:
+    """Dollars, and what is not in them: `$1.25, and 3 runs at a price that is not known any more`."""
+    more = f", and {counted(unpriced, 'run')} at a price that is not known any more" if unpriced else ""
+    return usd_text(usd) + more

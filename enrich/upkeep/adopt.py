@@ -37,7 +37,7 @@ from enrich.ledger.refusals import ledger_refusals
 from enrich.ledger.store import Ledger
 from enrich.ledger.worklist import Worklist
 from enrich.outputs.claims import refuse_foreign
-from enrich.pipeline import Report, compare, end_job, open_books, start_job, write_outputs
+from enrich.pipeline import Report, compare, open_books, start_job, write_outputs
 from enrich.preparing import prepare
 from enrich.progress import Progress, QuietProgress
 from enrich.protocol.effects import FetchRun, LedgerEffect, ReadRuns, RecordService, Script, do
@@ -119,9 +119,7 @@ async def adopt(
             raise NothingAdoptedError(found, (one.name for one in job.config.fields))
         shown.close()
         asked = Asked(job_id=work.job_id, groups=(group_id,))
-        report = await run_sync(write_outputs, job, ledger, summary, asked, Interruption())
-        end_job(ledger, asked, report)
-        return found, report
+        return found, await run_sync(write_outputs, job, ledger, summary, asked, Interruption())
 
 
 class _Work:
@@ -311,10 +309,11 @@ class _Enter(LedgerEffect[None]):
                 group_id=self.group_id,
                 processor=self.processor,
                 field_ids=self.field_ids,
-                usd_micro=0,
+                usd_micro=0,  # the other program paid
                 body_hash=b"",
                 stamp=self.now,
                 tasks=tuple(self._tasks(ledger)),
+                origin="adopted",
             )
         )
         runs = [run for _, run in self.results]

@@ -39,7 +39,7 @@ from enrich.protocol.endings import ENDED
 from enrich.protocol.till import Till
 from enrich.records import Intent, LiveRun, OpenSubmission, RunState, ServiceKind, Stamp
 from enrich.report import DoubleCharge, by_question
-from enrich.spec.money import dollars, price_micro
+from enrich.spec.money import dollars, known_price_micro
 
 GROUPS_AT_ONCE: Final = 8
 
@@ -77,6 +77,7 @@ class Recovery:
     untied: int = 0  # of them, completed: if they were ours, to ask again is to pay again
     untied_groups: list[str] = field(default_factory=list)
     usd: Decimal = Decimal(0)  # of the completed ones
+    unpriced: int = 0  # of them, those whose price is not known any more
     double_charges: Sequence[DoubleCharge] = ()  # one a question
     unknown_groups: list[str] = field(default_factory=list)
     incomplete: list[str] = field(default_factory=list)  # why, a group each
@@ -172,12 +173,13 @@ async def _oldest_first(client: Client, groups: Sequence[str], recovery: Recover
 
 def _replace(path: Path, recovery: Recovery, clock: Clock) -> Ledger:
     """A new ledger in the place of the one there is, with what people decided."""
-    decisions = salvaged_decisions(path)
+    events = salvaged_decisions(path)
     recovery.aside = set_aside(path, clock.moment())
     ledger = _open(path, clock)
     with ledger.transaction():
-        ledger.record_decisions(decisions)
-    recovery.decisions = len(decisions)
+        ledger.record_events(events)
+    latest = {(event.input_key, event.field_id): event.ruled for event in events}
+    recovery.decisions = sum(ruled is not None for ruled in latest.values())
     return ledger
 
 
@@ -239,6 +241,8 @@ class _Work:
         self._recovery.completed = self._driver.counts.done - self._driver.counts.failed
         self._recovery.failed = self._driver.counts.failed
         self._recovery.usd = dollars(self._driver.counts.usd_micro_paid)
+        paid = self._driver.counts.completed.items()
+        self._recovery.unpriced = sum(runs for processor, runs in paid if known_price_micro(processor) is None)
         self._recovery.double_charges = await self._driver.recorder.record(_End(job_id))
         self._progress.close()
 
@@ -306,7 +310,8 @@ class _End:
             DoubleCharge(
                 task_key=extra.task_key,
                 run_ids=tuple(run_id for run_id in (extra.first_run_id, extra.run_id) if run_id),
-                usd=dollars(extra.usd_micro),
+                usd=dollars(extra.usd_micro or 0),
+                unpriced=int(extra.usd_micro is None),
             )
             for extra in ledger.extra_runs()
             if extra.job_id == self.job_id and extra.is_charge
@@ -358,10 +363,11 @@ class _Enter:
                 group_id=self.group_id,
                 processor=first.processor,
                 field_ids=first.field_ids,
-                usd_micro=price_micro(first.processor),
+                usd_micro=known_price_micro(first.processor),
                 body_hash=b"",  # the body itself is gone
                 stamp=self.now,
                 tasks=tuple((run.identity.input_key, run.identity.generation) for run in runs),
+                origin="recovered",
             )
         )
         ledger.record_adopted(submission_id, {n: run.run_id for n, run in enumerate(runs)})

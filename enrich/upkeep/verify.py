@@ -36,7 +36,7 @@ from enrich.preparing import prepare
 from enrich.protocol.endings import ENDED
 from enrich.records import OpenSubmission, RunState
 from enrich.report import DoubleCharge, Selection, by_question
-from enrich.spec.money import dollars, price_micro
+from enrich.spec.money import dollars, known_price_micro
 from enrich.upkeep.cut_answers import find_cut_answers
 
 SHOWN: Final = 20  # differences of a kind that are told one by one; the rest is counted
@@ -97,6 +97,8 @@ class Verification:
     waiting: int = 0  # in the ledger and at the service, without an outcome here yet
     usd_ledger: Decimal = Decimal(0)
     usd_service: Decimal = Decimal(0)  # completed runs of ours, at today's prices
+    unpriced_ledger: int = 0  # completed runs whose price is not known: they are in no sum of dollars
+    unpriced_service: int = 0
     output: Path | None = None
     rows: int = 0  # of the output, compared
     cells: int = 0
@@ -228,19 +230,24 @@ class _Books:
         found.runs_ledger += len(account.ids) + sum(run_id in self._extras for run_id in listing.runs)
         found.runs_service += len(listing.runs)
         found.usd_ledger += dollars(account.usd_micro)
+        found.unpriced_ledger += account.unpriced
         paid: dict[str, list[str]] = {}  # ids by task, of the runs that cost something, or may yet
         tasks: dict[str, TaskIdentity] = {}
         for run_id, run in listing.runs.items():
             identity = identity_in_metadata(run.metadata or {}, run.processor or "")
             if run_id in self._extras:
                 extra = self._extras[run_id]
-                found.usd_ledger += dollars(extra.usd_micro) if extra.state is RunState.COMPLETED else 0
+                if extra.state is RunState.COMPLETED:
+                    found.usd_ledger += dollars(extra.usd_micro or 0)
+                    found.unpriced_ledger += extra.usd_micro is None
             else:
                 self._compare_run(listing.group_id, run_id, run.status, identity, account)
             if identity is None:
                 continue
             if run.status == "completed":
-                found.usd_service += dollars(price_micro(identity.processor))
+                price = known_price_micro(identity.processor)
+                found.usd_service += dollars(price or 0)
+                found.unpriced_service += price is None
             if run.status == "completed" or run.status not in ENDED:
                 paid.setdefault(identity.task, []).append(run_id)
                 tasks[identity.task] = identity
@@ -278,8 +285,11 @@ class _Books:
         if too_many == 0:
             return
         ids = tuple(run_ids) if elsewhere is None else (elsewhere, *run_ids)
-        usd = too_many * dollars(price_micro(task.processor))
-        self._found.double_charges.append(DoubleCharge(task_key=task.task, run_ids=ids, usd=usd, runs=too_many))
+        price = known_price_micro(task.processor)
+        usd, unpriced = too_many * dollars(price or 0), too_many if price is None else 0
+        self._found.double_charges.append(
+            DoubleCharge(task_key=task.task, run_ids=ids, usd=usd, runs=too_many, unpriced=unpriced)
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -291,6 +301,7 @@ class _Account:
     tasks: Mapping[str, str]  # task by run id, of the runs that we asked
     awaited: frozenset[str]  # tasks whose run is still to be told by the service
     usd_micro: int
+    unpriced: int  # completed runs whose price is not known
 
     @classmethod
     def of(cls, submissions: Sequence[OpenSubmission]) -> "_Account":
@@ -299,12 +310,12 @@ class _Account:
         states: dict[str, RunState] = {}
         tasks: dict[str, str] = {}
         awaited: set[str] = set()
-        usd_micro = 0
+        usd_micro = unpriced = 0
         for one in submissions:
             task_of = {n: task for task, n in one.tasks.items()}
             ids |= one.run_ids | one.tied.keys()
             states |= {run_id: one.states[n] for run_id, n in one.tied.items()}
-            if one.usd_micro:  # what another program asked, and we adopted, carries no task of ours
+            if one.origin != "adopted":  # what another program asked, and we adopted, carries no task of ours
                 tasks |= {run_id: task_of[n] for run_id, n in one.tied.items()}
             told = set(one.tied.values())
             awaited |= {
@@ -312,8 +323,10 @@ class _Account:
                 for task, n in one.tasks.items()
                 if n not in told and one.states[n] in (RunState.SENT, RunState.ACCEPTED)
             }
-            usd_micro += one.usd_micro * sum(state is RunState.COMPLETED for state in one.states)
-        return cls(frozenset(ids), states, tasks, frozenset(awaited), usd_micro)
+            completed = one.states.count(RunState.COMPLETED)
+            usd_micro += one.usd_micro * completed
+            unpriced += completed if one.price_micro is None else 0
+        return cls(frozenset(ids), states, tasks, frozenset(awaited), usd_micro, unpriced)
 
 
 # ---------------------------------------------------------------------- the output

@@ -63,6 +63,7 @@ def test_as_json(enrich: Enrich, folder: Path, service: str) -> None:
         "groups": 1,
         "runs": {"completed": 1},
         "usd": {"paid": 0.025, "in_flight": 0.0, "unresolved": 0.0},
+        "runs_unpriced": 0,
         "unresolved": [],
         "double_charges": [],
         "jobs_in_all": 1,

@@ -326,7 +326,8 @@ def command(
             asked = tuple((task.input_key, task.generation) for task in tasks)
             passes.append((question.processor, len(asked)))
             intent = Intent(
-                job_id, "tgrp_1", question.processor, question.field_ids, question.usd_micro, b"", now, asked
+                *(job_id, "tgrp_1", question.processor, question.field_ids, question.usd_micro, b"", now, asked),
+                origin="recovered",  # only the service says when its runs ended
             )
             submission_id = ledger.record_intent(intent)
             run_ids = [f"trun_{submission_id}_{n}" for n in range(len(asked))]

@@ -21,7 +21,7 @@ from enrich.planning.comparison import Comparison
 from enrich.planning.costs import Summary, ladder_of
 from enrich.planning.outlook import Outlook
 from enrich.planning.rules import Rules, Rung
-from enrich.records import Intent, Outcome, Stamp, Task
+from enrich.records import Intent, Origin, Outcome, Stamp, Task
 from enrich.spec.identity import input_key
 from enrich.spec.money import dollars, price_micro
 
@@ -80,8 +80,10 @@ class Story:
     def send(self, key: bytes, processor: str, field_ids: Sequence[str], generation: int = 0, age_s: int = 0) -> int:
         stamp = Stamp(float(self.now - age_s), 0.0, "boot")
         body = self.draw([b"body", b"body", b""]) if age_s else b"body"
+        origin: Origin = "asked" if body else "recovered"
+        tasks = ((key, generation),)
         intent = Intent(
-            self.job_id, "g", processor, tuple(field_ids), price_micro(processor), body, stamp, ((key, generation),)
+            self.job_id, "g", processor, tuple(field_ids), price_micro(processor), body, stamp, tasks, origin
         )
         number = self.ledger.record_intent(intent)
         self.sent[number] = tuple(field_ids)

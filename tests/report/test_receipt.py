@@ -226,6 +226,9 @@ def test_the_stored_receipt_has_every_status_and_exact_dollars(receipt: Receipt)
         "usd_per_accepted": 0.01,
         "ledger_runs_paid": 0,
         "ledger_usd": 0.0,
+        "runs_unpriced": 0,
+        "table_runs_unpriced": 0,
+        "ledger_runs_unpriced": 0,
         "double_charges": [{"task_key": "3fa2c1d4", "run_ids": ["trun_a", "trun_b"], "usd": 0.025}],
     }  # fmt: skip
 

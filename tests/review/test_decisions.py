@@ -94,7 +94,7 @@ def test_a_decision_on_nothing_we_know_is_refused_with_its_line(desk: Desk, colu
     review.write_text(out.getvalue())
     ledger = Ledger.reader(desk.folder / ".enrich" / "ledger.db")
     with pytest.raises(TableError) as caught:
-        read_rulings(review, load(desk.config), ledger, at=0)
+        read_rulings(review, load(desk.config), ledger, who="somebody", at=0)
     ledger.close()
     assert said in str(caught.value)
     assert caught.value.faults[0].line is not None

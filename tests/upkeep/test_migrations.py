@@ -128,7 +128,7 @@ def path(tmp_path: Path) -> Path:
 
 def step(monkeypatch: pytest.MonkeyPatch, migration: Callable[[sqlite3.Connection], Any]) -> None:
     """Add a step to the next version, with a column in `job`."""
-    tables = schema._TABLES.replace("ending     TEXT\n", "ending     TEXT,\n    host TEXT\n")
+    tables = schema._TABLES.replace("manifest   TEXT\n", "manifest   TEXT,\n    host TEXT\n")
     monkeypatch.setattr(schema, "MIGRATIONS", (*schema.MIGRATIONS, migration))
     monkeypatch.setattr(schema, "VERSION", schema.VERSION + 1)
     monkeypatch.setattr(schema, "_TABLES", tables)

@@ -57,6 +57,7 @@ def test_the_manifest_is_enough(desk: Desk, capsys: pytest.CaptureFixture[str]) 
         "untied": 0,
         "untied_groups": [],
         "usd": 0.06,
+        "runs_unpriced": 0,
         "double_charges": [],
         "unknown_groups": [],
         "incomplete": [],

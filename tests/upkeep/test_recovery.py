@@ -107,7 +107,7 @@ def test_a_ladder_with_failures_is_rebuilt_run_by_run(desk, make_service) -> Non
 def _runs(path: Path) -> set[tuple[Any, ...]]:
     database = sqlite3.connect(path)
     rows = database.execute(
-        "SELECT group_id, run_id, processor, usd_micro, field_ids, input_key, generation, run.state, error"
+        "SELECT batch_ref, run_id, processor, submission.usd_micro, field_ids, input_key, generation, run.state, error"
         " FROM run JOIN submission USING (submission_id) JOIN fieldset USING (fieldset_id)"
     ).fetchall()
     database.close()

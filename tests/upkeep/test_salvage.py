@@ -21,7 +21,10 @@ def damaged(path: Path, *decisions: tuple[Any, ...]) -> Path:
     with closing(sqlite3.connect(path)) as database, database:
         database.execute("PRAGMA ignore_check_constraints = ON")
         columns = "input_key, field_id, ruling, value, run_id, note, at"
-        database.executemany(f"INSERT INTO decision ({columns}) VALUES (?, ?, ?, ?, ?, ?, ?)", decisions)
+        database.executemany(
+            f"INSERT INTO decision_event (who, origin, {columns}) VALUES ('ann', 'sheet', ?, ?, ?, ?, ?, ?, ?)",
+            decisions,
+        )
     return path
 
 
@@ -37,6 +40,6 @@ def damaged(path: Path, *decisions: tuple[Any, ...]) -> Path:
 )
 def test_a_damaged_decision_is_left_out_and_the_others_are_saved(tmp_path: Path, odd: tuple[Any, ...]) -> None:
     path = damaged(tmp_path / "ledger.db", odd, GOOD)
-    assert salvaged_decisions(path) == [
-        Ruled(KEY, "f" * 16, "correct", b'"Bern"', "trun_1", "looked it up", 1_800_000_000)
+    assert [event.ruled for event in salvaged_decisions(path)] == [
+        Ruled(KEY, "f" * 16, "correct", b'"Bern"', "trun_1", "looked it up", 1_800_000_000, who="ann")
     ]

@@ -101,7 +101,7 @@ def test_runs_that_have_not_ended_are_no_difference(desk: Desk, make_service: Ca
         pytest.param(["UPDATE run SET generation = 1 WHERE n < 3"], {"task": 3}, id="other tasks"),
         pytest.param(["UPDATE submission SET processor = 'pro'"], {"task": 12}, id="another processor"),
         pytest.param(
-            ["UPDATE submission SET group_id = 'tgrp_elsewhere'"],
+            ["UPDATE submission SET batch_ref = 'tgrp_elsewhere'"],
             {"group unknown to the service": 1, "run unknown to the ledger": 12},
             id="a group",
         ),
