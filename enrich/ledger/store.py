@@ -202,11 +202,13 @@ class Ledger(Transitions):
             raise damaged(self.path, "its tables are not those of a ledger")
 
     def _migrate(self) -> None:
-        """Bring the tables up to this program's version, each step and its record in one transaction."""
-        for step in range(self._version(), schema.VERSION):
+        """Bring the tables up to this program's version: all steps and their record in one transaction."""
+        version = self._version()
+        if version < schema.VERSION:
             with self.transaction():
-                schema.MIGRATIONS[step - 1](self.connection)
-                self.connection.execute(f"PRAGMA user_version = {step + 1}")
+                for migrate in schema.MIGRATIONS[version - 1 :]:
+                    migrate(self.connection)
+                self.connection.execute(f"PRAGMA user_version = {schema.VERSION}")
 
     def _check_pages(self, pragma: str) -> None:
         try:
