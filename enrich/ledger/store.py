@@ -202,10 +202,13 @@ class Ledger(Transitions):
             raise damaged(self.path, "its tables are not those of a ledger")
 
     def _migrate(self) -> None:
-        """Bring the tables up to this program's version: all steps and their record in one transaction."""
+        """Bring the tables up to this program's version: all steps and their record in one transaction.
+
+        No answer changes by it.
+        """
         version = self._version()
         if version < schema.VERSION:
-            with self.transaction():
+            with self.transaction(keeps_answers=True):
                 for migrate in schema.MIGRATIONS[version - 1 :]:
                     migrate(self.connection)
                 self.connection.execute(f"PRAGMA user_version = {schema.VERSION}")

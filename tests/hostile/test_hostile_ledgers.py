@@ -35,8 +35,15 @@ STRANGE = {
     ),
     "a view beside the tables": ("CREATE VIEW all_runs AS SELECT * FROM run", "view all_runs"),
     "a view in a table's place": (
-        f"ALTER TABLE decision RENAME TO mine; CREATE VIEW decision AS {ENDLESS} SELECT zeroblob(16) AS input_key,"
-        " 'f' AS field_id, 'accept' AS ruling, '1' AS value, 'r' AS run_id, '' AS note, i AS at FROM n",
+        f"DROP VIEW decision; ALTER TABLE decision_event RENAME TO mine; CREATE VIEW decision_event AS {ENDLESS}"
+        " SELECT i AS event_id, 1 AS at, '' AS who, 'sheet' AS origin, zeroblob(16) AS input_key, 'f' AS field_id,"
+        " 'accept' AS ruling, '1' AS value, 'r' AS run_id, '' AS note, NULL AS seen, NULL AS based_on, NULL AS undoes"
+        " FROM n",
+        "view decision_event",
+    ),
+    "a view in the place of ours": (
+        f"DROP VIEW decision; CREATE VIEW decision AS {ENDLESS} SELECT zeroblob(16) AS input_key, 'f' AS field_id,"
+        " 'accept' AS ruling, '1' AS value, 'r' AS run_id, '' AS note, i AS at, '' AS who, NULL AS seen FROM n",
         "view decision",
     ),
     "a virtual table": ("CREATE VIRTUAL TABLE words USING fts5 (word)", "table words"),
@@ -44,10 +51,11 @@ STRANGE = {
 }
 OTHERWISE = {
     "a column": "ALTER TABLE meta ADD COLUMN more TEXT",
-    "a default": "DROP TABLE decision; CREATE TABLE decision (input_key BLOB DEFAULT (randomblob(1000000000)))",
+    "a default": "DROP TABLE tombstone; CREATE TABLE tombstone (mark BLOB DEFAULT (randomblob(1000000000)))",
     "an index on an expression": "CREATE INDEX slow ON run (length(input_key) * n)",
     "a table": "CREATE TABLE beside (x)",
     "no index": "DROP INDEX submission_by_state",
+    "no view": "DROP VIEW decision",
 }
 
 

@@ -1,17 +1,21 @@
 """A person's word on a doubtful answer: into the ledger, into the table, over every later answer."""
 
 import csv
+import getpass
 import io
 import json
 import re
+from contextlib import closing
 from pathlib import Path
 
+import msgspec
 import polars as pl
 import pytest
 
 from enrich.answers.join import CITATIONS
 from enrich.cli import main
 from enrich.errors import TableError
+from enrich.ledger.store import Ledger
 from tests.pipeline.desk import CONFIG, Desk
 
 
@@ -71,6 +75,28 @@ def test_decisions_come_into_the_table_and_are_never_asked_again(desk: Desk) -> 
     assert report.receipt.answers["human"] == 3
 
 
+def test_the_ledger_has_who_decided_and_the_answer_that_was_seen(desk: Desk) -> None:
+    review, doubts = queue(desk, 10)
+    cities = [row for row in doubts if row["field"] == "city" and row["value"]]
+    (one,) = cities[:1]
+    seen = one["value"].lstrip("'")
+    for said in (("correct", "Bern"), ("reject", ""), ("reject", "")):
+        decide(review, **{f"r{one['row']}_city": said})
+        assert command(desk, review) == 0
+    with closing(Ledger.reader(desk.folder / ".enrich" / "ledger.db")) as ledger:
+        (key,) = ledger.inputs_of([one["run_id"]]).values()
+        ((field_id, ruled),) = ledger.decisions([key])[key].items()
+        first, second = ledger.decision_events(key, field_id)
+    assert first.ruled is not None
+    assert (first.ruled.ruling, first.ruled.value) == ("correct", b'"Bern"')
+    assert (second.ruled, second.based_on) == (ruled, first.event_id)
+    assert (ruled.ruling, ruled.value, ruled.run_id) == ("reject", b"null", one["run_id"])
+    for event in (first, second):
+        assert event.ruled is not None
+        assert msgspec.json.decode(event.ruled.seen or b"null") == seen
+        assert (event.who, event.origin, event.undoes) == (getpass.getuser(), "sheet", None)
+
+
 @pytest.mark.parametrize(
     ("column", "value", "said"),
     [
@@ -80,7 +106,6 @@ def test_decisions_come_into_the_table_and_are_never_asked_again(desk: Desk) -> 
 )
 def test_a_decision_on_nothing_we_know_is_refused_with_its_line(desk: Desk, column: str, value: str, said: str) -> None:
     from enrich.config.loading import load
-    from enrich.ledger.store import Ledger
     from enrich.review.decisions import read_rulings
 
     review, doubts = queue(desk, 10)
