@@ -7,13 +7,13 @@ no room in its column, is never forced into it.
 
 from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
 from enrich.answers.answer import STATUS_OF, Answer, Cells, Choice, Given, Verdict
 from enrich.answers.choosing import after_a_person, as_it_is, by_a_person
-from enrich.answers.results import NO_CITATIONS, Basis, Opened, basis_of_elements, open_result
+from enrich.answers.results import NO_CITATIONS, Basis, Content, Opened, Unread, basis_of_elements, open_result
 from enrich.config import Gate
 from enrich.records import Held, Ruled
 from enrich.spec import Field, Json, Room, column_type, room_of
@@ -128,13 +128,16 @@ class _Judge:
             runs=[*runs],
         )
 
-    def answer(self, content: dict[str, Any] | str | None, basis: Mapping[str, Basis] | None) -> Answer:
+    def answer(self, content: Content, basis: Mapping[str, Basis] | None) -> Answer:
         """The answer in an opened result; `basis` is None where the run completed without an output.
 
         Content that is a text is no object of answers: that is what it says, for a person to read.
         """
         if basis is None:
             return Answer(None, None, "", NO_CITATIONS, "invalid", "the run completed without an output", strong=False)
+        if isinstance(content, Unread):
+            reason = f"the result is kept, and was not read: {content.why}"
+            return Answer(None, None, "", NO_CITATIONS, "invalid", reason, strong=False)
         name = self._name
         found = basis.get(name)
         if found is None:

@@ -1,7 +1,7 @@
 """A raw result → its content and basis. Pure, and tolerant: it reads what a service may send, and judges nothing.
 
 Content as a string, in a Markdown fence or not; basis missing, in the older shape, or element by element; numeric
-confidence; JSON that is not quite JSON.
+confidence; JSON that is not quite JSON. What would take too much memory is not read: it is kept as it came.
 """
 
 import re
@@ -13,6 +13,7 @@ import msgspec
 from enrich.config import score
 from enrich.spec import Json
 from enrich.text.mending import mended
+from enrich.text.weight import why_too_heavy
 
 NO_CITATIONS: Final = "[]"
 _FENCED: Final = re.compile(r"```[ \t]*[\w+-]*\s*(.*)```", re.DOTALL)  # a block of code in Markdown
@@ -33,6 +34,12 @@ class Citation(msgspec.Struct):
     url: str | None = None
     title: str | None = None
     excerpts: list[str] | None = None
+
+
+class Unread(msgspec.Struct, frozen=True):
+    """Content that is too heavy to be read."""
+
+    why: str
 
 
 class _Run(msgspec.Struct):
@@ -62,11 +69,14 @@ _CITATIONS: Final = msgspec.json.Decoder(list[Citation])
 _UNREADABLE: Final = (msgspec.MsgspecError, RecursionError)
 
 # Content and basis of a result; no basis at all where it has no output. A text is content of another shape.
-Opened = tuple[dict[str, Any] | str | None, Mapping[str, Basis] | None]
+Content = dict[str, Any] | str | Unread | None
+Opened = tuple[Content, Mapping[str, Basis] | None]
 
 
 def open_result(raw: bytes) -> Opened:
     """Content and basis of a result as it came."""
+    if why := why_too_heavy(raw):
+        return Unread(why), {}
     try:
         output = _USUAL.decode(raw).output
     except _UNREADABLE:
@@ -140,7 +150,7 @@ def _loose(raw: bytes | msgspec.Raw) -> Any:
     return None if strict is None else msgspec.json.decode(strict)
 
 
-def _content(content: object) -> dict[str, Any] | str | None:
+def _content(content: object) -> Content:
     """The output's content as an object: some responses carry the JSON as a string, or that in a Markdown fence.
 
     What can't be read so is given as the text that it is; None where there is nothing.
@@ -148,7 +158,10 @@ def _content(content: object) -> dict[str, Any] | str | None:
     if isinstance(content, dict):
         return content
     if isinstance(content, str):
-        read = _loose(content.encode())
+        inner = content.encode()
+        if why := why_too_heavy(inner):
+            return Unread(why)
+        read = _loose(inner)
         if not isinstance(read, dict) and (fenced := _FENCED.search(content)):
             read = _loose(fenced[1].encode())
         return read if isinstance(read, dict) else content.strip() or None

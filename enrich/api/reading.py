@@ -6,6 +6,7 @@ from typing import Final, TypeVar
 
 import msgspec
 
+from enrich.text.encodings import decoded_pieces, is_utf8
 from enrich.text.mending import is_deep
 
 __all__ = ["UNREADABLE", "UnreadableError", "as_utf8", "decode_body", "decode_shallow"]
@@ -37,10 +38,6 @@ def decode_shallow(body: bytes, kind: type[T]) -> T:
 
 def as_utf8(data: bytes) -> bytes:
     """The bytes, with U+FFFD for what is no UTF-8: raw parts are kept, and must be readable later."""
-    if data.isascii():
+    if is_utf8(data):
         return data
-    try:
-        data.decode()
-    except UnicodeDecodeError:
-        return data.decode("utf-8", "replace").encode()
-    return data
+    return b"".join(piece.encode() for piece in decoded_pieces(data, "replace"))

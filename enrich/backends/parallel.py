@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from types import TracebackType
 from typing import Self, TypeVar
 from urllib.parse import quote
@@ -35,7 +36,7 @@ from enrich.api.retry import Retry
 from enrich.api.secret import Secret
 from enrich.api.sse import MAX_EVENT_BYTES
 from enrich.backends.streams import EventStream, harmless
-from enrich.backends.wire import AddedRuns, Group, NewGroup, RunRecord, RunResult, decode_record
+from enrich.backends.wire import AddedRuns, Group, NewGroup, RunRecord, RunResult, decode_record, decode_result
 
 __all__ = ["Client"]
 
@@ -125,11 +126,12 @@ class Client:
 
     async def group(self, group_id: str) -> Group:
         """The group with its counts."""
-        return await self._get(f"{_GROUPS}/{_segment(group_id)}", Group)
+        return await self._get(f"{_GROUPS}/{_segment(group_id)}", partial(decode_record, kind=Group))
 
     async def run(self, run_id: str) -> RunRecord:
         """The state of a run, its error's message made fit to be shown."""
-        return harmless(await self._get(f"{_RUNS}/{_segment(run_id)}", RunRecord), self._secret)
+        record = await self._get(f"{_RUNS}/{_segment(run_id)}", partial(decode_record, kind=RunRecord))
+        return harmless(record, self._secret)
 
     async def run_result(self, run_id: str, timeout_s: float = 1.0, *, max_bytes: int = MAX_RESULT_BYTES) -> RunResult:
         """The result of a run, waiting up to `timeout_s` for it (whole seconds, by the service).
@@ -143,7 +145,7 @@ class Client:
         wait_s = max(1, round(timeout_s))
         result = await self._get(
             path,
-            RunResult,
+            partial(decode_result, run_id=run_id),
             deadline_s=wait_s + _RESULT_GRACE_S,
             max_bytes=max_bytes,
             may_be_active=True,
@@ -153,7 +155,7 @@ class Client:
 
     async def run_input(self, run_id: str) -> Raw:
         """What a run was created from, raw JSON."""
-        return await self._get(f"{_RUNS}/{_segment(run_id)}/input", Raw)
+        return await self._get(f"{_RUNS}/{_segment(run_id)}/input", partial(decode_record, kind=Raw))
 
     @asynccontextmanager
     async def open_runs(
@@ -210,7 +212,7 @@ class Client:
     async def _get(
         self,
         path: str,
-        kind: type[T],
+        read: Callable[[bytes], T],
         *,
         deadline_s: float | None = None,
         max_bytes: int = MAX_BODY_BYTES,
@@ -227,7 +229,7 @@ class Client:
                     raise StillActiveError(str(error), status=408) from None
                 raise
             try:
-                return decode_record(answer.body, kind)
+                return read(answer.body)
             except UnreadableError as error:
                 words = self._unreadable(answer, error)
             raise UnreadableAnswerError(f"GET {path}: {words}", status=answer.status)

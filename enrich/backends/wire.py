@@ -17,6 +17,7 @@ from msgspec import Meta, Raw, Struct
 
 from enrich.api.reading import UNREADABLE, UnreadableError, as_utf8
 from enrich.text.mending import mended
+from enrich.text.weight import why_too_heavy
 
 __all__ = [
     "AddedRuns",
@@ -33,6 +34,7 @@ __all__ = [
     "RunResult",
     "decode_event",
     "decode_record",
+    "decode_result",
 ]
 
 NULL: Final = Raw(b"null")
@@ -166,6 +168,19 @@ def decode_record(body: bytes, kind: type[T]) -> T:
         except UNREADABLE:
             pass
     raise UnreadableError(reason)
+
+
+def decode_result(body: bytes, run_id: str) -> RunResult:
+    """The result of a run. Raises UnreadableError.
+
+    One that is too heavy to be mended is kept as it came: as an output that is read no further.
+    """
+    try:
+        return decode_record(body, RunResult)
+    except UnreadableError:
+        if why_too_heavy(body) and body[:100].lstrip().startswith(b"{") and run_id.encode() in body:
+            return RunResult(RunRecord(run_id, "completed"), Raw(body))
+        raise
 
 
 def decode_event(data: bytes, *, last_id: str = "") -> Event | None:

@@ -43,13 +43,14 @@ def json_column(column: pl.Series) -> pl.Series | list[Any]:
     return column.to_list() if dtype.is_nested() else text_cells(column)
 
 
-def json_lines(columns: Mapping[str, pl.Series | list[Any]]) -> list[str]:
+def json_lines(columns: Mapping[str, pl.Series | list[Any]]) -> list[bytes]:
     """Each row as a JSON object, its keys the columns in order; null where a cell is. Columns are as JSON has them."""
     typed = [cells.alias(name) for name, cells in columns.items() if isinstance(cells, pl.Series)]
     if len(typed) == len(columns) and all(is_json_type(cells.dtype) for cells in typed):
-        return pl.DataFrame(typed).select(line=pl.struct(pl.all()).struct.json_encode()).to_series().to_list()
+        lines = pl.DataFrame(typed).select(line=pl.struct(pl.all()).struct.json_encode()).to_series()
+        return lines.cast(pl.Binary).to_list()
     rows = zip(*(cells if isinstance(cells, list) else cells.to_list() for cells in columns.values()), strict=True)
-    return [msgspec.json.encode(dict(zip(columns, row, strict=True))).decode() for row in rows]
+    return [msgspec.json.encode(dict(zip(columns, row, strict=True))) for row in rows]
 
 
 def finite(value: Any) -> Any:

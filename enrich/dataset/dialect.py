@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
 
+from enrich.text.encodings import is_utf8
+
 DELIMITERS: Final = (",", ";", "\t", "|")
 _SAMPLE_RECORDS: Final = 500
 _MOST_TITLE_LINES: Final = 20
@@ -28,7 +30,7 @@ class Dialect:
     @cached_property
     def _quoted(self) -> re.Pattern[bytes]:
         q = re.escape(self.quote.encode())
-        return re.compile(b"%b[^%b]*(?:%b%b[^%b]*)*%b" % (q, q, q, q, q, q))
+        return re.compile(b"%b[^%b]*+(?:%b%b[^%b]*+)*+%b" % (q, q, q, q, q, q))
 
     @cached_property
     def cell(self) -> re.Pattern[str]:
@@ -36,7 +38,7 @@ class Dialect:
         q, d = re.escape(self.quote), re.escape(self.delimiter)
         if not self.quote:
             return re.compile(rf"[^{d}\r\n]*")
-        quoted = rf"{q}[^{q}]*(?:{q}{q}[^{q}]*)*{q}"
+        quoted = rf"{q}[^{q}]*+(?:{q}{q}[^{q}]*+)*+{q}"
         return re.compile(rf"{quoted}(?=[{d}\r\n]|\Z)|(?!{q})[^{d}\r\n]*")
 
     def cells_of(self, record: str, cells: list[str]) -> list[str | None]:
@@ -87,11 +89,7 @@ class Dialect:
         delimiter = self.delimiter.encode()
         if {line.count(delimiter) for line in lines} - {cells - 1}:
             return None
-        try:
-            block.decode()
-        except UnicodeDecodeError:
-            return None
-        return len(lines)
+        return len(lines) if is_utf8(block) else None
 
     def record_end(self, text: bytes) -> int:
         """The end of the last whole record in `text`, which starts with one; 0 when there is none.

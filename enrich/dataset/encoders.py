@@ -178,6 +178,8 @@ class DelimitedEncoder:
 
 def _blank_to_null(cells: pl.Series) -> pl.Series:
     """Cells of which an empty text is nothing."""
+    if not (cells == "").any():
+        return cells
     return cells.to_frame().select(pl.when(pl.first() != "").then(pl.first())).to_series()
 
 
@@ -191,25 +193,28 @@ class NdjsonEncoder:
     def write(self, batch: Batch, answers: pl.DataFrame) -> None:
         if not isinstance(batch, NdjsonBatch):
             rows = json_lines({name: self._json(name, batch, answers) for name in self._layout.names})
-            self._sink.write("".join(f"{row}\n" for row in rows).encode())
+            self._write(rows)
             return
         lines = batch.lines
         if self._layout.replaced:
             lines = self._with_values(batch, _answer_lines(answers, self._layout.replaced))
         if self._layout.added:
             added = _answer_lines(answers, self._layout.added)
-            lines = [_with_keys(line, keys.encode()) for line, keys in zip(lines, added, strict=True)]
-        self._sink.write(b"".join(line + b"\n" for line in lines))
+            lines = [_with_keys(line, keys) for line, keys in zip(lines, added, strict=True)]
+        self._write(lines)
 
     def close(self) -> None:
         self._sink.close()
+
+    def _write(self, lines: Sequence[bytes]) -> None:
+        self._sink.write(b"\n".join([*lines, b""]))
 
     def _json(self, name: str, batch: Batch, answers: pl.DataFrame) -> pl.Series | list[Any]:
         if name in answers.columns:
             return json_column(self._layout.joined(name, batch, answers))
         return batch.json(name)
 
-    def _with_values(self, batch: NdjsonBatch, values: list[str]) -> list[bytes]:
+    def _with_values(self, batch: NdjsonBatch, values: Sequence[bytes]) -> list[bytes]:
         """The lines with new values for some keys; every other value stays as it stands."""
         lines = []
         for line, text in zip(batch.lines, values, strict=True):
@@ -218,7 +223,7 @@ class NdjsonEncoder:
         return lines
 
 
-def _answer_lines(answers: pl.DataFrame, names: Sequence[str]) -> list[str]:
+def _answer_lines(answers: pl.DataFrame, names: Sequence[str]) -> list[bytes]:
     return json_lines({name: json_column(answers[name]) for name in names})
 
 

@@ -315,7 +315,7 @@ def _wrong_quote(text: str, dialect: Dialect) -> tuple[int, int, int | None] | N
     if not dialect.quote:
         return None
     q = re.escape(dialect.quote)
-    quoted = rf"{q}[^{q}]*(?:{q}{q}[^{q}]*)*{q}"
+    quoted = rf"{q}[^{q}]*+(?:{q}{q}[^{q}]*+)*+{q}"
     position, number = 0, 1
     while position <= len(text) and (match := dialect.cell.match(text, position)):
         position = match.end() + 1

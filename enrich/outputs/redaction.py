@@ -12,6 +12,7 @@ from enrich.api.secret import Secret
 from enrich.ledger.store import Ledger
 from enrich.planning.results import Results
 from enrich.records import Held, Ruled
+from enrich.text.weight import why_too_heavy
 
 __all__ = ["WithoutKey"]
 
@@ -53,9 +54,12 @@ class WithoutKey:
         }
 
     def result(self, held: Held) -> bytes:
-        """The result of a completed run. Raises LedgerError where another one stands in its place."""
+        """The result of a completed run. Raises LedgerError where another one stands in its place.
+
+        One that is too heavy to be read is given as it is: nothing of it is written.
+        """
         raw = self._results(self._changed.get((held.submission_id, held.n), held))
-        return raw if self._key is None else self._key.redact_body(raw)
+        return raw if self._key is None or why_too_heavy(raw) else self._key.redact_body(raw)
 
     def _shown(self, run: Held) -> Held:
         assert self._key is not None

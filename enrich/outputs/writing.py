@@ -24,7 +24,7 @@ from enrich.outputs.costs import Costs
 from enrich.outputs.guard import Guard
 from enrich.outputs.joining import make_joiner
 from enrich.outputs.listeners import InPage, InQueue, InTable, Listener
-from enrich.outputs.parts import JOINED_ROWS, parts_of, weight_of, weights_of
+from enrich.outputs.parts import JOINED_ROWS, ReadAhead, parts_of, weight_of, weights_of
 from enrich.outputs.redaction import WithoutKey
 from enrich.report import Manifest, ReportCollector
 from enrich.review.queue import ReviewWriter
@@ -71,6 +71,7 @@ def write_table(
         for part, joined in _joined(rows, ledger, joiner, sayable, costs):
             for one in listeners:
                 one.add(part, joined)
+            del joined  # while the next rows are read
         for one in listeners:
             one.close()
         if loss := guard.loss(joiner.tally, table.height):
@@ -91,9 +92,11 @@ def _joined(
         costs.add(held)
         weights = weights_of(ledger, held)
         decided = sayable.decisions(keys)
-        for part in parts_of([weight_of(row, held, weights) for row in questions]):
+        results = ReadAhead(questions, held, sayable.result)
+        for part in parts_of([weight_of(row, held, weights) for row in questions], results.values):
             some = batch if len(part) == batch.height else batch.part(part.start, part.stop)
-            yield some, joiner.join(questions[part.start : part.stop], held, sayable.result, decided)
+            yield some, joiner.join(questions[part.start : part.stop], held, results, decided)
+            results.forget_before(part.stop)
 
 
 def write_report(

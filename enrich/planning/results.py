@@ -9,7 +9,7 @@ from enrich.ledger.store import Ledger
 from enrich.records import Held
 
 _BLOCKS_KEPT: Final = 16  # decompressed blocks held at once: 1 MB, and of larger ones no more than …
-_BYTES_KEPT: Final = 2 << 20
+_BYTES_KEPT: Final = 2 << 20  # one that is larger is not kept at all
 
 
 class Results:
@@ -33,8 +33,11 @@ class Results:
         return block[held.slot]
 
     def _keep(self, block_id: int, block: list[bytes]) -> None:
+        size = sum(map(len, block))
+        if size > _BYTES_KEPT:
+            return
         self._blocks[block_id] = block
-        self._bytes += sum(map(len, block))
-        while len(self._blocks) > 1 and (len(self._blocks) > _BLOCKS_KEPT or self._bytes > _BYTES_KEPT):
+        self._bytes += size
+        while len(self._blocks) > _BLOCKS_KEPT or self._bytes > _BYTES_KEPT:
             _, oldest = self._blocks.popitem(last=False)
             self._bytes -= sum(map(len, oldest))

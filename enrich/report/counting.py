@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from enrich.report.html import Element
     from enrich.spec import Json
 
 
@@ -51,7 +52,7 @@ class Column:
     confidences: Counter[str] = field(default_factory=Counter)
     reasons: dict[tuple[str, str], int] = field(default_factory=dict)
     kinds_of_reason: Counter[str] = field(default_factory=Counter)
-    samples: list[Shown] = field(default_factory=list)
+    samples: list[Element] = field(default_factory=list)  # as they are shown: an answer may have megabytes
     wants: dict[bool, int] = field(default_factory=dict)  # samples still wanted: of good answers, of doubtful ones
 
 

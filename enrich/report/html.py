@@ -34,6 +34,7 @@ ATTRIBUTES: Final = frozenset({
 _VOID: Final = frozenset({"meta"})
 _WEB_ADDRESS: Final = re.compile(r"https?://[!-~\xa1-\U0010ffff]+", re.IGNORECASE)
 _NEVER_IN_ADDRESS: Final = frozenset("\"'<>\\^`{|}")
+_LONGEST_ADDRESS: Final = 8000  # characters; a browser asks few servers for more
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +66,9 @@ def link(address: str, *children: Child) -> Element:
 
 
 def web_address(address: str) -> str | None:
-    """`address` if it is a plain http(s) address, with a host and no password, hiding nothing; else None."""
+    """`address` if it is a plain, not too long http(s) address, with a host, no password, hiding nothing; or None."""
+    if len(address) > _LONGEST_ADDRESS:
+        return None
     hides = clean(address) != address or not _NEVER_IN_ADDRESS.isdisjoint(address)
     if hides or not _WEB_ADDRESS.fullmatch(address):
         return None

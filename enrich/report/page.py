@@ -30,7 +30,7 @@ from enrich.report.counting import (
 from enrich.report.html import Child, Element, document, el
 from enrich.report.parts import bar, legend, moment_text, section, status_mark
 from enrich.report.receipt import ANSWER_STATUSES, DOUBTFUL, ROW_STATUSES, Receipt, charged_text
-from enrich.report.samples import samples_section
+from enrich.report.samples import sample_card, samples_section
 from enrich.text.figures import count_text, counted, share_text, span_text, usd_each_text, usd_text
 from enrich.text.hostile import clean
 
@@ -75,7 +75,7 @@ class ReportCollector:
         good = status in GOOD
         if sample is not None and column.wants[good] and status in WITH_VALUE:
             column.wants[good] -= 1
-            column.samples.append(Shown(status, confidence_text(confidence), reason, sample()))
+            column.samples.append(sample_card(Shown(status, confidence_text(confidence), reason, sample())))
 
     def render(self, manifest: Manifest) -> str:
         """The page as text, to be stored as UTF-8."""

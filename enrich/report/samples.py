@@ -29,7 +29,7 @@ def samples_section(columns: Mapping[str, Column]) -> Element | None:
         el(
             "article",
             el("h3", el("bdi", el("code", name))),
-            el("div", [_sample(shown) for shown in column.samples], class_="cards"),
+            el("div", column.samples, class_="cards"),
             class_="sampled",
         )
         for name, column in columns.items()
@@ -44,7 +44,8 @@ def samples_section(columns: Mapping[str, Column]) -> Element | None:
     )
 
 
-def _sample(shown: Shown) -> Element:
+def sample_card(shown: Shown) -> Element:
+    """An answer with its evidence, of which it holds no more than it shows."""
     sample = shown.sample
     inputs = " · ".join(plain_text(value) for value in sample.inputs.values())
     return el(

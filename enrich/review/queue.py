@@ -39,7 +39,9 @@ Ruling = Literal["accept", "correct", "reject"]
 _RULINGS: Final[Mapping[str, Ruling]] = {"accept": "accept", "correct": "correct", "reject": "reject"}
 _SUSPECT: Final = rf"{PROTECTED_PATTERN}|[^\x20-\x7E]"
 _HELD_LINES: Final = 1000  # written together
+_HELD_CHARS: Final = 4 << 20  # and no more than this of them
 _LONGEST_CELL: Final = 32_000  # characters; common spreadsheets hold 32,767 in a cell
+_LONGEST_HELD: Final = 2 * _LONGEST_CELL  # of which what no cell shows is taken out before it is cut
 _MARK: Final = b"\xef\xbb\xbf"  # without it Excel takes UTF-8 for the code page of the machine
 
 
@@ -89,7 +91,8 @@ class ReviewWriter:
         self._input_fields = tuple(input_fields)
         self._added = tuple(added)
         self._place = replacing(path, like=like)
-        self._held: list[ReviewLine] = []
+        self._held: list[list[str]] = []  # the cells of lines, before they are made harmless
+        self._held_chars = 0
         self.lines = 0
 
     def __enter__(self) -> Self:
@@ -103,34 +106,37 @@ class ReviewWriter:
     def add(self, lines: Iterable[ReviewLine]) -> None:
         """Append answers."""
         for line in lines:
-            self._held.append(line)
+            cells = self._cells(line)
+            self._held.append(cells)
+            self._held_chars += sum(map(len, cells))
             self.lines += 1
-            if len(self._held) == _HELD_LINES:
+            if len(self._held) == _HELD_LINES or self._held_chars > _HELD_CHARS:
                 self._write_held()
+
+    def _cells(self, line: ReviewLine) -> list[str]:
+        return [
+            line.status,
+            str(line.row),
+            line.field,
+            _held(_text(line.value)),
+            _held(_text(line.confidence)),
+            _held(line.reason),
+            _held(line.reasoning or ""),
+            _held("\n".join(line.sources)),
+            *[_held(_text(line.inputs.get(field))) for field in self._input_fields],
+            line.run_id,
+            line.processor,
+            line.decision,
+            _typed(line.correction),
+            _Typed(line.note),
+            *map(_Typed, line.added or [""] * len(self._added)),
+        ]
 
     def _write_held(self) -> None:
         lines, self._held = self._held, []
-        if not lines:
-            return
-        self._write(
-            [
-                [line.status for line in lines],
-                [str(line.row) for line in lines],
-                [line.field for line in lines],
-                [_text(line.value) for line in lines],
-                [_text(line.confidence) for line in lines],
-                [line.reason for line in lines],
-                [line.reasoning or "" for line in lines],
-                ["\n".join(line.sources) for line in lines],
-                *([_text(line.inputs.get(field)) for line in lines] for field in self._input_fields),
-                [line.run_id for line in lines],
-                [line.processor for line in lines],
-                [line.decision for line in lines],
-                [_typed(line.correction) for line in lines],
-                [_Typed(line.note) for line in lines],
-                *([_Typed(line.added[at]) if line.added else "" for line in lines] for at in range(len(self._added))),
-            ]
-        )
+        self._held_chars = 0
+        if lines:
+            self._write([*zip(*lines, strict=True)])
 
     def _write(self, columns: Sequence[Sequence[str]]) -> None:
         with writing(self._path):
@@ -242,6 +248,11 @@ def _text(value: Json) -> str:
     if isinstance(value, str):
         return value
     return "" if value is None else _AsJson(json.dumps(value, ensure_ascii=False))
+
+
+def _held(text: str) -> str:
+    """As much of a text as may come to stand in a cell."""
+    return text if len(text) <= _LONGEST_HELD else type(text)(text[: _LONGEST_HELD - 1] + ELLIPSIS)
 
 
 def _csv(columns: Sequence[Sequence[str]]) -> bytes:

@@ -3,7 +3,8 @@ r"""JSON as services really write it, made strict: one odd character must not co
 Python's own encoder writes `NaN`, `Infinity` and lone surrogates (`"\ud800"`), others leave control characters in
 strings, and a web page may be quoted with any of them. Strict readers refuse the whole text. Here the surrogate becomes
 U+FFFD, a control character is escaped, a number that is none, or is outside of what a double holds, becomes a string of
-the same letters, and what is nested more than a hundred deep becomes null. Pure.
+the same letters, and what is nested more than a hundred deep becomes null. What is too heavy to be read is not mended.
+Pure.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ import json
 import math
 import re
 from typing import Final
+
+from enrich.text.weight import why_too_heavy
 
 __all__ = ["is_deep", "mended"]
 
@@ -22,7 +25,9 @@ _STRING_OR_BRACKET: Final = re.compile(r'"(?:[^"\\]|\\.)*+"?|[\[\]{}]', re.DOTAL
 
 
 def mended(data: bytes) -> bytes | None:
-    """The same document as strict JSON, None if it is none at all."""
+    """The same document as strict JSON, None if it is none at all, or too heavy."""
+    if why_too_heavy(data):
+        return None
     text = data.decode("utf-8", "replace").removeprefix("\ufeff")
     try:
         document = _DECODER.decode(_cut_deep(text))

@@ -13,7 +13,7 @@ import anyio
 import msgspec
 from anyio.to_thread import run_sync
 
-from enrich.answers.results import open_result, run_of
+from enrich.answers.results import Unread, open_result, run_of
 from enrich.api.errors import NotFoundError, StillActiveError
 from enrich.backends.parallel import Client
 from enrich.ledger.store import Ledger
@@ -80,6 +80,8 @@ def _suspects(ledger: Ledger) -> dict[str, Mapping[str, _Said]]:
 def _marked(raw: bytes) -> dict[str, _Said]:
     """What a result says with the mark in it, by field: the value, or what its basis says."""
     content, basis = open_result(raw)
+    if isinstance(content, Unread):
+        return {}
     if isinstance(content, str):
         content = {"": content}
     values, found = content or {}, {}

@@ -18,7 +18,9 @@ from enrich.backends.wire import (
     RunRecord,
     decode_event,
     decode_record,
+    decode_result,
 )
+from enrich.text.weight import MAX_BYTES, MAX_VALUES
 
 RUN = (
     b'{"run_id": "trun_1", "interaction_id": "trun_i", "status": "completed", "is_active": false, '
@@ -134,3 +136,27 @@ def test_of_metadata_only_what_does_not_fit_is_left_out() -> None:
 def test_a_count_is_read_in_whatever_form_it_comes(count: bytes) -> None:
     group = decode_record(b'{"taskgroup_id": "g", "status": {"num_task_runs": %b}}' % count, Group)
     assert group.status.num_task_runs == 7
+
+
+@pytest.mark.parametrize(
+    "content", [b'"' + b"x" * MAX_BYTES + b'"', b"[" + b"1," * MAX_VALUES + b"1]"], ids=["long", "many"]
+)
+def test_a_result_that_is_too_heavy_to_be_mended_is_kept_as_it_came(content: bytes) -> None:
+    sound = b'{"run": %s, "output": {"content": {"a": %s}}}' % (RUN, content)
+    assert decode_result(sound, "trun_1").run.processor == "core"
+    odd = b'{"run": %s, "output": {"content": {"b": NaN, "a": %s}}}' % (RUN, content)
+    kept = decode_result(odd, "trun_1")
+    assert (kept.run, bytes(kept.output)) == (RunRecord("trun_1", "completed"), odd)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param(b'{"run": NaN, "run_id": "trun_1"}', id="light"),
+        pytest.param(b'{"run": NaN, "run_id": "trun_2", "output": "%b"}' % (b"x" * MAX_BYTES), id="of-another-run"),
+        pytest.param(b"<html>trun_1 %b</html>" % (b"x" * MAX_BYTES), id="no-object"),
+    ],
+)
+def test_a_body_that_is_no_result_of_the_run_is_not_kept(body: bytes) -> None:
+    with pytest.raises(UnreadableError):
+        decode_result(body, "trun_1")

@@ -3,6 +3,7 @@
 import codecs
 import csv
 import gzip
+import tracemalloc
 from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
@@ -181,3 +182,13 @@ def test_a_large_cell_is_read_beside_a_record_that_is_half_read(usual_limit: int
         record = next(reader)
         assert csv.field_size_limit() == before
     assert len(record[0]) == 2 * before
+
+
+def test_a_cell_of_quotes_takes_little_more_memory_than_its_bytes() -> None:
+    block = b'a,"' + b'""' * 3_000_000 + b'"\n'
+    tracemalloc.start()
+    try:
+        assert Dialect(",", '"').plain_rows(block, 2) == 1
+        assert tracemalloc.get_traced_memory()[1] < 3 * len(block)
+    finally:
+        tracemalloc.stop()

@@ -81,6 +81,7 @@ OTHERS = (
 )
 
 ADDRESSES = (
+    "https://example.com/" + "a" * 8_000,
     "javascript:document.title=1",
     "JaVaScRiPt:document.title=1",
     " javascript:document.title=1",

@@ -152,6 +152,26 @@ def test_memory_does_not_grow_with_the_lines(tmp_path: Path) -> None:
     assert writer.lines == 55_001
 
 
+def test_of_long_texts_no_more_is_held_than_cells_show(tmp_path: Path) -> None:
+    path = tmp_path / "a.review.csv"
+    text = "x" * 5_000_000
+    lines = (replace(LINE, value=text + str(n), reasoning=text + str(n), sources=[text] * 2) for n in range(100))
+    with ReviewWriter(path, input_fields=["company_name"]) as writer:
+        tracemalloc.start()
+        writer.add(lines)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    assert peak < 60_000_000  # the texts of one line, and what is written together
+    written = rows(path)[1:]
+    assert len(written) == 100
+    assert {line[column] for line in written for column in (3, 6, 7)} == {"x" * 31_999 + "\u2026"}
+
+
+def test_a_long_text_of_which_little_is_shown_says_that_it_was_cut(tmp_path: Path) -> None:
+    assert cell(tmp_path / "a.review.csv", "reasoning", reasoning="\u200b" * 70_000 + "x") == "\u2026"
+    assert cell(tmp_path / "b.review.csv", "reasoning", reasoning="\u200b" * 60_000 + "x") == "x"
+
+
 def decided(path: Path, *decisions: tuple[str, str, str], save: Mapping[str, str] | None = None) -> Path:
     """A review file in which a person has written, saved again as a spreadsheet would."""
     options = {"encoding": "utf-8", "delimiter": ",", **(save or {})}
