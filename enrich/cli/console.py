@@ -89,7 +89,7 @@ class Console:
         error = self._write(self._out, text)
         if error is not None:
             raise OutputError(
-                f"standard output: can't be written: {error.strerror}; what the command wrote elsewhere stands"
+                f"standard output: can't be written: {error.strerror}; the command's files are unaffected"
             )
 
     def _tell(self, event: dict[str, str | int], text: str) -> None:

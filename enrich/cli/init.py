@@ -48,10 +48,10 @@ def init(
         with target.open("xb") as file:
             file.write(text.encode("utf-8", "replace"))
     except FileExistsError:
-        raise OutputError(f"{target}: is there already, and is left as it is; give another name with -o") from None
+        raise OutputError(f"{target}: already exists, and was not changed; give another name with -o") from None
     except OSError as error:
         raise OutputError(f"{target}: can't be written: {error.strerror}; give another place with -o") from None
     console = console_of(context)
     console.show(f"{target}\n")
     then = f"enrich plan {quote(str(target))} {quote(str(table))}"
-    console.note(f"Look at its inputs, which are all that is sent; change its answers; then: {then}")
+    console.note(f"Check its inputs (only these are sent), edit its answers, then run: {then}")

@@ -28,11 +28,11 @@ def _what(error: Any, context: Any, argv: Sequence[str], commands: Sequence[str]
         return f"{option}: there is no such option here; {hint}"
     if option is not None:
         has_value = any(one.startswith(f"{option}=") for one in argv)
-        return f"{option}: {'takes no value' if has_value else 'expected a value behind it'}"
+        return f"{option}: {'takes no value' if has_value else 'expected a value after it'}"
     if context is not None and context.parent is None:
         name = next((one for one in argv if not one.startswith("-")), "")
         return f"{name}: there is no such command; {did_you_mean(name, commands) or 'known are ' + ', '.join(commands)}"
-    return f"there is more than the command takes; expected {_usage(context)}"
+    return f"too many arguments; expected {_usage(context)}"
 
 
 def _name(parameter: Any) -> str:

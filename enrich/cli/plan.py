@@ -106,14 +106,14 @@ def _lines(job: "Job", summary: "Summary") -> Iterator[str]:
     runs = ", ".join(f"{count_text(number)} {name}" for name, number in summary.runs.items())
     yield f"runs due        {runs or 'none'}"
     if summary.too_long:
-        yield f"too long        {counted(summary.too_long, 'input')}: over what the service takes, not asked"
+        yield f"too long        {counted(summary.too_long, 'input')}: longer than the service accepts, not asked"
     under_way = summary.under_way
     if under_way.runs:
         sent = f"{counted(under_way.runs, 'run')}, {usd_text(under_way.usd)}"
         yield f"in flight       {sent}: sent before, and brought in at no new cost"
     if under_way.unresolved:
         sent = f"{counted(under_way.unresolved, 'run')}, {usd_text(under_way.usd_unresolved)}"
-        yield f"unresolved      {sent} at stake: sent before; what was not made of them is asked again"
+        yield f"unresolved      {sent} at stake: sent before; runs that were not made are asked again"
     least, expected, most = (usd_text(usd) for usd in (summary.usd_least(), summary.usd_expected(), summary.usd_most()))
     if not summary.usd_most():
         return

@@ -96,24 +96,24 @@ def _lines(found: "Recovery") -> Iterator[str]:
     from enrich.text.figures import count_text, counted, usd_text
 
     if found.aside is not None:
-        yield f"set aside   the ledger that was there is now {found.aside.name}"
+        yield f"set aside   the old ledger is now {found.aside.name}"
     yield f"ledger      {found.ledger}"
     yield f"groups      {count_text(found.groups)}, {counted(found.listed, 'run')} of ours"
     yield f"known       {count_text(found.known)}, left as they were"
     yield f"recovered   {count_text(found.completed)} completed, {count_text(found.failed)} failed"
-    yield f"paid        {usd_text(found.usd)} for what is recovered"
+    yield f"paid        {usd_text(found.usd)} for the recovered runs"
     if found.unpriced:
         yield f"            and {counted(found.unpriced, 'run')} at a price that is not known any more"
     if found.decisions:
-        yield f"decisions   {count_text(found.decisions)} of people, taken over from what was there"
+        yield f"decisions   {count_text(found.decisions)} of people, taken over from the old ledger"
     if found.to_collect:
         yield f"to collect  {counted(found.to_collect, 'run')}: the next `enrich run` brings in the answers"
     if found.foreign > found.untied:
         yield f"foreign     {counted(found.foreign - found.untied, 'run')} without metadata of ours, not completed"
     if found.untied:
         yield (
-            f"untied      {counted(found.untied, 'run')} completed, of which nothing tells the question. If they were"
-            " asked by enrich, asking again pays again: join the answers by their inputs first, with"
+            f"untied      {counted(found.untied, 'run')} completed, whose question is unknown. If enrich"
+            " asked them, asking again pays again: first join their answers by input, with"
         )
         yield from (f"              enrich adopt {group_id} CONFIG TABLE" for group_id in found.untied_groups)
     if found.double_charges:

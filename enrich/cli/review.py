@@ -97,6 +97,6 @@ def _bring_back(config: Path, table: Path, options: "Options", console: "Console
         console.show(f"no decision on an earlier question concerns {table}: there is nothing to bring back\n")
         return
     console.show(
-        f"{counted(found.decisions, 'decision')} on earlier questions written to {found.path}. Take out the lines that"
+        f"{counted(found.decisions, 'decision')} on earlier questions written to {found.path}. Delete the lines that"
         f" no longer hold, then: {review_command(job, found.path)}\n"
     )

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from enrich.job import Options
     from enrich.pipeline import Report
 
-SANDBOX_TITLE = "from the sandbox: free of charge, and what it has no facts for is invented"
+SANDBOX_TITLE = "from the sandbox: free of charge, and answers without facts are invented"
 
 
 _Rewrite: TypeAlias = Annotated[
@@ -136,18 +136,17 @@ def print_report(report: "Report", console: Console, *, as_json: bool, quiet: bo
     if quiet and report.decisions_set_aside:
         number = sum(report.decisions_set_aside.values())
         console.note(
-            f"{counted(number, 'decision')} of people stood aside, since the question was changed; `enrich plan` says"
-            " how to keep them"
+            f"{counted(number, 'decision')} of people no longer applied, since the question was changed; `enrich plan`"
+            " says how to keep them"
         )
     if report.decisions_kept is not None:
         console.note(
-            f"{report.review} held decisions that `enrich review` had not taken: they are kept in"
+            f"{report.review} held decisions that `enrich review` had not recorded: they are kept in"
             f" {report.decisions_kept}; give it to `enrich review`"
         )
     if report.notes_kept is not None:
         console.note(
-            f"{report.review} held notes beside answers that no longer stand in it; they are kept in"
-            f" {report.notes_kept}"
+            f"{report.review} held notes on answers that it no longer lists; they are kept in {report.notes_kept}"
         )
     if as_json:
         console.show_json(msgspec.Raw(report.manifest.read_bytes()))

@@ -73,7 +73,7 @@ def _lines(path: Path, overview: "Overview") -> Iterator[str]:
     yield f"in flight   {usd_text(dollars(totals.usd_micro_in_flight))}, {counted(totals.runs_in_flight, 'run')}"
     yield f"unresolved  {usd_text(dollars(totals.usd_micro_unresolved))}, {counted(totals.runs_unresolved, 'run')}"
     if overview.unresolved:
-        yield "\nunresolved submissions: the next run of the command finds out what became of them"
+        yield "\nunresolved submissions: the next `enrich run` reconciles them with the service"
     for one in overview.unresolved:
         sent = f"{counted(one.runs, 'run')}, {usd_text(dollars(one.usd_micro))}, sent {_moment(one.since)}"
         yield f"  {one.group_id}: {sent}" + (f": {one.detail}" if one.detail else "")

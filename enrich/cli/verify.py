@@ -124,7 +124,7 @@ def _lines(found: "Verification") -> Iterator[str]:
     yield f"groups      {count_text(found.groups)}"
     yield f"runs        {count_text(found.runs_ledger)} in the ledger, {count_text(found.runs_service)} at the service"
     if found.waiting:
-        yield f"waiting     {counted(found.waiting, 'run')} without an outcome here: the next `enrich run` sees to it"
+        yield f"waiting     {counted(found.waiting, 'run')} without an outcome here: the next run collects them"
     if found.foreign:
         yield f"foreign     {counted(found.foreign, 'run')} made by another program"
     yield f"paid        {usd_text(found.usd_ledger)} by the ledger, {usd_text(found.usd_service)} by the service's list"

@@ -115,8 +115,8 @@ def _own_output(config: Config, columns: Sequence[str]) -> Fault:
     """The one fault of a table that a run has written: what else is wrong with it follows from that."""
     added = {*evidence_columns(config)}
     message = f"the table is an output of enrich: it has {some([name for name in columns if name in added])}"
-    hint = "give the table that it was made from (what was answered is in the ledger, and not asked again)"
-    return Fault(message, hint=f"{hint}, or take these columns away")
+    hint = "give the original table (its answers are in the ledger, and not asked again)"
+    return Fault(message, hint=f"{hint}, or remove these columns")
 
 
 def _twin_columns(columns: Sequence[str]) -> Iterator[Fault]:
@@ -285,7 +285,7 @@ def _misplaced(schemas: Mapping[str, Json]) -> Iterator[Fault]:
         found = misplaced_key(build_field(name, _mapping(schema)).schema)
         if found is not None:
             hint = "json-schema.org says what each key takes"
-            yield Fault("this is not as JSON Schema has it", path=".".join(("outputs", name, *found)), hint=hint)
+            yield Fault("this is not valid JSON Schema", path=".".join(("outputs", name, *found)), hint=hint)
 
 
 def _below_outputs(fault: Fault) -> Fault:
@@ -353,7 +353,7 @@ def _refresh_advice(config: Config) -> Iterator[Fault]:
     for path, refresh in {"refresh": config.refresh, **own}.items():
         minutes = 0 if refresh.answers is None else int(refresh.answers.total_seconds()) // 60
         if 1 <= minutes < 60:
-            message = f"answers are asked for and paid for again after {minutes}m, which is minutes"
+            message = f"answers are asked and paid for again after {minutes}m: m means minutes"
             yield Fault(message, path=path, hint=f"for months write {30 * minutes}d")
 
 
@@ -362,7 +362,7 @@ def _variable_advice(config: Config) -> Iterator[Fault]:
     texts |= {f"inputs.{field}": _sent_as_it_stands(source) for field, source in config.inputs.items()}
     for path, text in texts.items():
         if match := re.search(r"\$\{\w+\}|\$[A-Z_]{3,}\b", text):
-            message = f"{match[0]} is sent as it stands: variables of the environment are not replaced"
+            message = f"{match[0]} is sent unchanged: environment variables are not expanded"
             yield Fault(message, path=path)
     for field, source in config.inputs.items():
         if match := re.search(r"\$\{([^{}]+)\}", source):

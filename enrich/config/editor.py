@@ -28,7 +28,7 @@ _SCHEMA_KEYS: Final[Mapping[str, _Schema]] = {
     "description": {"type": "string", "description": "The question: what is wanted, in which form."},
     "type": {
         "anyOf": [_TYPE, {"type": "array", "items": _TYPE, "minItems": 1, "uniqueItems": True}],
-        "description": 'The type of the value; with "null" where no source may say it.',
+        "description": 'The type of the value; with "null" if there may be no answer.',
     },
     "enum": {"type": "array", "minItems": 1, "description": "The values that are possible."},
     "properties": {"type": "object", "additionalProperties": _ANSWER, "description": "Parts of an object."},

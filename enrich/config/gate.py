@@ -23,7 +23,7 @@ Word: TypeAlias = Literal["high", "medium", "low"]
 # 0.9 and 0.6 are the vendor's advice for numeric confidences.
 WORD_SCORES: Final[Mapping[Word, float]] = {"high": 0.9, "medium": 0.6, "low": 0.0}
 
-TOO_STRICT: Final = "what is good enough to accept needs no review: lower review, or raise accept"
+TOO_STRICT: Final = "lower review, or raise accept"
 
 
 def score(confidence: object) -> float | None:

@@ -60,7 +60,9 @@ def _output_name(value: object) -> str:
     if text.startswith("enrich_"):
         raise wrong('names that begin with "enrich_" are kept for the columns of the row')
     if "." in text:
-        raise wrong('the name of an answer column has no "."', "the service tells parts of an answer by it")
+        raise wrong(
+            'expected the name of an answer column without "."', "the service puts it between parts of an answer"
+        )
     if text[0] in "=+-@":
         hint = "spreadsheets take it for a formula"
         raise wrong(f'the name of an answer column does not begin with "{text[0]}"', hint)

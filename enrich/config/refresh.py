@@ -15,7 +15,7 @@ from enrich.text.durations import duration_text
 
 __all__ = ["TOO_LONG", "Refresh", "duration_words"]
 
-TOO_LONG: Final = "what is not known is asked again no later than what is"
+TOO_LONG: Final = "shorten it, or lengthen answers"
 
 _NOT_FOUND: Final = timedelta(days=7)
 _FAILED: Final = timedelta(hours=12)

@@ -35,8 +35,8 @@ _MAX_LOWER_RUN: Final = 6
 
 _WHAT: Final = "holds what looks like a secret"
 _HINT: Final = (
-    "keys never stand in a config: take it out, set PARALLEL_API_KEY in the environment, "
-    "and have the key replaced if the file was shared"
+    "a config must not hold keys: remove it, set PARALLEL_API_KEY in the environment, "
+    "and replace the key if the file was shared"
 )
 
 

@@ -36,7 +36,7 @@ def broken_text(text: str, at: Place | None, since: Place | None) -> tuple[str, 
     here = rest_of(lines, at)
     began = "" if since is None else rest_of(lines, since)
     if re.match(r"[ ]*\t", lines[min(at.line, len(lines) - 1)]):
-        return "a tab where blanks are expected", at.line + 1, "YAML is indented by blanks"
+        return "a tab where spaces are expected", at.line + 1, "indent YAML with spaces"
     if since is not None and began[:1] in ("'", '"') and began:
         if not here.strip() and at.line >= len(lines) - 2:
             return "a quote is never closed", since.line + 1, _APOSTROPHE
@@ -91,7 +91,7 @@ def _in_a_line(lines: list[str], at: Place, since: Place | None) -> tuple[str, i
     if here.startswith(":"):
         return 'a ":" is not expected here', at.line + 1, f"put the text in quotes, or {_CHECK}"
     if value[:1] in ('"', "'") and at.column > 0 and line[: at.column].strip():
-        return "text goes on behind a closing quote", at.line + 1, f"{_WHOLE}; {_APOSTROPHE}"
+        return "text follows a closing quote", at.line + 1, f"{_WHOLE}; {_APOSTROPHE}"
     if value[:1] in ("{", "[") and at.column > 0 and line[: at.column].strip():
         opened = value[0]
         if here[:1] in ("}", "]"):

@@ -223,8 +223,8 @@ class _Builder:
         if isinstance(event, ScalarEvent):
             text, value = str(event.value), _scalar(event)
             if event.style is None and text[:1] and (text[0].isspace() or category(text[0]) == "Cf"):
-                message = f"a blank of another kind (U+{ord(text[0]):04X}) before the key"
-                raise UnreadableError(message, line, "YAML is indented by ordinary blanks")
+                message = f"an unusual space (U+{ord(text[0]):04X}) before the key"
+                raise UnreadableError(message, line, "indent YAML with ordinary spaces")
             if isinstance(value, str):
                 return value
             message = f"the key {text} is no text" if text else 'there is no key before the ":"'
@@ -233,7 +233,7 @@ class _Builder:
         target = self._node(event, depth=depth + 1, path=path)
         if isinstance(target.value, str):
             return target.value
-        self.faults.append(Fault("a key is no text", line, path, "a text that begins with { or [ goes in quotes"))
+        self.faults.append(Fault("a key is no text", line, path, "put a text that begins with { or [ in quotes"))
         return None
 
 

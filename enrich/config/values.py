@@ -197,7 +197,7 @@ def _budget(value: object) -> Decimal:
         number_text = re.fullmatch(r"\s*(?:USD|\$)?\s*([0-9]{1,12}(?:[.,][0-9]{1,2})?)\s*(?:USD|\$)?\s*", str(value))
         hint = f"write {number_text[1].replace(',', '.')}" if isinstance(value, str) and number_text else ""
         if str(value).casefold() in (*_NOTHING, "unlimited", "infinite", "inf", ".inf"):
-            hint = "leave the key out for no bound"
+            hint = "leave the key out for no limit"
         raise expected("US dollars above zero, such as 25.00", value, hint)
     return Decimal(str(value))
 
@@ -205,7 +205,7 @@ def _budget(value: object) -> Decimal:
 def path_problem(text: str) -> tuple[str, str] | None:
     """What keeps a text from being a path as it stands: message and hint."""
     if "$" in text or text.startswith("~"):
-        hint = "variables and ~ are not replaced in a config: write the path out"
+        hint = "variables and ~ are not expanded in a config: write the path out"
         return f"expected a path, got {shown(text)}", hint
     if not text.isprintable():
         hint = "inside of \"…\" a \\ begins an escape such as \\n: put the path in '…', or write it with /"
@@ -220,9 +220,7 @@ def _ledger(value: object, info: ValidationInfo) -> Path:
     if problem := path_problem(text):
         raise wrong(*problem)
     if text.casefold() in (*_NOTHING, "null", "never", "memory", ":memory:"):
-        raise expected(
-            "the path of a file", value, "no run is without a ledger; leave the key out for .enrich/ledger.db"
-        )
+        raise expected("the path of a file", value, "every run needs a ledger; leave the key out for .enrich/ledger.db")
     return Path((info.context or {}).get("folder", "")) / text
 
 

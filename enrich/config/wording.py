@@ -34,9 +34,9 @@ _SLIPS: Final[Mapping[str, str]] = {
     **dict.fromkeys(("model", "engine", "tier"), 'did you mean "processor"?'),
     **dict.fromkeys(("prompt", "system_prompt", "description", "context"), 'did you mean "instructions"?'),
     **dict.fromkeys(("columns", "fields", "questions", "answers", "schema"), 'did you mean "outputs"?'),
-    **dict.fromkeys(("limit", "sample", "where", "max_rows", "rows"), "which rows is said by options of the command"),
-    **dict.fromkeys(("table", "file", "path", "input_file", "source"), "the table is given to the command"),
-    **dict.fromkeys(("output_file", "output_path"), "where the table goes is said with -o"),
+    **dict.fromkeys(("limit", "sample", "where", "max_rows", "rows"), "select rows with options of the command"),
+    **dict.fromkeys(("table", "file", "path", "input_file", "source"), "give the table to the command"),
+    **dict.fromkeys(("output_file", "output_path"), "set the output with -o"),
     **dict.fromkeys(("country", "region"), 'did you mean "location"?'),
     **dict.fromkeys(("domains", "sources"), 'did you mean "source_policy"?'),
 }

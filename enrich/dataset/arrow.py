@@ -84,7 +84,9 @@ class ArrowBatch(Batch):
         place = first_bad_text(array)
         if place is not None:
             message = f"column {name!r}, row {self.start + place + 1}: the text is not UTF-8"
-            hint = "mend it, or make it a column of bytes (binary); where it is not mapped, Parquet has it as it is"
+            hint = (
+                "fix it, or make it a column of bytes (binary); if it is not mapped, Parquet output keeps it as it is"
+            )
             raise TableError(str(self._path), [Fault(message, hint=hint)])
         return array
 

@@ -207,7 +207,7 @@ def _lines_above(path: Path, sample: bytes, skip: int) -> bytes:
     for number in range(skip):
         line = _LINE.match(sample, end)
         if line is None:
-            message = f"`csv: {{skip: {skip}}}` passes over more lines than the file has before its header ({number})"
+            message = f"`csv: {{skip: {skip}}}` skips more lines than the file has before its header ({number})"
             raise TableError(str(path), [Fault(message, hint="the line after those that are skipped is the header")])
         end = line.end()
     return sample[:end]

@@ -35,7 +35,7 @@ class Layout:
             if column.name not in self.retyped:
                 raise OutputError(
                     f"{table.path}: column {column.name!r} is {_own_type(column.name, table)}, which can't hold "
-                    f"answers that are {column.dtype}; give it a type that can, or name the answer otherwise"
+                    f"answers that are {column.dtype}; give it a type that can, or rename the answer"
                 )
 
     def dtype(self, name: str) -> pl.DataType:

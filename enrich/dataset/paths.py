@@ -41,7 +41,7 @@ def check_output_path(
 
 def _check_place(path: Path, table: Table, files: Files) -> None:
     if path.is_symlink() and not path.exists():
-        raise OutputError(f"{path}: is a link to {path.readlink()}, which is not there; mend it or remove it")
+        raise OutputError(f"{path}: is a link to {path.readlink()}, which does not exist; fix it or remove it")
     refuse_planted(path)
     target = real(path)
     folder = target.parent
@@ -83,7 +83,7 @@ def _check_target(path: Path, target: Path, table: Table, files: Files) -> None:
     if stat.S_ISDIR(status.st_mode):
         raise OutputError(f"{path}: is a folder; give the name of a file")
     if not stat.S_ISREG(status.st_mode):
-        raise OutputError(f"{path}: is no regular file, and a table is put in its place whole; name a file")
+        raise OutputError(f"{path}: is no regular file, so a table can't replace it; name a file")
     if not files.may_write(target):
         raise OutputError(f"{path}: is read-only; allow writing to it, or give another output")
     if status.st_dev != target.parent.stat().st_dev:

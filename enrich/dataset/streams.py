@@ -65,9 +65,9 @@ def _damaged(path: Path, error: Exception) -> TableError:
         case EOFError():
             what = "it ends in the middle"
         case gzip.BadGzipFile():
-            what = f"it is no file of {kind}, or part of it is not"
+            what = f"it is not a {kind} file, or only a part of it is"
         case _:
-            what = f"what it holds can't be read as {kind}"
+            what = f"its content can't be read as {kind}"
     return TableError(str(path), [Fault(f"the file is damaged: {what}", hint="fetch or write it again")])
 
 

@@ -148,7 +148,7 @@ def read_header(path: Path, stream: IO[bytes], dialect: Dialect, newline: str, *
             hint = "its first line must name the columns" if line == 1 else f"line {line} must name the columns"
             raise TableError(str(path), [Fault("the file is empty" if line == 1 else "the file ends", hint=hint)])
         if not names:
-            hint = "it must name the columns; `csv: {skip: 1}` in the config passes over a line above them"
+            hint = "it must name the columns; `csv: {skip: 1}` in the config skips a line above them"
             raise TableError(str(path), [Fault("the line is blank", line, hint=hint)])
         faults = _text_faults(reader)
         raw = "".join(reader.raw)

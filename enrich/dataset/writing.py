@@ -137,6 +137,6 @@ class TableWriter:
 
     def _unreadable(self, found: str) -> OutputError:
         return OutputError(
-            f"{self._path}: what was written could not be read back ({found}); what stood there before "
-            "still stands; look after the disk, then run the same command again"
+            f"{self._path}: the new file could not be read back ({found}); the old one is unchanged; "
+            "check the disk, then run the same command again"
         )

@@ -162,9 +162,9 @@ def writing(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        advice = _WHAT_TO_DO.get(error.errno or 0, "look after the disk, then run the same command again")
+        advice = _WHAT_TO_DO.get(error.errno or 0, "check the disk, then run the same command again")
         reason = error.strerror or str(error)
-        message = f"{path}: can't be written: {reason}; what stood there before still stands; {advice}"
+        message = f"{path}: can't be written: {reason}; the file that was there is unchanged; {advice}"
         raise OutputError(message) from error
 
 

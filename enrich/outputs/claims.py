@@ -30,7 +30,7 @@ from enrich.report import PastRun, is_manifest, is_report, read_manifest
 from enrich.text.figures import counted
 
 _START_BYTES: Final = 4096  # of a file, which tell what it is
-_ALL_THE_SAME: Final = "--replace takes its place all the same"
+_ALL_THE_SAME: Final = "--replace replaces it anyway"
 _REVIEW_COLUMNS: Final = frozenset({"row", "field", "status", "run_id", "decision", "correction", "note"})
 _CELL: Final = re.compile(r"[,;\t]")
 _WORD: Final = re.compile(r"[^\w-]+")
@@ -68,7 +68,10 @@ def foreign_files(job: Job, ledger: Ledger) -> list[str]:
     if past is None:
         return list(_unvouched(job, ledger, job.outputs))
     if isinstance(past, str):
-        return [_refusal(job, job.outputs.manifest, "is no manifest of enrich"), *_unvouched(job, ledger, job.outputs)]
+        return [
+            _refusal(job, job.outputs.manifest, "is not a manifest of enrich"),
+            *_unvouched(job, ledger, job.outputs),
+        ]
     other = _other_job(past, job, ledger)
     if other:
         return [_refusal(job, job.outputs.table, other)]
@@ -101,15 +104,14 @@ def _other_job(past: PastRun, job: Job, ledger: Ledger) -> str:
     output = past.files.output or ""
     if past.has_answers and _is_of_the_other_service(past, job, ledger):
         theirs, ours = ("the sandbox", "the service") if past.sandbox else ("the service", "the sandbox")
-        return f"holds answers of {theirs}, and those of {ours} are never put in their place"
+        return f"holds answers of {theirs}, and those of {ours} never replace them"
     if not _is_config_of(past, job):
         return f"was written by another config, {past.config.path} ({past.name})"
     # The same table in another format may take the companions; another table's output may not lose them.
     is_other = not _names(past, job.outputs.table) and _table_name(past.table.path) != _table_name(job.table.path)
     if is_other and output and job.outputs.table.with_name(Path(output).name).exists():
-        return (
-            f"would take {job.outputs.review.name} and {job.outputs.manifest.name}, which belong to {Path(output).name}"
-        )
+        files = f"{job.outputs.review.name} and {job.outputs.manifest.name}"
+        return f"would replace {files}, which belong to {Path(output).name}"
     return ""
 
 
@@ -249,7 +251,7 @@ def _left_behind_text(job: Job, past: PastRun | str | None, named_in: Path, lack
     return (
         f"{named_in}: names {counted(len(ids), what)} that {job.ledger_path} lacks, such as {ids[0]}: the ledger was"
         f" left behind, and their answers would be paid for again.{theirs} Bring them in for free with `{command}`, or"
-        " give the ledger with --ledger; --pay-again asks all the same"
+        " give the ledger with --ledger; --pay-again asks and pays again"
     )
 
 
@@ -257,7 +259,7 @@ def _left_behind_text(job: Job, past: PastRun | str | None, named_in: Path, lack
 
 
 def _refusal(job: Job, path: Path, problem: str) -> str:
-    return f"{path}: {problem}; give this run an output of its own with -o, such as {_way_out(job)}; {_ALL_THE_SAME}"
+    return f"{path}: {problem}; give this run its own output with -o, such as {_way_out(job)}; {_ALL_THE_SAME}"
 
 
 def _way_out(job: Job) -> str:

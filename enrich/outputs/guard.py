@@ -34,7 +34,9 @@ class Loss:
     def to_text(self) -> str:
         """What is lost, in words."""
         such = f", such as {self.example}" if self.example else ""
-        return f"shows {counted(self.answers, 'answer')} that would be taken out{such}: not asked, or not answered yet"
+        return (
+            f"shows {counted(self.answers, 'answer')} that the new output lacks{such}: not asked, or not answered yet"
+        )
 
 
 class Guard:

@@ -41,7 +41,7 @@ def set_aside_text(job: Job, counts: Mapping[str, int]) -> str:
     each = ", ".join(f"{name} {count}" for name, count in counts.items())
     return (
         f"{counted(total, 'decision')} of people no longer {'applies' if total == 1 else 'apply'}, since the question"
-        f" was changed ({each}); what the service answers takes the place. To keep them:"
+        f" was changed ({each}); the service's answers replace them. To keep them:"
         f" {review_command(job, '--earlier', job.table.path)}"
     )
 

@@ -211,7 +211,7 @@ def test_what_is_seldom_meant_stands_before_the_question(
         assert main(RUN) == 2
     before = shown.shown.partition(question)[0]
     assert "outputs.river: no description" in before
-    assert "instructions: ${DESK} is sent as it stands" in before
+    assert "instructions: ${DESK} is sent unchanged" in before
     assert "budget: 2 US dollars don't pay one run of ultra8x (2.4)" in before
 
 

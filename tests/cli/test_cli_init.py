@@ -46,7 +46,7 @@ def test_a_starter_config_runs(enrich: Enrich, folder: Path, service: str) -> No
 def test_init_never_overwrites(enrich: Enrich, folder: Path) -> None:
     ended = enrich("init", "places.csv")
     assert (ended.code, ended.out) == (2, "")
-    assert ended.err == "Error: places.yaml: is there already, and is left as it is; give another name with -o\n"
+    assert ended.err == "Error: places.yaml: already exists, and was not changed; give another name with -o\n"
     assert (folder / "places.yaml").read_text() == CONFIG
 
 
@@ -194,7 +194,7 @@ def test_check_holds_the_config_against_the_table(enrich: Enrich, folder: Path) 
         pytest.param(
             {"name": ["x"], "river": [1]}, "existing: fill\n",
             "Error: other.parquet: column 'river' is Int64, which can't hold answers that are String; "
-            "give it a type that can, or name the answer otherwise\n",
+            "give it a type that can, or rename the answer\n",
             id="an answer",
         ),
     ],

@@ -188,8 +188,8 @@ def test_a_result_that_cannot_be_written_ends_with_2(
             check=False,
         )
     assert ended.returncode == 2
-    message = "Error: standard output: can't be written: No space left on device; what the command wrote elsewhere"
-    assert f"{message} stands\n" in ended.stderr
+    message = "Error: standard output: can't be written: No space left on device; the command's files"
+    assert f"{message} are unaffected\n" in ended.stderr
     assert (folder / "places.enriched.csv").exists()
 
 

@@ -14,7 +14,7 @@ NO_KEY = (
 )
 
 RECEIPT = """\
-from the sandbox: free of charge, and what it has no facts for is invented
+from the sandbox: free of charge, and answers without facts are invented
 
 rows in     4    answers wanted  4    runs paid  2  $0.05
   complete  3      accepted      3      core     2  $0.05
@@ -244,7 +244,7 @@ def test_a_folder_is_no_table(enrich: Enrich, folder: Path) -> None:
         ),
         pytest.param(
             ["run", "places.yaml", "places.csv", "--limit"],
-            "Error: --limit: expected a value behind it; `enrich run --help` says more\n",
+            "Error: --limit: expected a value after it; `enrich run --help` says more\n",
             id="no-value",
         ),
         pytest.param(
@@ -254,7 +254,7 @@ def test_a_folder_is_no_table(enrich: Enrich, folder: Path) -> None:
         ),
         pytest.param(
             ["schema", "x"],
-            "Error: there is more than the command takes; expected enrich schema; `enrich schema --help` says more\n",
+            "Error: too many arguments; expected enrich schema; `enrich schema --help` says more\n",
             id="more",
         ),
         pytest.param(

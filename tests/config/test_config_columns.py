@@ -108,8 +108,8 @@ def test_columns_come_in_a_fixed_order_whatever_the_order_of_basis(config_of: Lo
             ["name", "city", "country", "a", "a_status", "enrich_status", "enrich_detail"],
             [
                 "c.yaml: the table is an output of enrich: it has a, a_status, enrich_status, enrich_detail; "
-                "give the table that it was made from (what was answered is in the ledger, and not asked again), "
-                "or take these columns away"
+                "give the original table (its answers are in the ledger, and not asked again), "
+                "or remove these columns"
             ],
             id="whole-output-as-input",
         ),

@@ -86,7 +86,7 @@ def test_a_fault_of_an_output(output: str, said: list[str], complaint: Complaint
     ("added", "said"),
     [
         pytest.param(
-            "csv:\n\tquote: x", "c.yaml:6: a tab where blanks are expected; YAML is indented by blanks", id="tab"
+            "csv:\n\tquote: x", "c.yaml:6: a tab where spaces are expected; indent YAML with spaces", id="tab"
         ),
         pytest.param("instructions: a\x07b", "c.yaml:5: a control character (U+0007)", id="bell"),
         pytest.param("instructions: a\0b", "c.yaml:5: a control character (U+0000)", id="nul"),
@@ -135,8 +135,7 @@ name: twice
         'c.yaml:13: processor.2: expected a processor, got "turbo"; there are lite, base, core, core2x, pro, ultra, '
         "ultra2x, ultra4x, ultra8x, and each with -fast",
         "c.yaml:13: processor: a ladder goes from the weakest to the strongest; write [core, pro]",
-        "c.yaml:14: confidence.review: review (high) is stricter than accept (0.5); "
-        "what is good enough to accept needs no review: lower review, or raise accept",
+        "c.yaml:14: confidence.review: review (high) is stricter than accept (0.5); lower review, or raise accept",
         "c.yaml:15: refresh: expected a duration such as 12h, 30d or 2w, or never, got 30; did you mean 30d?",
         'c.yaml:16: budget: expected US dollars above zero, such as 25.00, got "$25"; write 25',
         "c.yaml:17: name: the key is there twice, first on line 1",

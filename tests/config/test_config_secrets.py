@@ -21,8 +21,8 @@ processor: core
 """
 RANDOM = "q7Zp2LxVt94RwKb8Ns31Yd6HcJ0m"
 HINT = (
-    "keys never stand in a config: take it out, set PARALLEL_API_KEY in the environment, "
-    "and have the key replaced if the file was shared"
+    "a config must not hold keys: remove it, set PARALLEL_API_KEY in the environment, "
+    "and replace the key if the file was shared"
 )
 
 

@@ -84,7 +84,7 @@ def test_lines_of_faults_count_from_the_first_line_of_the_file(tmp_path: Path) -
         pytest.param(
             "a,b\n1,2\n",
             3,
-            ": `csv: {skip: 3}` passes over more lines than the file has before its header (2); "
+            ": `csv: {skip: 3}` skips more lines than the file has before its header (2); "
             "the line after those that are skipped is the header",
             id="too-many",
         ),

@@ -104,7 +104,7 @@ def test_a_full_disk_leaves_the_old_file(tmp_path: Path, table: Table, suffix: s
         write(out, table, ANSWERS, files=FailingDisk(room))
 
     assert str(caught.value) == (
-        f"{out}: can't be written: No space left on device; what stood there before still stands; "
+        f"{out}: can't be written: No space left on device; the file that was there is unchanged; "
         "free some space and run the same command again"
     )
     assert out.read_bytes() == b"old"
@@ -115,8 +115,8 @@ def test_a_full_disk_leaves_the_old_file(tmp_path: Path, table: Table, suffix: s
 @pytest.mark.parametrize(
     ("number", "advice"),
     [
-        (errno.EIO, "Input/output error; what stood there before still stands; look after the disk, then"),
-        (errno.EDQUOT, "Disk quota exceeded; what stood there before still stands; free some of the quota and"),
+        (errno.EIO, "Input/output error; the file that was there is unchanged; check the disk, then"),
+        (errno.EDQUOT, "Disk quota exceeded; the file that was there is unchanged; free some of the quota and"),
     ],
 )
 def test_a_disk_that_fails_leaves_the_old_file(
@@ -279,8 +279,8 @@ def pipe(path: Path) -> None:
     ("make", "expected"),
     [
         pytest.param(folder, "is a folder; give the name of a file", id="folder"),
-        pytest.param(dangling, "is a link to nowhere.csv, which is not there; mend it or remove it", id="dangling"),
-        pytest.param(pipe, "is no regular file, and a table is put in its place whole; name a file", id="pipe"),
+        pytest.param(dangling, "is a link to nowhere.csv, which does not exist; fix it or remove it", id="dangling"),
+        pytest.param(pipe, "is no regular file, so a table can't replace it; name a file", id="pipe"),
     ],
 )
 def test_a_target_that_can_not_be_replaced_is_refused(
@@ -311,7 +311,7 @@ def test_a_place_that_can_not_be_written_is_refused(tmp_path: Path, table: Table
     )
     refused = FailingDisk(failing="create", number=errno.EROFS)
     assert message(tmp_path / "out.csv", table, files=refused) == (
-        "can't be written: Read-only file system; what stood there before still stands; "
+        "can't be written: Read-only file system; the file that was there is unchanged; "
         "give an output on another file system"
     )
 

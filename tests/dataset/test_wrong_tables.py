@@ -36,7 +36,7 @@ def complaint(path: Path, **options: Any) -> str:
         pytest.param(
             "t.csv",
             b"\na,b\n",
-            "t.csv:1: the line is blank; it must name the columns; `csv: {skip: 1}` in the config passes over a line "
+            "t.csv:1: the line is blank; it must name the columns; `csv: {skip: 1}` in the config skips a line "
             "above them",
             id="blank-header",
         ),
@@ -183,13 +183,13 @@ def complaint(path: Path, **options: Any) -> str:
         pytest.param(
             "t.csv.gz",
             b"a,b\n1,2\n",
-            "t.csv.gz: the file is damaged: it is no file of gzip, or part of it is not; fetch or write it again",
+            "t.csv.gz: the file is damaged: it is not a gzip file, or only a part of it is; fetch or write it again",
             id="not-gzip",
         ),
         pytest.param(
             "t.csv.zst",
             b"a,b\n1,2\n",
-            "t.csv.zst: the file is damaged: what it holds can't be read as Zstandard; fetch or write it again",
+            "t.csv.zst: the file is damaged: its content can't be read as Zstandard; fetch or write it again",
             id="not-zstandard",
         ),
         pytest.param(
@@ -225,7 +225,7 @@ def complaint(path: Path, **options: Any) -> str:
         pytest.param(
             "t.parquet",
             b"a,b\n",
-            "t.parquet: the file is damaged: what it holds can't be read as Parquet; fetch or write it again",
+            "t.parquet: the file is damaged: its content can't be read as Parquet; fetch or write it again",
             id="not-parquet",
         ),
         *(

@@ -169,7 +169,7 @@ def test_what_is_no_json_schema_is_a_fault_and_no_traceback(schema: str, path: s
     (tmp_path / "c.yaml").write_text(text)
     with pytest.raises(ConfigError) as caught:
         load(tmp_path / "c.yaml")
-    assert f"c.yaml:7: {path}: this is not as JSON Schema has it" in str(caught.value)
+    assert f"c.yaml:7: {path}: this is not valid JSON Schema" in str(caught.value)
 
 
 @pytest.mark.parametrize("key", ["$id", "$anchor", "$dynamicRef", "$recursiveRef", "$vocabulary", "$schema"])

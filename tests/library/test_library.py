@@ -261,8 +261,8 @@ def test_the_faults_of_a_mapping_name_its_keys(paths: tuple[str, str]) -> None:
         f"config: outputs.b: expected {kinds}, got a value of the type object",
         f"config: budget: expected {kinds}, got nan",
         f"config: basis: expected {kinds}, got a value of the type set",
-        "config: api_key: holds what looks like a secret; keys never stand in a config: take it out, set "
-        "PARALLEL_API_KEY in the environment, and have the key replaced if the file was shared",
+        "config: api_key: holds what looks like a secret; a config must not hold keys: remove it, set "
+        "PARALLEL_API_KEY in the environment, and replace the key if the file was shared",
         "config: refresh: expected a value, got nothing; write one, or leave the key out",
         'config: outputs.a.type: expected string, integer, number, boolean, array, object or null, got "strin"; did '
         'you mean "string"?',

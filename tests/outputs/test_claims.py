@@ -85,7 +85,7 @@ def test_the_sandbox_does_not_take_the_place_of_real_answers(desk: Desk, done: e
     rewrite(done.manifest, sandbox=False)
     before = contents(desk.folder)
     message = refused(lambda: desk.run(output=done.output, sandbox=True))
-    assert "holds answers of the service, and those of the sandbox are never put in their place" in message
+    assert "holds answers of the service, and those of the sandbox never replace them" in message
     assert contents(desk.folder) == before
     assert desk.run(output=way_out(message), sandbox=True).exit_code in (0, 3)
     assert desk.run(output=done.output, sandbox=True, replace=True).outputs_written
@@ -96,7 +96,7 @@ def test_real_answers_do_not_take_the_place_of_rehearsed_ones(desk: Desk) -> Non
     desk.run(output=desk.folder / "out.csv", sandbox=True)
     before = contents(desk.folder)
     message = refused(lambda: enrich.run(desk.config, desk.table, output=desk.folder / "out.csv", environ=ELSEWHERE))
-    assert "holds answers of the sandbox, and those of the service are never put in their place" in message
+    assert "holds answers of the sandbox, and those of the service never replace them" in message
     assert contents(desk.folder) == before
 
 
@@ -105,7 +105,7 @@ def test_rehearsed_outputs_are_known_also_where_the_service_is_on_this_machine(d
     desk.run(output=desk.folder / "out.csv", sandbox=True)
     before = contents(desk.folder)
     message = refused(lambda: desk.run(output=desk.folder / "out.csv"))
-    assert "holds answers of the sandbox, and those of the service are never put in their place" in message
+    assert "holds answers of the sandbox, and those of the service never replace them" in message
     assert "recover" not in message
     assert contents(desk.folder) == before
 
@@ -195,7 +195,7 @@ def test_tables_of_one_name_keep_their_files(desk: Desk) -> None:
     for table in others:
         before = contents(desk.folder)
         message = refused(lambda table=table: desk.run(table))
-        assert "would take same.review.csv and same.run.json, which belong to same.enriched.csv" in message
+        assert "would replace same.review.csv and same.run.json, which belong to same.enriched.csv" in message
         assert contents(desk.folder) == before
         desk.run(table, output=way_out(message))
         assert {name: contents(desk.folder)[name] for name in before} == before
@@ -371,7 +371,7 @@ def test_a_folder_that_was_copied_without_its_ledger_does_not_pay_again(
     message = refused(copied.run)
     assert "table.run.json: names 1 group that" in message
     assert f"They were paid through {desk.folder / '.enrich' / 'ledger.db'}" in message
-    assert "pay_again=True asks all the same" in message
+    assert "pay_again=True asks and pays again" in message
     assert contents(copied.folder) == before
     recover(message, monkeypatch, desk)
     again = copied.run()

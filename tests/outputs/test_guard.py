@@ -69,7 +69,7 @@ def test_a_wrong_key_leaves_the_good_table(desk: Desk, done: enrich.Report, wron
     error = held(lambda: desk.run(environ=wrong_key))
     assert error.exit_code == ExitCode.HELD
     assert str(error).startswith(
-        f"{done.output}: shows 6 answers that would be taken out, such as city in row 1: not asked, or not answered"
+        f"{done.output}: shows 6 answers that the new output lacks, such as city in row 1: not asked, or not answered"
         " yet. The outputs were left as they are (0 runs paid, $0.00: all in the ledger; stopped: "
     )
     assert str(error).endswith("and replace=True puts it there all the same")
@@ -129,7 +129,7 @@ def test_rows_are_told_by_their_inputs_wherever_they_are(desk: Desk, done: enric
     header, *rows = desk.table.read_text().splitlines()
     new = [f"{i},New {i},new-{i}.example,x" for i in range(20)]
     desk.table.write_text("\n".join([header, *new, *reversed(rows)]) + "\n")
-    assert "shows 6 answers that would be taken out, such as city in row 1:" in str(held(lambda: desk.run(limit=20)))
+    assert "shows 6 answers that the new output lacks, such as city in row 1:" in str(held(lambda: desk.run(limit=20)))
 
 
 def test_an_input_that_is_added_is_another_question_too(desk: Desk, done: enrich.Report) -> None:
@@ -143,7 +143,7 @@ def test_a_column_that_is_new_in_the_table_is_compared_by_numbers(desk: Desk, do
     lines = desk.table.read_text().splitlines()
     desk.table.write_text("\n".join(f"{line},{'town' if i == 0 else i}" for i, line in enumerate(lines)) + "\n")
     edit(desk, "  website: domain\n", "  website: domain\n  town: town\n")
-    assert "shows 8 answers that would be taken out: not asked" in str(held(lambda: desk.run(limit=2)))
+    assert "shows 8 answers that the new output lacks: not asked" in str(held(lambda: desk.run(limit=2)))
 
 
 class CtrlC(QuietProgress):

@@ -354,7 +354,7 @@ def test_without_its_manifest_nothing_stands(desk: Desk, done: enrich.Report, ch
 @pytest.mark.parametrize("content", ["{", "[]", '{"schema": "theirs/1"}'], ids=["no JSON", "no manifest", "another's"])
 def test_what_is_no_manifest_is_replaced_when_it_is_said_so(desk: Desk, done: enrich.Report, content: str) -> None:
     done.manifest.write_text(content)
-    with pytest.raises(OutputError, match=r"table\.run\.json: is no manifest of enrich.*replace=True"):
+    with pytest.raises(OutputError, match=r"table\.run\.json: is not a manifest of enrich.*replace=True"):
         desk.run()
     assert done.manifest.read_text() == content
     again = desk.run(replace=True)

@@ -31,7 +31,7 @@ def test_a_deleted_ledger_comes_back_by_its_list(desk: Desk, capsys: pytest.Capt
         "groups      1, 12 runs of ours\n"
         "known       0, left as they were\n"
         "recovered   12 completed, 0 failed\n"
-        "paid        $0.06 for what is recovered\n"
+        "paid        $0.06 for the recovered runs\n"
     )
 
 
@@ -77,7 +77,7 @@ def test_a_damaged_ledger_is_refused_by_every_command_that_names_the_way_out(
 
     assert main(["recover", "test.yaml", "--replace"]) == 0
     assert re.match(
-        r"set aside   the ledger that was there is now ledger\.db\.damaged-\d{8}T\d{6}\.\d{6}Z\n",
+        r"set aside   the old ledger is now ledger\.db\.damaged-\d{8}T\d{6}\.\d{6}Z\n",
         capsys.readouterr().out,
     )
 
