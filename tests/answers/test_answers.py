@@ -94,6 +94,21 @@ def test_reading(raw: bytes, value: Any, confidence: Any, verdict: str) -> None:
     assert (answer.value, answer.confidence, answer.verdict) == (value, confidence, verdict)
 
 
+@pytest.mark.parametrize(
+    ("confidence", "reason"),
+    [
+        ("high", ""),
+        ("medium", "confidence medium is below what is accepted"),
+        ("low", "confidence low is below what is reviewed"),
+        (0.25, "confidence 0.25 is below what is reviewed"),
+        (None, "no confidence given is below what is accepted"),
+        ("x" * 41, f"confidence {'x' * 39}… is below what is accepted"),
+    ],
+)
+def test_a_doubt_says_what_it_is_below(confidence: Any, reason: str) -> None:
+    assert read(result({"x": "a"}, [entry(confidence)])).reason == reason
+
+
 def test_a_misfit_says_what_does_not_fit() -> None:
     assert read(result({"x": 7}, [entry()])).reason.startswith("does not fit its schema: 7 is not of type")
 

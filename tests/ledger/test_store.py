@@ -159,6 +159,13 @@ def test_a_double_charge_counts_as_spent_by_its_processor(ledger: Ledger) -> Non
     assert ledger.paid_by_processor() == {"core": 2 * USD}
 
 
+def test_a_double_charge_has_its_price_when_it_is_new(ledger: Ledger) -> None:
+    submission_id = accept(ledger, [1])
+    assert ledger.record_extra(submission_id, 0, "trun_twice") == USD
+    assert ledger.record_extra(submission_id, 0, "trun_twice") is None
+    assert ledger.record_extra_outcome("trun_twice", completed=False, raw=b"{}") == ("core", USD)
+
+
 def test_a_command_begins_and_ends_with_a_look_at_runs_that_may_come_late(ledger: Ledger) -> None:
     submission_id = send(ledger, [1])
     ledger.record_unknown(submission_id, NOW, "no answer")

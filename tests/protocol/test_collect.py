@@ -211,6 +211,29 @@ def test_runs_are_looked_at_where_events_and_counts_never_tell_of_an_end() -> No
     assert service.now == 600.0 + 1200.0
 
 
+def test_only_a_run_that_completed_and_shows_no_output_is_asked_for_it_by_id() -> None:
+    shown = [
+        ReadRun("a", None, "failed", b"", has_output=False, error="no"),
+        ReadRun("b", None, "completed", b"{}", has_output=False, error=None),
+        completed("c"),
+    ]
+    service = Service(all_ended, completed, lambda _: shown)
+    service.give(accepted("a", "b", "c"))
+    assert [effect.run_id for effect in service.asked if isinstance(effect, FetchRun)] == ["b"]
+    assert service.recorded == ["a", "c", "b"]
+
+
+def test_a_double_charge_is_noted_once_however_often_it_is_read() -> None:
+    submission = accepted("a", "b")
+    double, first, second = completed("x", "a"), completed("a", "a"), completed("b", "b")
+    reads = iter([[first, double], [double, second]])
+    service = Service(lambda _: Followed(frozenset("ab"), True, 2, "e1"), completed, lambda _: next(reads, []))
+    service.never_ends = True
+    service.give(submission)
+    assert service.recorded == ["a", "b"]
+    assert service.extras == ["x"]
+
+
 def test_an_answer_that_names_other_runs_than_the_service_made_costs_no_answer() -> None:
     """What stands for a task is the run that carries its key, whatever the answer to the POST said."""
     submission = accepted("a", "b")

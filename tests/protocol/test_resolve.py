@@ -259,6 +259,7 @@ def test_what_was_sent_by_a_process_that_is_gone_is_settling_from_now() -> None:
         Settled(PRICE, why="accepted"),
         Reload(7),
     ]
+    assert world.asked == [500]
 
 
 def test_what_is_missing_after_two_listings_that_agree_is_free() -> None:
@@ -303,8 +304,16 @@ def test_after_a_reboot_settling_starts_again() -> None:
 def test_a_group_just_made_may_not_show_for_a_minute() -> None:
     world = World(lambda now: NotFoundError("no such group", status=404) if now <= 60 else listing("r1:a"))
     assert world.see(resolve(submission(SENT), settle_s=900))[-1] == Reload(7)
+    world = World(lambda _: NotFoundError("no such group", status=404))
     with pytest.raises(NotFoundError):
-        World(lambda now: NotFoundError("no such group", status=404)).see(resolve(submission(SENT), settle_s=900))
+        world.see(resolve(submission(SENT), settle_s=900))
+    assert world.asked[-2:] == [31, 61]
+
+
+def test_settling_takes_a_quarter_of_an_hour() -> None:
+    world = World(lambda _: listing())
+    world.see(resolve(submission(SENT)))
+    assert world.asked[-2:] == [900, 930]
 
 
 @pytest.mark.parametrize(
