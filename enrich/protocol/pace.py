@@ -1,0 +1,140 @@
+"""The pace: how many runs may be created now. A rolling window over all that creates runs, without I/O.
+
+An account may create so many runs in any minute. A table within that goes at once. Of a larger one as much goes as
+fits, and the rest when what was sent before leaves the window: no other order is done sooner. A run counts from the
+moment when the service answered, which is never before the service counted it.
+
+A refusal (429) teaches. It says that what is in the window is about all that fits, and with Retry-After also how long
+the service's own window is. What was learnt is given up slowly, minute by minute, since another program on the same
+account may have used the rest. How the service counts what it refuses is unknown: after a second refusal in a row
+nothing is sent for a whole window, after which none of it can count any more.
+"""
+
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+WINDOW_S: Final = 60.0
+_LEAST_SHARE: Final = 20  # no add is smaller than this part of what is allowed, unless no more is wanted
+_UP: Final = 1.1  # for a minute without a refusal
+_MOST_DOWN: Final = 10  # by one refusal: the window may be nearly empty of ours because another program fills it
+_SHORTEST_S: Final = 1.0
+_SLACK_S: Final = 0.05  # between our clock's seconds and the service's
+
+
+@dataclass(frozen=True, slots=True)
+class Learnt:
+    """What refusals have taught: so many runs in so many seconds, and when (seconds of the clock that is used)."""
+
+    runs: float
+    window_s: float
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """How many runs may be sent now; with none, after how many seconds to ask again.
+
+    `wait_s` None: when something that is being sent has been answered.
+    """
+
+    runs: int
+    wait_s: float | None = None
+
+
+class Pace:
+    """What may be created now. All times are seconds of one clock that does not go back."""
+
+    def __init__(self, told: int, now: float, *, learnt: Learnt | None = None) -> None:
+        """`told` is the account's quota in runs a minute, `learnt` what an earlier command has learnt of it."""
+        if told < 1:
+            raise ValueError(f"a quota of {told} runs a minute")
+        self._told = told
+        self._allowed, self._window_s, self._grown_at = float(told), WINDOW_S, now
+        if learnt is not None:
+            self._allowed, self._window_s, self._grown_at = min(learnt.runs, told), learnt.window_s, learnt.at
+        self._made: deque[tuple[float, int]] = deque()  # when it was answered, how many runs
+        self._counted = 0  # of those
+        self._sending = 0  # runs on their way
+        self._closed_until = now
+        self._refusals = 0  # in a row
+        self.learnt = learnt
+
+    def seed(self, made: Iterable[tuple[float, int]]) -> None:
+        """Count what was created before this command: when, and how many runs; oldest first."""
+        for at, runs in made:
+            self._count(runs, at)
+
+    def grant(self, wanted: int, now: float) -> Grant:
+        """Take leave to send some of `wanted` runs; what is granted is on its way until `answered` or `refused`."""
+        self._grow(now)
+        self._forget(now)
+        if now < self._closed_until:
+            return Grant(0, self._closed_until - now)
+        allowed = max(1, int(self._allowed))
+        least = min(wanted, max(1, allowed // _LEAST_SHARE))
+        free = allowed - self._counted - self._sending
+        if free >= least:
+            runs = min(wanted, free)
+            self._sending += runs
+            return Grant(runs)
+        lacking = least - free
+        for at, runs in self._made:
+            lacking -= runs
+            if lacking <= 0:
+                return Grant(0, max(_SLACK_S, at + self._window_s + _SLACK_S - now))
+        return Grant(0)
+
+    def answered(self, sent: int, now: float) -> None:
+        """Runs that were on their way may have been created: the answer came, or will not come."""
+        self._sending -= sent
+        self._count(sent, now)
+        if now >= self._closed_until:
+            self._refusals = 0
+        else:  # it was on its way when another was refused: so much fits, too
+            self._allow(max(self._allowed, float(self._counted)), now)
+
+    def unsent(self, granted: int) -> None:
+        """Nothing was sent of what was granted, or surely nothing was created, and not because of the quota."""
+        self._sending -= granted
+
+    def refused(self, sent: int, now: float, retry_after_s: float | None) -> None:
+        """The service refused runs because of the quota."""
+        self._sending -= sent
+        wait_s = self._window_s if retry_after_s is None else retry_after_s
+        if now >= self._closed_until:  # of several that were on their way together the first one teaches
+            self._refusals += 1
+            self._forget(now)
+            self._learn(now, retry_after_s)
+            if self._refusals > 1:
+                wait_s = max(wait_s, self._window_s)
+        self._closed_until = max(self._closed_until, now + wait_s + _SLACK_S)
+
+    def _learn(self, now: float, retry_after_s: float | None) -> None:
+        if self._counted and retry_after_s is not None:
+            spanned = now - self._made[0][0] + retry_after_s  # until the oldest leaves the service's window
+            self._window_s = min(WINDOW_S, max(_SHORTEST_S, spanned))
+        part = self._allowed / (_MOST_DOWN if self._counted else 2)
+        self._allow(min(self._allowed, max(float(self._counted), part)), now)
+
+    def _allow(self, runs: float, now: float) -> None:
+        self._allowed, self._grown_at = min(float(self._told), max(1.0, runs)), now
+        self.learnt = Learnt(self._allowed, self._window_s, now)
+
+    def _grow(self, now: float) -> None:
+        """Give up what was learnt, slowly."""
+        while self._allowed < self._told and now - self._grown_at >= WINDOW_S:
+            self._allowed = min(float(self._told), self._allowed * _UP)
+            self._grown_at += WINDOW_S
+        if self._allowed >= self._told:
+            self._window_s, self._grown_at = WINDOW_S, now
+
+    def _count(self, runs: int, at: float) -> None:
+        if runs:
+            self._made.append((at, runs))
+            self._counted += runs
+
+    def _forget(self, now: float) -> None:
+        while self._made and self._made[0][0] <= now - self._window_s:
+            self._counted -= self._made.popleft()[1]
