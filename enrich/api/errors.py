@@ -200,7 +200,9 @@ class UnauthorizedError(StatusError):
 
 
 class CreditError(StatusError):
-    """402: the account's credit doesn't cover what was asked for."""
+    """402: the account's credit doesn't cover what was asked for. Whether nothing was made, no document says."""
+
+    created_nothing = False
 
 
 class ForbiddenError(StatusError):
@@ -215,9 +217,13 @@ class NotFoundError(StatusError):
 
 
 class RateLimitedError(StatusError):
-    """429: too many requests. `retry_after_s` is None where the service names no sensible wait."""
+    """429: too many runs or requests. `retry_after_s` is None where the service names no sensible wait.
+
+    An add that fits only in part may have been taken in part.
+    """
 
     retryable = True
+    created_nothing = False
 
 
 _REFUSALS: Final[Mapping[int, type[StatusError]]] = {

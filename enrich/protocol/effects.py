@@ -89,19 +89,24 @@ class AwaitTurn(Effect[int]):
     usd_micro: int
 
 
+Answered = Literal["accepted", "outcome", "found", "refused", "rate", "credit", "believed", "unsent", "unknown"]
+
+
 @dataclass(frozen=True, slots=True)
 class Settled(Effect[None]):
     """Money reserved by AwaitTurn is no longer at stake (`freed`), or was spent (`paid`); or runs turned up that nobody
     had reserved money for (`found`). All in runs.
 
-    `why` tells the owner of the pace how the service answered, `said` in which words it did not.
+    `why` tells the owner of the pace how the service answered a POST of `tried` runs, `said` in which words it did not.
+    `believed` is the end of a refusal by quota or credit: nothing was created.
     """
 
     usd_micro: int
     freed: int = 0
     paid: int = 0
     found: int = 0
-    why: Literal["accepted", "outcome", "found", "refused", "rate", "credit", "unsent", "unknown"] = "outcome"
+    tried: int = 0
+    why: Answered = "outcome"
     retry_after_s: float | None = None
     said: str = ""
 

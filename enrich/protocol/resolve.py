@@ -27,6 +27,7 @@ from enrich.records import OpenSubmission, RunState, Stamp, elapsed_s
 
 SETTLE_S: Final = 900.0
 AGREEMENT_S: Final = 30.0  # two complete listings this far apart must agree, or a settling time if that is less
+REFUSAL_S: Final = 30.0  # a refusal may take effect so much later, or for a settling time if that is less
 WATCH_S: Final = 24 * 3600.0
 MOST_LISTINGS: Final = 120  # after the settling time, one in 30 s: then the next command has to look
 
@@ -80,6 +81,18 @@ def resolve(submission: OpenSubmission, *, settle_s: float = SETTLE_S) -> Script
     missing = len(submission.tasks) - len(set(inquiry.known.values()))
     yield from do(Settled(submission.usd_micro, freed=missing, why="refused" if missing else "accepted"))
     return (yield from do(Reload(submission.submission_id)))
+
+
+def made_nothing(group_id: str, *, settle_s: float) -> Script[bool]:
+    """Whether an add that quota or credit refused created nothing, by its group, which had no run before.
+
+    No document promises that it did not: an add that fits a quota only in part may be taken in part, and what is
+    refused may take effect a little later. So the group is looked at, after a while.
+    """
+    if wait_s := min(REFUSAL_S, settle_s):
+        yield from do(Sleep(wait_s))
+    listing = yield from _list(group_id, patience=True)
+    return listing is not None and not listing.runs and is_complete(listing, Sightings(set()))
 
 
 @dataclass(slots=True)

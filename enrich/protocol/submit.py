@@ -25,14 +25,16 @@ from enrich.protocol.effects import (
     RecordIntent,
     RecordNotCreated,
     RecordRefused,
+    RecordResolved,
     RecordUnknown,
     Reload,
     Say,
     Script,
     Settled,
+    StopRequested,
     do,
 )
-from enrich.protocol.resolve import LOST_GROUP_S, SETTLE_S, resolve
+from enrich.protocol.resolve import LOST_GROUP_S, SETTLE_S, made_nothing, resolve
 from enrich.records import Intent, OpenSubmission, Question, Task, TaskBatch, elapsed_s
 from enrich.spec.identity import fieldset_key, task_key
 
@@ -81,17 +83,19 @@ def submit(
             if isinstance(error, NotFoundError) and (elapsed_s(made, intent.stamp) or 0.0) <= LOST_GROUP_S:
                 batch.group = group_id, made
             return (yield from _refused(submission_id, batch.question.usd_micro, tasks, error, give_up=give_up))
+        if isinstance(error, CreditError | RateLimitedError):
+            return (yield from _doubted(submission_id, batch.question.usd_micro, tasks, error, settle_s=settle_s))
         detail = str(error)
     else:
         if len(set(added.run_ids)) == len(added.run_ids) == len(tasks):
             yield from do(RecordAccepted(submission_id, added.run_ids, added.runs_cursor))
-            yield from do(Settled(batch.question.usd_micro, why="accepted"))
+            yield from do(Settled(batch.question.usd_micro, tried=len(tasks), why="accepted"))
             return OpenSubmission.accepted(submission_id, intent, keys, added.run_ids, added.runs_cursor)
         detail = f"the answer names {len(set(added.run_ids))} runs, {len(tasks)} were sent"
     # Settling is measured from here and not from the intent: a process that was stopped between the two would
     # otherwise count the time in which it had not yet sent anything.
     yield from do(RecordUnknown(submission_id, (yield from do(Now())), detail))
-    yield from do(Settled(batch.question.usd_micro, why="unknown"))
+    yield from do(Settled(batch.question.usd_micro, tried=len(tasks), why="unknown"))
     said = f"a request for {len(tasks)} runs has no clear answer ({detail}); its group is asked what became of it"
     yield from do(Say(said))
     return (yield from resolve((yield from do(Reload(submission_id))), settle_s=settle_s))
@@ -130,7 +134,7 @@ def _refused(
         parts = [] if give_up else parts_of_invalid(tasks, error)
     yield from do(RecordNotCreated(submission_id, str(error)) if parts else RecordRefused(submission_id, str(error)))
     pace = _pace(error)
-    yield from do(Settled(usd_micro, freed=len(tasks), **pace))
+    yield from do(Settled(usd_micro, freed=len(tasks), tried=len(tasks), **pace))
     if isinstance(error, UnauthorizedError | ForbiddenError):
         raise error
     if pace["why"] in ("unknown", "unsent"):
@@ -138,6 +142,30 @@ def _refused(
     if parts:
         return parts
     return (yield from do(Reload(submission_id)))
+
+
+def _doubted(
+    submission_id: int, usd_micro: int, tasks: Sequence[Task], error: ApiError, *, settle_s: float
+) -> Script[OpenSubmission | list[tuple[Task, ...]]]:
+    """Refused by quota or credit: believed only after a look (see `made_nothing`).
+
+    Until then its outcome is unknown, also for the next command, should this one die. What is sent again stays under
+    watch.
+    """
+    yield from do(RecordUnknown(submission_id, (yield from do(Now())), str(error)))
+    yield from do(Settled(usd_micro, tried=len(tasks), **_pace(error)))
+    submission = yield from do(Reload(submission_id))
+    try:
+        nothing = yield from made_nothing(submission.group_id, settle_s=settle_s)
+    except StopRequested:
+        if (yield from made_nothing(submission.group_id, settle_s=0.0)):
+            yield from do(RecordResolved(submission_id))
+        raise
+    if not nothing:
+        return (yield from resolve(submission, settle_s=settle_s))
+    yield from do(RecordResolved(submission_id))
+    yield from do(Settled(usd_micro, freed=len(tasks), why="believed"))
+    return [tuple(tasks)]
 
 
 def parts_of_invalid(tasks: Sequence[Task], error: InvalidError) -> list[tuple[Task, ...]]:

@@ -1,4 +1,4 @@
-"""The till: who may spend how much, and when. Budget, credit and pace of one command, without I/O.
+"""The till: who may spend how much, and when. Budget, credit and quota of one command, without I/O.
 
 Every POST that creates runs reserves here first. Money counts as at stake from the moment it is reserved until its run
 has failed or was surely not made, so `paid + submitted + unresolved` never passes the budget.
@@ -11,6 +11,7 @@ from decimal import Decimal
 from typing import Final, Literal
 
 from enrich.protocol.effects import AwaitTurn, Settled
+from enrich.protocol.pace import Pace
 from enrich.text.figures import usd_text
 
 Why = Literal["budget", "credit", "deadline", "unreachable", "refused"]
@@ -19,6 +20,8 @@ FIRST_PAUSE_S: Final = 0.5
 LONGEST_PAUSE_S: Final = 60.0
 LONGEST_RATE_PAUSE_S: Final = 300.0
 OUT_OF_CREDIT: Final = "the account is out of credit: add some, and the same command goes on"
+FEW: Final = 16  # runs: a batch of more that the credit does not cover is cut down …
+FAST_STEP: Final = 8  # … by so much at once
 UNREACHABLE_AFTER: Final = 9  # attempts in a row that came to nothing: about a minute and a half
 
 
@@ -45,9 +48,11 @@ class Till:
         *,
         budget: int | None = None,
         in_flight: int = 0,
+        pace: Pace | None = None,
         random_: Callable[[], float] = random.random,
     ) -> None:
         self._budget = budget
+        self._pace = pace
         self._random = random_
         self._paid = 0
         self._at_stake = in_flight
@@ -83,6 +88,11 @@ class Till:
             if self._at_stake > 0:
                 return Wait(None)  # a run that fails gives its money back
             return self.stop("budget", self._budget_text(turn.usd_micro))
+        if self._pace is not None:
+            fitting = self._pace.grant(granted, now)
+            if not fitting.runs:
+                return Wait(fitting.wait_s)
+            granted = fitting.runs
         self._probing = self._credit_step is not None
         self._at_stake += granted * turn.usd_micro
         return granted
@@ -99,6 +109,8 @@ class Till:
         self._paid += event.paid * event.usd_micro
         if event.freed or event.paid:
             self._holding = False
+        if self._pace is not None and event.tried:
+            self._note_pace(self._pace, event, now)
         match event.why:
             case "accepted":
                 self._troubles = self._unsent = 0
@@ -106,14 +118,18 @@ class Till:
                     self._credit_step *= 2
                 self._probing = False
             case "credit":
-                self._out_of_credit(tried=event.freed)
+                self._out_of_credit(tried=event.tried)
+            case "believed" if self._credit_step is not None and event.freed <= 1 and self._at_stake <= 0:
+                self.stop("credit", OUT_OF_CREDIT)  # not even one run, with nothing under way that could give back
+            case "rate" if self._pace is None or not event.tried:
+                self._wait(now, event.retry_after_s, LONGEST_RATE_PAUSE_S)
             case "rate":
-                self._pause(now, event.retry_after_s, LONGEST_RATE_PAUSE_S)
+                self._probing = False
             case "unknown" if not event.freed:
-                self._pause(now, event.retry_after_s, LONGEST_PAUSE_S)
+                self._wait(now, event.retry_after_s, LONGEST_PAUSE_S)
             case "unknown" | "unsent":  # nothing was made, and no reason that passes by itself was given
                 self._unsent += now >= self._not_before
-                self._pause(now, event.retry_after_s, LONGEST_PAUSE_S / 2)
+                self._wait(now, event.retry_after_s, LONGEST_PAUSE_S / 2)
                 if self._unsent >= UNREACHABLE_AFTER:
                     what = "can't be reached" if event.why == "unsent" else "takes no runs"
                     self.stop("unreachable", f"the service {what}: {event.said}".removesuffix(": "))
@@ -127,15 +143,22 @@ class Till:
         return self.stopped
 
     def _out_of_credit(self, *, tried: int) -> None:
-        """Try again with fewer runs, and when something at stake has settled: its reservation is then free."""
+        """Try again with fewer runs when something at stake has settled: its reservation is then free."""
         self._probing = False
-        if tried <= 1 and self._at_stake <= 0:
-            self.stop("credit", OUT_OF_CREDIT)
-            return
-        self._credit_step = max(1, tried // 2)
-        self._holding = self._at_stake > 0
+        self._credit_step = max(1, tried // (FAST_STEP if tried > FEW else 2))  # each step takes a look
+        self._holding = True
 
-    def _pause(self, now: float, retry_after_s: float | None, longest_s: float) -> None:
+    @staticmethod
+    def _note_pace(pace: Pace, event: Settled, now: float) -> None:
+        match event.why:
+            case "rate":
+                pace.refused(event.tried, now, event.retry_after_s)
+            case "unsent":
+                pace.unsent(event.tried)
+            case _:  # what was refused for another reason may count at the service: nobody says that it does not
+                pace.answered(event.tried, now)
+
+    def _wait(self, now: float, retry_after_s: float | None, longest_s: float) -> None:
         self._troubles += now >= self._not_before  # what was on the wire together fails together, and counts once
         self._probing = False
         backoff = min(longest_s, FIRST_PAUSE_S * 2 ** min(self._troubles - 1, 10)) * (0.5 + 0.5 * self._random())

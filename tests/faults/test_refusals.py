@@ -9,6 +9,7 @@ import pytest
 
 from enrich.errors import ExitCode
 from enrich.progress import QuietProgress
+from enrich.sandbox import Quota
 from tests.faults.door import Door
 from tests.faults.promises import BATCH, Scene, check, check_cost, read_table, serving
 from tests.hostile.middleman import between
@@ -211,4 +212,30 @@ def test_events_that_are_forbidden_are_polled_for(make_scene) -> None:
     scene = make_scene("events-refused=403")
     assert scene.finish().exit_code is ExitCode.DONE
     assert len(scene.reports) == 1
+    check(scene)
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        pytest.param("refused-after=429", id="by the quota, taken whole"),
+        pytest.param("refused-after=402", id="by the credit, taken whole"),
+        pytest.param("refused-partial=5", id="taken in part"),
+        pytest.param("refused-late=30ms", id="taken a little later"),
+    ],
+)
+@pytest.mark.parametrize("times", ["1x", "10x", "50%"])
+def test_a_refusal_that_took_effect_is_not_paid_for_again(make_scene, fault, times) -> None:
+    """Case 31: no document says that a refused add made nothing, so its group is looked at."""
+    scene = make_scene(f"{fault},{times}", rows=3 * BATCH)
+    scene.finish()
+    check(scene)
+
+
+@pytest.mark.parametrize("words", [{}, {"partly": True}, {"counts_refused": True}, {"is_silent": True}])
+def test_a_quota_is_kept_to_and_nothing_is_paid_for_twice(make_scene, words) -> None:
+    """Case 32: it is half of what the command was told."""
+    quota = Quota(2 * BATCH, 1.0, **words)
+    scene = make_scene(rows=6 * BATCH, settings={"quota": quota}, speed=20)
+    scene.finish()
     check(scene)

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from enrich.protocol.effects import AwaitTurn, Settled
+from enrich.protocol.pace import Pace
 from enrich.protocol.till import Stop, Till, Wait
 
 PRICE = 25_000
@@ -80,7 +81,7 @@ def test_out_of_credit_tries_smaller_steps_while_something_runs() -> None:
     one = till()
     assert one.reserve(AwaitTurn(8, PRICE), 0.0) == 8  # runs
     assert one.reserve(AwaitTurn(8, PRICE), 0.0) == 8
-    one.settled(Settled(PRICE, freed=8, why="credit"), 0.0)
+    one.settled(Settled(PRICE, tried=8, why="credit"), 0.0)
     assert one.reserve(AwaitTurn(8, PRICE), 0.0) == Wait(None)  # until something that runs has ended
     one.settled(Settled(PRICE, paid=4), 0.0)
     assert one.reserve(AwaitTurn(8, PRICE), 0.0) == 4
@@ -101,8 +102,9 @@ def test_out_of_credit_tries_again_when_what_was_at_stake_was_never_made(event: 
     one = till()
     assert one.reserve(AwaitTurn(8, PRICE), 0.0) == 8
     assert one.reserve(AwaitTurn(8, PRICE), 0.0) == 8
-    one.settled(Settled(PRICE, freed=8, why="credit"), 0.0)
+    one.settled(Settled(PRICE, tried=8, why="credit"), 0.0)
     assert one.reserve(AwaitTurn(8, PRICE), 0.0) == Wait(None)
+    one.settled(Settled(PRICE, freed=8, why="believed"), 0.0)
     one.settled(event, 0.0)
     assert one.at_stake == 0
     assert one.reserve(AwaitTurn(8, PRICE), 10.0) == 4
@@ -112,10 +114,59 @@ def test_out_of_credit_with_nothing_in_flight_ends_at_the_smallest_step() -> Non
     one = till()
     for tried in (4, 2, 1):
         assert one.reserve(AwaitTurn(4, PRICE), 0.0) == tried
-        one.settled(Settled(PRICE, freed=tried, why="credit"), 0.0)
+        one.settled(Settled(PRICE, tried=tried, why="credit"), 0.0)
+        assert one.reserve(AwaitTurn(4, PRICE), 0.0) == Wait(None)  # a refusal is believed only after a look
+        one.settled(Settled(PRICE, freed=tried, why="believed"), 0.0)
     stop = one.reserve(AwaitTurn(4, PRICE), 0.0)
     assert isinstance(stop, Stop)
     assert stop.why == "credit"
+
+
+def test_a_large_batch_that_the_credit_does_not_cover_is_cut_down_fast() -> None:
+    one = till()
+    for tried in (1000, 125, 15, 7, 3, 1):
+        assert one.reserve(AwaitTurn(1000, PRICE), 0.0) == tried
+        one.settled(Settled(PRICE, tried=tried, why="credit"), 0.0)
+        one.settled(Settled(PRICE, freed=tried, why="believed"), 0.0)
+    assert isinstance(one.reserve(AwaitTurn(1000, PRICE), 0.0), Stop)
+
+
+def paced(told: int) -> Till:
+    return Till(pace=Pace(told, 0.0), random_=lambda: 1.0)
+
+
+def test_a_turn_is_cut_to_what_the_quota_allows() -> None:
+    one = paced(1500)
+    assert one.reserve(AwaitTurn(1000, PRICE), 0.0) == 1000
+    assert one.reserve(AwaitTurn(1000, PRICE), 0.0) == 500
+    assert one.at_stake == 1500 * PRICE
+    assert one.reserve(AwaitTurn(1000, PRICE), 0.0) == Wait(None)  # until one of them is answered
+    one.settled(Settled(PRICE, tried=1000, why="accepted"), 1.0)
+    one.settled(Settled(PRICE, tried=500, why="unknown"), 2.0)  # it may have been made
+    waiting = one.reserve(AwaitTurn(1000, PRICE), 3.0)
+    assert isinstance(waiting, Wait)
+    assert waiting.seconds == pytest.approx(58, abs=0.2)
+    assert one.reserve(AwaitTurn(1000, PRICE), 61.1) == 1000
+
+
+def test_a_refusal_by_the_quota_is_waited_for_and_keeps_its_money_until_it_is_believed() -> None:
+    one = paced(2000)
+    assert one.reserve(AwaitTurn(1000, PRICE), 0.0) == 1000
+    one.settled(Settled(PRICE, tried=1000, why="rate", retry_after_s=7.0), 0.0)
+    assert one.at_stake == 1000 * PRICE
+    waiting = one.reserve(AwaitTurn(1000, PRICE), 1.0)
+    assert isinstance(waiting, Wait)
+    assert waiting.seconds == pytest.approx(6, abs=0.2)
+    one.settled(Settled(PRICE, freed=1000, why="believed"), 8.0)
+    assert one.at_stake == 0
+    assert one.reserve(AwaitTurn(1000, PRICE), 8.0) == 1000
+
+
+def test_what_was_never_sent_does_not_use_the_quota_up() -> None:
+    one = paced(10)
+    assert one.reserve(AwaitTurn(10, PRICE), 0.0) == 10
+    one.settled(Settled(PRICE, freed=10, tried=10, why="unsent"), 0.0)
+    assert one.reserve(AwaitTurn(10, PRICE), 10.0) == 10
 
 
 @pytest.mark.parametrize(
