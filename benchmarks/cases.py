@@ -130,7 +130,7 @@ def _enrich(
     environ = {
         "PARALLEL_API_KEY": "sk-bench-4fQz7WkX2mV9tJ0cYbRrD8uHnE3sLpGa",
         "PARALLEL_BASE_URL": stub.url,
-        "ENRICH_REQUESTS_PER_MINUTE": "1000000",
+        "ENRICH_RUNS_PER_MINUTE": "100000000",
     }
     paths = map(str, (config, table, output, ledger))
     done = _child(folder, "benchmarks.child", "run", *paths, *options, environ=environ)

@@ -7,6 +7,7 @@ from decimal import Decimal
 from pathlib import Path
 
 from enrich.api.environment import Environment
+from enrich.api.limits import runs_per_minute
 from enrich.api.secret import Secret
 from enrich.config import Config
 from enrich.dataset import Table
@@ -17,6 +18,7 @@ from enrich.inputs.rows import Rows
 
 LEDGER = Path(".enrich/ledger.db")
 SANDBOX_LEDGER = Path(".enrich/sandbox.db")
+UNLIMITED = 10**9  # runs a minute
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +92,11 @@ class Job:
     facts: Path | None  # what the sandbox knows: the file given, or the one beside the table
     started_at: datetime
     clock: Clock
+
+    @property
+    def runs_per_minute(self) -> int:
+        """The account's quota. The sandbox of `--sandbox` has none."""
+        return UNLIMITED if self.options.sandbox else runs_per_minute(self.options.environ, self.config.runs_per_minute)
 
     @property
     def budget(self) -> Decimal | None:

@@ -171,6 +171,7 @@ async def _ask(
         name=job.config.name,
         budget=job.budget,
         settle_s=settling_s(options.settle_s, sandbox=options.sandbox),
+        runs_per_minute=job.runs_per_minute,
         ends_at=ends_at,
         clock=clock,
     )

@@ -19,6 +19,7 @@ from enrich.ledger.worklist import Worklist
 from enrich.planning.comparison import Comparison
 from enrich.planning.costs import Summary
 from enrich.progress import Progress
+from enrich.protocol.pace import Pace
 from enrich.protocol.resolve import SETTLE_S
 from enrich.protocol.till import Till
 from enrich.spec.money import micro
@@ -55,6 +56,7 @@ class Terms:
     name: str  # of the job, as the service's records show it
     budget: Decimal | None  # US dollars that may be at stake
     settle_s: float
+    runs_per_minute: int  # the account's quota
     ends_at: float | None = None  # on the event loop's clock
     clock: Clock = SYSTEM
 
@@ -85,6 +87,7 @@ async def ask(
     till = Till(
         budget=None if terms.budget is None else micro(terms.budget),
         in_flight=totals.usd_micro_in_flight + totals.usd_micro_unresolved,
+        pace=Pace(terms.runs_per_minute, anyio.current_time()),
     )
     async with open_recorder(ledger) as recorder:
         driver = Driver(Groups(client), recorder, till, clock=terms.clock)

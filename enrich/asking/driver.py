@@ -172,8 +172,6 @@ class Driver:
             if isinstance(answer, Stop):
                 raise SpendingStopped
             if isinstance(answer, int):
-                if answer:
-                    await self.stopping.until_stop(self.groups.turn)
                 return answer
             await self.stopping.until_stop(partial(self._wait_for_news, answer.seconds, turn))
 

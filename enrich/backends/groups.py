@@ -41,17 +41,13 @@ class Groups:
         """What answers: known when something has."""
         return "sandbox" if self.client.server_is_sandbox else "service"
 
-    async def turn(self) -> None:
-        """Wait for the rate limit's leave to send: nothing need wait after its intent is written."""
-        await self.client.turn_to_post()
-
     async def open_batch(self, metadata: Mapping[str, str]) -> str:
         """Make a group, which is free; gives its id. Raises ApiError."""
         return (await self.client.create_group(metadata)).taskgroup_id
 
     async def send(self, group_id: str, body: bytes, *, timeout_s: float) -> Added:
-        """Add runs to a group: exactly one HTTP request, whose turn has been taken. Raises ApiError."""
-        added = await self.client.add_runs(group_id, body, timeout_s=timeout_s, turn_taken=True)
+        """Add runs to a group: exactly one HTTP request. Raises ApiError."""
+        added = await self.client.add_runs(group_id, body, timeout_s=timeout_s)
         return Added(tuple(added.run_ids), added.run_cursor)
 
     async def list_batch(self, group_id: str) -> Listing:

@@ -7,7 +7,7 @@ from secrets import token_hex
 
 from enrich.api.address import base_url_from
 from enrich.api.environment import Environment
-from enrich.api.limits import limiter_from
+from enrich.api.limits import runs_per_minute
 from enrich.api.secret import Secret
 from enrich.backends.parallel import Client
 from enrich.errors import MissingKeyError, UsageError
@@ -29,7 +29,7 @@ def check_service(environ: Mapping[str, str], *, sandbox: bool = False, facts: P
     Raises BaseUrlError, or UsageError, also for facts that can't be read; their lines are read when the sandbox starts.
     """
     environ = Environment.of(environ)
-    limiter_from(environ)
+    runs_per_minute(environ)
     if not sandbox:
         base_url_from(environ)
     if facts is not None:
@@ -52,7 +52,7 @@ async def open_service(
     """
     environ = Environment.of(environ)
     with _place(environ, ledger, sandbox=sandbox, facts=facts) as (base_url, key):
-        async with Client(base_url=base_url, api_key=key, limiter=limiter_from(environ)) as client:
+        async with Client(base_url=base_url, api_key=key) as client:
             yield client
 
 

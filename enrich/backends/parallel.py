@@ -30,7 +30,7 @@ from enrich.api.errors import (
     UnreadableAnswerError,
     sanitised,
 )
-from enrich.api.limits import RateLimiter
+from enrich.api.limits import Pause
 from enrich.api.reading import UnreadableError, decode_body
 from enrich.api.retry import Retry
 from enrich.api.secret import Secret
@@ -60,7 +60,7 @@ class Client:
         *,
         base_url: str,
         api_key: Secret | None,
-        limiter: RateLimiter | None = None,
+        pause: Pause | None = None,
         retry: Retry | None = None,
         beta: Sequence[str] = (),
         request_timeout_s: float = 60.0,
@@ -71,7 +71,7 @@ class Client:
         sleep: Callable[[float], Awaitable[None]] = anyio.sleep,
         rng: random.Random | None = None,
     ) -> None:
-        self.limiter = limiter or RateLimiter()
+        self._pause = pause or Pause(clock=clock, sleep=sleep)
         self._secret = api_key
         self._connection = Connection(base_url, api_key, beta=beta, transport=transport)
         self._retry = retry or Retry()
@@ -101,28 +101,18 @@ class Client:
 
     async def create_group(self, metadata: Mapping[str, str]) -> NewGroup:
         """Make a group, which is free. Sent once; what fails for a passing reason is `retryable`."""
-        await self.limiter.acquire_post()
         body = msgspec.json.encode({"metadata": metadata})
         return await self._post(_GROUPS, body, NewGroup, timeout_s=self._request_timeout_s, costs=False)
 
-    async def add_runs(
-        self, group_id: str, body: bytes, *, timeout_s: float = 60.0, turn_taken: bool = False
-    ) -> AddedRuns:
+    async def add_runs(self, group_id: str, body: bytes, *, timeout_s: float = 60.0) -> AddedRuns:
         """Add runs to a group: exactly one HTTP request with this body. This is what costs money.
 
-        `timeout_s` bounds the request from connecting to the last byte of the answer, not the wait for the
-        rate limit before it; who took the turn with `turn_to_post` says so. Raises NotSentError or a
-        StatusError when nothing was created, UnknownOutcomeError when that isn't known. How many run ids
-        came back is for the caller to compare.
+        `timeout_s` bounds the request from connecting to the last byte of the answer. Raises NotSentError or a
+        StatusError when nothing was created as far as can be told, UnknownOutcomeError when that isn't known. How
+        many run ids came back is for the caller to compare.
         """
-        if not turn_taken:
-            await self.turn_to_post()
         path = f"{_GROUPS}/{_segment(group_id)}/runs"
         return await self._post(path, body, AddedRuns, timeout_s=timeout_s, costs=True, refresh_status="false")
-
-    async def turn_to_post(self) -> None:
-        """Wait for the rate limit's leave to POST: nothing need wait after its intent is written."""
-        await self.limiter.acquire_post()
 
     async def group(self, group_id: str) -> Group:
         """The group with its counts."""
@@ -196,11 +186,7 @@ class Client:
             yield stream
 
     async def _post(self, path: str, body: bytes, kind: type[T], *, timeout_s: float, costs: bool, **params: str) -> T:
-        try:
-            answer = await self._connection.post(path, body, params=params, timeout_s=timeout_s, costs=costs)
-        except RateLimitedError as error:
-            self._heed(error)
-            raise
+        answer = await self._connection.post(path, body, params=params, timeout_s=timeout_s, costs=costs)
         try:
             return decode_body(answer.body, kind)
         except UnreadableError as error:
@@ -263,7 +249,7 @@ class Client:
         attempt, waited_s = 0, 0.0
         while True:
             attempt += 1
-            await self.limiter.acquire()
+            await self._pause.over()
             try:
                 return await once()
             except ApiError as error:
@@ -275,9 +261,9 @@ class Client:
             await self._sleep(wait_s)
 
     def _heed(self, error: ApiError) -> None:
-        """Hold back all POSTs for as long as the service asks to after a 429."""
+        """Hold back all that is free of charge for as long as the service asks to after a 429."""
         if isinstance(error, RateLimitedError) and error.retry_after_s is not None:
-            self.limiter.slow_down(error.retry_after_s)
+            self._pause.lengthen(error.retry_after_s)
 
     def _unreadable(self, answer: Answer, error: UnreadableError) -> str:
         reason = sanitised(str(error), self._secret, limit=200)

@@ -38,6 +38,7 @@ from enrich.config.values import (
     Flag,
     LedgerPath,
     Quote,
+    RunsPerMinute,
     Skip,
     Text,
     expected,
@@ -213,6 +214,9 @@ class Config(_Model):
     ] = Key(default=get_args(Evidence), description="Evidence columns beside each answer.")
     refresh: Refresh = Key(default=Refresh(), description="Freshness: how long an outcome stands.")
     budget: Budget | None = Key(default=None, description="The most US dollars that a run may have at stake.")
+    runs_per_minute: RunsPerMinute | None = Key(
+        default=None, description="The account's quota: runs that may be created in a minute. Default: 2000."
+    )
     existing: Annotated[Existing, one_of(*get_args(Existing), slips=_EXISTING)] = Key(
         default="error", description="What to do if the table already has a column with an answer's name."
     )

@@ -32,6 +32,7 @@ __all__ = [
     "Flag",
     "LedgerPath",
     "Quote",
+    "RunsPerMinute",
     "Skip",
     "Text",
     "expected",
@@ -202,6 +203,13 @@ def _budget(value: object) -> Decimal:
     return Decimal(str(value))
 
 
+def _runs_per_minute(value: object) -> int:
+    if type(value) is int and value > 0:
+        return value
+    hint = "leave the key out for the usual 2000" if str(value).casefold() in _NOTHING else ""
+    raise expected("the runs that the account may create in a minute, such as 2000", value, hint)
+
+
 def path_problem(text: str) -> tuple[str, str] | None:
     """What keeps a text from being a path as it stands: message and hint."""
     if "$" in text or text.startswith("~"):
@@ -308,6 +316,9 @@ DurationOrNever: TypeAlias = Annotated[
 ]
 Budget: TypeAlias = Annotated[
     Decimal, PlainValidator(_budget), WithJsonSchema({"type": "number", "exclusiveMinimum": 0})
+]
+RunsPerMinute: TypeAlias = Annotated[
+    int, PlainValidator(_runs_per_minute), WithJsonSchema({"type": "integer", "exclusiveMinimum": 0})
 ]
 LedgerPath: TypeAlias = Annotated[Path, PlainValidator(_ledger), WithJsonSchema(TEXT_SCHEMA)]
 Domain: TypeAlias = Annotated[str, PlainValidator(_domain), WithJsonSchema(TEXT_SCHEMA)]

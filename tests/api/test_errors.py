@@ -68,7 +68,8 @@ def test_each_status_proves_one_thing(status: int) -> None:
 def test_only_a_refusal_proves_that_nothing_was_created(status: int) -> None:
     refused = status in (400, 401, 402, 403, 404, 413, 422, 429)
     error = error_of(status)
-    assert error.created_nothing is refused
+    # By quota or credit it may be refused only in part, or a little too late.
+    assert error.created_nothing is (refused and status not in (402, 429))
     assert error.retryable is (status == 429)
 
 

@@ -25,7 +25,7 @@ from enrich.api.errors import (
     UnavailableError,
     UnknownOutcomeError,
 )
-from enrich.api.limits import RateLimiter
+from enrich.api.limits import Pause
 from enrich.api.retry import Retry
 from enrich.api.secret import Secret
 from enrich.backends.parallel import Client
@@ -68,8 +68,7 @@ class Service:
 
 
 def client_of(service: Callable[[httpx.Request], httpx.Response], time: FakeTime, **options: Any) -> Client:
-    limiter = RateLimiter(clock=time.clock, sleep=time.sleep)
-    options = {"base_url": "https://api.example", "limiter": limiter, "rng": random.Random(0), **options}
+    options = {"base_url": "https://api.example", "rng": random.Random(0), **options}
     return Client(api_key=KEY, transport=httpx.MockTransport(service), clock=time.clock, sleep=time.sleep, **options)
 
 
@@ -123,7 +122,7 @@ async def test_add_runs_makes_one_request_whatever_the_answer(time: FakeTime, st
             await client.add_runs("tgrp_1", b"{}", timeout_s=9)
     assert service.seen == [("POST", "/v1/tasks/groups/tgrp_1/runs?refresh_status=false")]
     refused = status in (400, 401, 402, 403, 404, 413, 422, 429)
-    assert raised.value.created_nothing is refused
+    assert raised.value.created_nothing is (refused and status not in (402, 429))
     assert isinstance(raised.value, UnknownOutcomeError) is not refused
 
 
@@ -190,23 +189,14 @@ async def test_making_a_group_is_free_so_its_failure_is_no_riddle(time: FakeTime
     assert len(service.requests) == 1
 
 
-async def test_a_429_holds_back_the_next_post_as_long_as_it_says(time: FakeTime) -> None:
+async def test_a_429_says_how_long_and_what_follows_is_not_for_the_client_to_say(time: FakeTime) -> None:
     service = Service(httpx.Response(429, headers={"retry-after": "7"}), httpx.Response(200, json=ADDED))
     async with client_of(service, time) as client:
         with pytest.raises(RateLimitedError) as raised:
             await client.add_runs("tgrp_1", b"{}")
         assert raised.value.retry_after_s == 7.0
-        assert time.slept == []
+        assert not raised.value.created_nothing  # an add may be taken in part, and refused all the same
         await client.add_runs("tgrp_1", b"{}")
-    assert time.slept == [7.0]
-
-
-async def test_a_turn_taken_before_is_not_taken_again(time: FakeTime) -> None:
-    service = Service(httpx.Response(200, json=ADDED))
-    async with client_of(service, time) as client:
-        await client.turn_to_post()
-        client.limiter.slow_down(50)
-        await client.add_runs("tgrp_1", b"{}", turn_taken=True)
     assert time.slept == []
 
 
@@ -403,14 +393,25 @@ async def test_whether_the_server_is_a_sandbox_is_told_by_good_answers(time: Fak
     assert seen == [None, None, True, True, False]
 
 
-async def test_every_request_takes_a_turn(time: FakeTime) -> None:
+async def test_a_reading_that_is_refused_holds_back_the_others_and_no_post(time: FakeTime) -> None:
     service = Service(httpx.Response(200, json=GROUP))
-    limiter = RateLimiter(per_minute=61, burst=1, clock=time.clock, sleep=time.sleep)
-    async with client_of(service, time, limiter=limiter) as client:
-        await client.group("g")
+    pause = Pause(clock=time.clock, sleep=time.sleep)
+    async with client_of(service, time, pause=pause) as client:
+        pause.lengthen(9)
         await client.create_group({})
+        assert time.slept == []
         await client.group("g")
-    assert [round(wait_s, 3) for wait_s in time.slept] == [1.0, 1.0]
+    assert time.slept == [9]
+
+
+async def test_a_reading_that_is_refused_is_asked_again_when_the_service_says(time: FakeTime) -> None:
+    limited = httpx.Response(429, headers={"retry-after": "7"}, json={"detail": "slow down"})
+    service = Service(limited, httpx.Response(200, json=GROUP))
+    pause = Pause(clock=time.clock, sleep=time.sleep)
+    async with client_of(service, time, pause=pause) as client:
+        await client.group("g")
+    assert sum(time.slept) >= 7
+    assert len(service.requests) == 2
 
 
 async def test_a_bad_address_is_refused_before_anything_is_sent(time: FakeTime) -> None:

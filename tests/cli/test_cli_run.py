@@ -462,7 +462,8 @@ def test_a_wrong_environment_ends_with_2(
     ("name", "value"),
     [
         pytest.param("PARALLEL_BASE_URL", "nowhere", id="address"),
-        pytest.param("ENRICH_REQUESTS_PER_MINUTE", "many", id="rate"),
+        pytest.param("ENRICH_RUNS_PER_MINUTE", "many", id="quota"),
+        pytest.param("ENRICH_REQUESTS_PER_MINUTE", "60", id="the older variable"),
     ],
 )
 @pytest.mark.parametrize(

@@ -199,7 +199,7 @@ WRONG: dict[str, Callable[[], object]] = {
     "not ASCII": lambda: check_key({"PARALLEL_API_KEY": f"ü{KEY}"}),
     "as a secret": lambda: Secret(f"{KEY} {KEY}"),
     "a wrong address": lambda: check_service({"PARALLEL_API_KEY": KEY, "PARALLEL_BASE_URL": "ftp://x"}),
-    "a wrong rate": lambda: check_service({"PARALLEL_API_KEY": KEY, "ENRICH_REQUESTS_PER_MINUTE": "x"}),
+    "a wrong rate": lambda: check_service({"PARALLEL_API_KEY": KEY, "ENRICH_RUNS_PER_MINUTE": "x"}),
     "a wrong config": lambda: load(Path("absent.yaml"), {"PARALLEL_API_KEY": KEY}),
     "a wrong option": lambda: enrich.run("c.yaml", "t.csv", environ={"PARALLEL_API_KEY": KEY}, limit="x"),
     "a wrong name": lambda: enrich.run("c.yaml", "t.csv", environ={"PARALLEL_API_KEY": KEY}, limits=3),
