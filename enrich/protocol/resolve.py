@@ -87,12 +87,15 @@ def made_nothing(group_id: str, *, settle_s: float) -> Script[bool]:
     """Whether an add that quota or credit refused created nothing, by its group, which had no run before.
 
     No document promises that it did not: an add that fits a quota only in part may be taken in part, and what is
-    refused may take effect a little later. So the group is looked at, after a while.
+    refused may take effect a little later. So the group is looked at, after a while; and twice, since one listing may
+    come from an old replica.
     """
-    if wait_s := min(REFUSAL_S, settle_s):
+    for wait_s in (min(REFUSAL_S, settle_s), min(_FIRST_LISTING_S, settle_s / 4)):
         yield from do(Sleep(wait_s))
-    listing = yield from _list(group_id, patience=True)
-    return listing is not None and not listing.runs and is_complete(listing, Sightings(set()))
+        listing = yield from _list(group_id, patience=True)
+        if listing is None or listing.runs or not is_complete(listing, Sightings(set())):
+            return False
+    return True
 
 
 @dataclass(slots=True)

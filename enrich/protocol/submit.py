@@ -31,7 +31,6 @@ from enrich.protocol.effects import (
     Say,
     Script,
     Settled,
-    StopRequested,
     do,
 )
 from enrich.protocol.resolve import LOST_GROUP_S, SETTLE_S, made_nothing, resolve
@@ -155,13 +154,7 @@ def _doubted(
     yield from do(RecordUnknown(submission_id, (yield from do(Now())), str(error)))
     yield from do(Settled(usd_micro, tried=len(tasks), **_pace(error)))
     submission = yield from do(Reload(submission_id))
-    try:
-        nothing = yield from made_nothing(submission.group_id, settle_s=settle_s)
-    except StopRequested:
-        if (yield from made_nothing(submission.group_id, settle_s=0.0)):
-            yield from do(RecordResolved(submission_id))
-        raise
-    if not nothing:
+    if not (yield from made_nothing(submission.group_id, settle_s=settle_s)):
         return (yield from resolve(submission, settle_s=settle_s))
     yield from do(RecordResolved(submission_id))
     yield from do(Settled(usd_micro, freed=len(tasks), why="believed"))

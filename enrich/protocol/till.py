@@ -104,13 +104,17 @@ class Till:
         return self.stop("budget", self._budget_text(turn.usd_micro))
 
     def settled(self, event: Settled, now: float) -> None:
-        """Take note of what became of money, and of how the service answered."""
+        """Take note of what became of money, and of how the service answered a POST."""
         self._at_stake += (event.found - event.freed - event.paid) * event.usd_micro
         self._paid += event.paid * event.usd_micro
         if event.freed or event.paid:
             self._holding = False
         if self._pace is not None and event.tried:
             self._note_pace(self._pace, event, now)
+        self._heed(event, now)
+
+    def _heed(self, event: Settled, now: float) -> None:
+        """Take note of how the service answered."""
         match event.why:
             case "accepted":
                 self._troubles = self._unsent = 0

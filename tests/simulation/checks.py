@@ -9,9 +9,10 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
-from enrich.api.errors import ApiError
+from enrich.api.errors import ApiError, CreditError, RateLimitedError
 from enrich.backends.metadata import INPUT, TASK
 from enrich.ledger.store import Ledger
+from enrich.protocol.resolve import REFUSAL_S
 from enrich.protocol.submit import MAX_EXPOSURE_USD_MICRO
 from enrich.records import Held, RunState
 
@@ -50,7 +51,8 @@ class Checks:
         self._strict = strict
         self._paid_before = 0
         self._most = 0
-        self._sent: dict[str, float] = {}  # task -> when it was last sent with an outcome that is not known
+        # task -> when it was last sent with an outcome that is not known, and how long that may take to show
+        self._sent: dict[str, tuple[float, float]] = {}
 
     def begin(self, most: int) -> None:
         """A command begins, of which a plan says that it costs no more than `most` micro-dollars."""
@@ -68,9 +70,9 @@ class Checks:
         for key, one in zip(keys, inputs, strict=True):
             _only_one_is_live(held.get(key, []))
             sent = self._sent.get(one.metadata[TASK])
-            if sent is not None and now - sent < self._scenario.settle_s:
-                raise Violation("settling", f"a task is sent again {now - sent:.1f} s after it was sent")
-            self._sent[one.metadata[TASK]] = now
+            if sent is not None and now - sent[0] < sent[1]:
+                raise Violation("settling", f"a task is sent again {now - sent[0]:.1f} s after it was sent")
+            self._sent[one.metadata[TASK]] = now, self._scenario.settle_s
         totals = self._ledger.totals()
         paid = totals.usd_micro_paid - self._paid_before
         at_stake = paid + totals.usd_micro_in_flight + totals.usd_micro_unresolved
@@ -86,6 +88,10 @@ class Checks:
         if isinstance(post.answer, ApiError) and post.answer.created_nothing:
             for task in post.tasks:
                 self._sent.pop(task, None)
+        if isinstance(post.answer, CreditError | RateLimitedError):  # a refusal that may have taken effect
+            for task in post.tasks:
+                sent_at, settle_s = self._sent[task]
+                self._sent[task] = sent_at, min(settle_s, REFUSAL_S)
 
     def bounded(self, posts: Sequence[Post]) -> None:
         """A command that sent these has ended: the runs that were made for it, each task once, are within its bound.

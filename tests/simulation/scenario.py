@@ -23,6 +23,9 @@ Fate = Literal[
     "wrong count",
     "reordered",
     "rate",
+    "refused after",
+    "refused partial",
+    "refused late",
     "no group",
     "unsent",
 ]

@@ -25,6 +25,7 @@ from enrich.api.errors import (
 )
 from enrich.backends.metadata import INPUT, TASK
 from enrich.protocol.replies import Added
+from enrich.protocol.resolve import REFUSAL_S
 
 from .scenario import HOUR, Fate, Scenario, Storm
 from .world import World
@@ -246,6 +247,7 @@ class Service:
         latest = scenario.settle_s - 1.0 - scenario.lag_s - 0.01  # shown within the settling time
         born = [soon] * count
         failing = fate not in ("ok", "reordered")
+        soonest = min(REFUSAL_S, scenario.settle_s) - scenario.lag_s - 0.01  # shown before a refusal is believed
         match fate:
             case "error before":
                 born = []
@@ -253,6 +255,10 @@ class Service:
                 born = [self._late(latest)] * count
             case "partial":
                 born = born[: rng.randint(0, count)]
+            case "refused partial":
+                born = born[: rng.randint(0, count)]
+            case "refused late":
+                born = [now + rng.uniform(0.01, max(0.02, soonest))] * count
             case "scattered":
                 born = [now + rng.uniform(0.01, latest) for _ in inputs]
             case _:
@@ -304,6 +310,10 @@ class Service:
             case "error before" | "error after":
                 status = rng.choice((500, 502, 503, 504, 408, 409))
                 post.answer = UnknownOutcomeError(f"the service answered {status}", status=status)
+            case "refused after" | "refused partial" | "refused late":
+                refused = self._rate_limited() if rng.random() < 0.7 else CreditError("no credit", status=402)
+                post.answer = refused
+                self._counts["POSTs refused that took effect"] += bool(post.runs)
             case _ if rng.random() < 0.3:
                 post.answer = UnknownOutcomeError("no answer within the deadline")
                 post.answer_s = POST_DEADLINE_S
