@@ -123,8 +123,10 @@ class Till:
                 self._probing = False
             case "credit":
                 self._out_of_credit(tried=event.tried)
-            case "believed" if self._credit_step is not None and event.freed <= 1 and self._at_stake <= 0:
-                self.stop("credit", OUT_OF_CREDIT)  # not even one run, with nothing under way that could give back
+            case "believed" if self._credit_step is not None:
+                self._holding = self._at_stake > 0  # what is under way may give credit back
+                if event.freed <= 1 and not self._holding:
+                    self.stop("credit", OUT_OF_CREDIT)
             case "rate" if self._pace is None or not event.tried:
                 self._wait(now, event.retry_after_s, LONGEST_RATE_PAUSE_S)
             case "rate":

@@ -289,7 +289,8 @@ def test_requests_of_unknown_outcome_do_not_make_a_service_unreachable() -> None
 def test_a_probe_that_says_nothing_of_credit_is_followed_by_another(event: Settled) -> None:
     one = till()
     assert one.reserve(AwaitTurn(8, PRICE), 0.0) == 8
-    one.settled(Settled(PRICE, freed=8, why="credit"), 0.0)
+    one.settled(Settled(PRICE, tried=8, why="credit"), 0.0)
+    one.settled(Settled(PRICE, freed=8, why="believed"), 0.0)
     assert one.reserve(AwaitTurn(8, PRICE), 0.0) == 4
     assert one.reserve(AwaitTurn(8, PRICE), 0.0) == Wait(None)
     one.settled(event, 0.0)
@@ -304,7 +305,7 @@ def test_when_everybody_waits_the_reason_is_told() -> None:
     assert one.stopped == stop
     other = till()
     assert other.reserve(AwaitTurn(8, PRICE), 0.0) == 8
-    other.settled(Settled(PRICE, freed=4, why="credit"), 0.0)
+    other.settled(Settled(PRICE, tried=4, why="credit"), 0.0)
     assert other.stalled(AwaitTurn(1, PRICE)).why == "credit"
 
 
@@ -312,7 +313,8 @@ def test_the_last_run_that_credit_does_not_cover_waits_for_what_runs() -> None:
     one = till()
     assert one.reserve(AwaitTurn(1, PRICE), 0.0) == 1
     assert one.reserve(AwaitTurn(1, PRICE), 0.0) == 1
-    one.settled(Settled(PRICE, freed=1, why="credit"), 0.0)
+    one.settled(Settled(PRICE, tried=1, why="credit"), 0.0)
+    one.settled(Settled(PRICE, freed=1, why="believed"), 0.0)
     assert one.reserve(AwaitTurn(1, PRICE), 0.0) == Wait(None)
     one.settled(Settled(PRICE, freed=1), 0.0)
     assert one.reserve(AwaitTurn(1, PRICE), 0.0) == 1

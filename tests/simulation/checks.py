@@ -89,7 +89,7 @@ class Checks:
             for task in post.tasks:
                 self._sent.pop(task, None)
         if isinstance(post.answer, CreditError | RateLimitedError):  # a refusal that may have taken effect
-            for task in post.tasks:
+            for task in self._sent.keys() & set(post.tasks):
                 sent_at, settle_s = self._sent[task]
                 self._sent[task] = sent_at, min(settle_s, REFUSAL_S)
 

@@ -7,8 +7,8 @@ from types import ModuleType
 from typing import Any, Final
 
 from enrich.api.errors import UnknownOutcomeError
-from enrich.protocol import collect, course, endings, resolve
-from enrich.protocol.effects import AddRuns, ListGroup, RecordIntent
+from enrich.protocol import collect, course, endings, resolve, submit
+from enrich.protocol.effects import AddRuns, ListGroup, RecordIntent, Script
 from enrich.protocol.replies import Listing, Sightings, is_complete
 from enrich.records import Intent
 
@@ -136,12 +136,19 @@ def _driven(driver: type[Command]) -> Mutation:
     return mutation
 
 
+def _believed(group_id: str, *, settle_s: float) -> Script[bool]:
+    """A refusal by quota or credit made nothing, says who does not look."""
+    return True
+    yield  # it is a script all the same
+
+
 MUTATIONS: Final[dict[str, Callable[[], Mutation]]] = {
     "no-intent": lambda: _driven(_IntentAfterwards),
     "no-sync": lambda: _driven(_IntentNotSynced),
     "no-completeness": lambda: _Patched(resolve, "is_complete", lambda listing, ever: True),
     "one-listing": lambda: _driven(_OneListing),
     "no-settling": _NoSettling,
+    "refusal-believed": lambda: _Patched(submit, "made_nothing", _believed),
     "send-again": lambda: _driven(_SendsAgain),
     "broken-streams-are-followed": lambda: _Patched(collect, "is_broken", lambda news: False),
     "all-may-wait": lambda: _Patched(course, "is_stalled", lambda held, running: False),
