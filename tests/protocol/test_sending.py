@@ -28,12 +28,14 @@ from enrich.protocol.effects import (
     RecordIntent,
     RecordNotCreated,
     RecordRefused,
+    RecordResolved,
     RecordUnknown,
     Reload,
     Say,
     Settled,
+    Sleep,
 )
-from enrich.protocol.replies import Added
+from enrich.protocol.replies import Added, ListedRun, Listing
 from enrich.protocol.submit import batch_size, parts_of_invalid, submit, task_keys
 from enrich.records import Intent, OpenSubmission, Question, Stamp, Task, TaskBatch
 
@@ -59,10 +61,18 @@ def intent(now: float, group: str = "g1") -> Intent:
     return Intent(3, group, "core", ("f2", "f1"), PRICE, body_hash, stamp(now), tasks)
 
 
-def sent(answers: Iterable[Any], batch: TaskBatch | None = None, *, give_up: bool = False) -> tuple[list[Any], Any]:
+EMPTY = Listing(0, 0, ())
+UNKNOWN = OpenSubmission(7, "g1", "unknown", False, "core", (), PRICE, stamp(4), None, frozenset(), states=[])
+
+
+def sent(
+    answers: Iterable[Any], batch: TaskBatch | None = None, *, give_up: bool = False, listings: Iterable[Any] = ()
+) -> tuple[list[Any], Any]:
     """What is done, each second one thing, and what comes of it: what is returned or raised, or that it goes on to
-    resolve what became of the request. Groups and POSTs are answered in turn.
+    resolve what became of the request, which it does when there are no more listings. Groups, POSTs and listings are
+    answered in turn.
     """
+    looks = iter(listings)
     script = submit(batch or TaskBatch(3, "job", QUESTION, TASKS), TASKS, render=render, give_up=give_up)
     replies = iter(answers)
     done: list[Any] = []
@@ -84,14 +94,13 @@ def sent(answers: Iterable[Any], batch: TaskBatch | None = None, *, give_up: boo
             case RecordIntent():
                 result = 7
             case Reload():
-                result = "reloaded"
+                result = UNKNOWN if isinstance(done[-1], Settled) and done[-1].why in ("rate", "credit") else "reloaded"
             case ListGroup():
-                return done, "resolving"
+                if (result := next(looks, None)) is None:
+                    return done, "resolving"
         done.append(effect)
         if effect == Reload(7) and isinstance(done[-2], Say):
-            result = OpenSubmission(
-                7, "g1", "unknown", False, "core", (), PRICE, stamp(4), None, frozenset(), states=[]
-            )  # fmt: skip
+            result = UNKNOWN
 
 
 BEFORE = [CreateGroup({"enrich_job": "job"}), RecordIntent(intent(1)), AddRuns("g1", BODY)]
@@ -99,7 +108,7 @@ BEFORE = [CreateGroup({"enrich_job": "job"}), RecordIntent(intent(1)), AddRuns("
 
 def test_an_answer_that_names_every_run_is_written_down_and_settles_the_pace() -> None:
     done, result = sent(["g1", Added(("r1", "r2"), "c1")])
-    assert done == [*BEFORE, RecordAccepted(7, ("r1", "r2"), "c1"), Settled(PRICE, why="accepted")]
+    assert done == [*BEFORE, RecordAccepted(7, ("r1", "r2"), "c1"), Settled(PRICE, tried=len(TASKS), why="accepted")]
     assert result == OpenSubmission.accepted(7, intent(1), task_keys(QUESTION, TASKS), ("r1", "r2"), "c1")
 
 
@@ -118,7 +127,7 @@ def test_what_has_no_clear_answer_is_written_down_as_of_then_and_resolved(answer
     assert done == [
         *BEFORE,
         RecordUnknown(7, stamp(3), detail),
-        Settled(PRICE, why="unknown"),
+        Settled(PRICE, tried=2, why="unknown"),
         Say(f"a request for 2 runs has no clear answer ({detail}); its group is asked what became of it"),
         Reload(7),
     ]
@@ -126,45 +135,81 @@ def test_what_has_no_clear_answer_is_written_down_as_of_then_and_resolved(answer
 
 
 @pytest.mark.parametrize(
-    ("error", "pace", "says"),
+    ("error", "pace"),
     [
-        pytest.param(
-            RateLimitedError("slow down", status=429, retry_after_s=9.0),
-            {"why": "rate", "retry_after_s": 9.0},
-            False,
-            id="too many requests",
-        ),
-        pytest.param(CreditError("none left", status=402), {"why": "credit"}, False, id="credit"),
-        pytest.param(NotSentError("no connection"), {"why": "unsent"}, True, id="never sent"),
-        pytest.param(
-            NotFoundError("no such group", status=404), {"why": "unknown"}, True, id="no such group"
-        ),
+        pytest.param(NotSentError("no connection"), {"why": "unsent"}, id="never sent"),
+        pytest.param(NotFoundError("no such group", status=404), {"why": "unknown"}, id="no such group"),
     ],
-)  # fmt: skip
+)
 def test_what_created_nothing_for_a_reason_that_passes_is_to_be_sent_again(
-    error: ApiError, pace: dict[str, Any], *, says: bool
+    error: ApiError, pace: dict[str, Any]
 ) -> None:
     done, result = sent(["g1", error])
     assert done == [
         *BEFORE,
         RecordNotCreated(7, str(error)),
-        Settled(PRICE, freed=2, said=str(error), **pace),
-        *([Say(f"no runs could be added ({error}); trying again")] if says else []),
+        Settled(PRICE, freed=2, tried=2, said=str(error), **pace),
+        Say(f"no runs could be added ({error}); trying again"),
     ]
     assert result == [TASKS]
+
+
+REFUSALS = [
+    pytest.param(
+        RateLimitedError("slow down", status=429, retry_after_s=9.0), {"why": "rate", "retry_after_s": 9.0}, id="quota"
+    ),
+    pytest.param(CreditError("none left", status=402), {"why": "credit"}, id="credit"),
+]
+
+
+@pytest.mark.parametrize(("error", "pace"), REFUSALS)
+def test_a_refusal_by_quota_or_credit_is_believed_after_two_looks(error: ApiError, pace: dict[str, Any]) -> None:
+    done, result = sent(["g1", error], listings=[EMPTY, EMPTY])
+    assert done == [
+        *BEFORE,
+        RecordUnknown(7, stamp(3), str(error)),
+        Settled(PRICE, tried=2, said=str(error), **pace),
+        Reload(7),
+        Sleep(30.0),
+        ListGroup("g1"),
+        Sleep(1.0),
+        ListGroup("g1"),
+        RecordResolved(7),
+        Settled(PRICE, freed=2, why="believed"),
+    ]
+    assert result == [TASKS]
+
+
+@pytest.mark.parametrize(("error", "pace"), REFUSALS)
+@pytest.mark.parametrize(
+    "listings",
+    [
+        pytest.param([Listing(1, 1, (ListedRun("r1", None),))], id="a run"),
+        pytest.param([EMPTY, Listing(1, 1, (ListedRun("r1", None),))], id="a run at the second look"),
+        pytest.param([Listing(1, 1, ())], id="a count"),
+        pytest.param([Listing(0, 1, ())], id="a count that grows"),
+        pytest.param([UnavailableError("busy", status=503)], id="no listing"),
+    ],
+)
+def test_a_refusal_that_may_have_taken_effect_is_resolved(
+    error: ApiError, pace: dict[str, Any], listings: list[Any]
+) -> None:
+    done, result = sent(["g1", error], listings=listings)
+    assert result == "resolving"
+    assert RecordResolved(7) not in done
 
 
 @pytest.mark.parametrize("kind", [UnauthorizedError, ForbiddenError])
 def test_a_refused_key_frees_the_money_and_ends_the_sending(kind: type[ApiError]) -> None:
     error = kind("no", status=401)
     done, result = sent(["g1", error])
-    assert done == [*BEFORE, RecordNotCreated(7, "no"), Settled(PRICE, freed=2, why="unknown", said="no")]
+    assert done == [*BEFORE, RecordNotCreated(7, "no"), Settled(PRICE, freed=2, tried=2, why="unknown", said="no")]
     assert result is error
 
 
 def test_of_invalid_inputs_each_half_is_to_be_sent() -> None:
     done, result = sent(["g1", InvalidError("bad", status=422)])
-    assert done == [*BEFORE, RecordNotCreated(7, "bad"), Settled(PRICE, freed=2, why="refused", said="bad")]
+    assert done == [*BEFORE, RecordNotCreated(7, "bad"), Settled(PRICE, freed=2, tried=2, why="refused", said="bad")]
     assert result == [(ZERO,), (ONE,)]
 
 
@@ -173,14 +218,14 @@ def test_what_is_given_up_is_refused_for_good() -> None:
     assert done == [
         *BEFORE,
         RecordRefused(7, "bad"),
-        Settled(PRICE, freed=2, why="refused", said="bad"),
+        Settled(PRICE, freed=2, tried=2, why="refused", said="bad"),
         Reload(7),
     ]
     assert result == "reloaded"
 
 
 def test_only_what_is_invalid_can_be_given_up() -> None:
-    _, result = sent(["g1", CreditError("none left", status=402)], give_up=True)
+    _, result = sent(["g1", NotSentError("no connection")], give_up=True)
     assert result == [TASKS]
 
 
