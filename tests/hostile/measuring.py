@@ -1,6 +1,12 @@
-"""A command as a process of its own, with the most memory that it ever held."""
+"""A command as a process of its own, with the most memory that it ever held.
+
+How soon it heeds a signal is a matter of seconds on a machine with nothing else to do. Where many tests run at once,
+each waits for its turn: seconds are divided by the number of threads that want a processor, so that the bound is strict
+on a quiet machine and no test fails on a busy one.
+"""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -11,7 +17,10 @@ from pathlib import Path
 from typing import Final
 
 MOST_MB: Final = 500  # what any command may hold, whatever it is given
+HEEDED_S: Final = 2.0  # how soon a signal is heeded, whatever is being read or written
 TIMEOUT_S: Final = 100
+_LOOK_S: Final = 0.05
+_RUNNABLE: Final = re.compile(r"^procs_running (\d+)$", re.MULTILINE)
 
 _COMMAND: Final = """
 import sys
@@ -27,12 +36,16 @@ sys.exit(code)
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """How a command ended: `peak_mb` is the most memory that it held, in 2^20 bytes."""
+    """How a command ended: `peak_mb` is the most memory that it held, in 2^20 bytes.
+
+    `seconds` are by the clock, `own_seconds` by its share of the processors; after a signal both count from that on.
+    """
 
     code: int
     said: str
     peak_mb: int
     seconds: float
+    own_seconds: float
 
 
 class Running:
@@ -77,20 +90,37 @@ class Running:
         return self._process.pid
 
     def left(self) -> tuple[int, float]:
-        """The code and the seconds of one that ends so suddenly that nothing of it is measured."""
-        return self._process.wait(TIMEOUT_S), time.monotonic() - self._since
+        """The code and its own seconds, of one that ends so suddenly that nothing of it is measured."""
+        code, seconds, crowd = self._wait()
+        return code, seconds / crowd
 
     def ended(self) -> Measured:
         """Wait for its end; it is killed if that does not come."""
-        try:
-            code = self._process.wait(TIMEOUT_S)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-            raise AssertionError(f"no end after {TIMEOUT_S} s: {self.said()}") from None
-        seconds = time.monotonic() - self._since
+        code, seconds, crowd = self._wait()
         peak_kb = [line.split()[1] for line in self._status.read_text().splitlines() if line.startswith("VmHWM")]
-        return Measured(code, self.said(), int(peak_kb[0]) >> 10, seconds)
+        return Measured(code, self.said(), int(peak_kb[0]) >> 10, seconds, seconds / crowd)
+
+    def _wait(self) -> tuple[int, float, float]:
+        """The code, the seconds, and how many threads wanted each processor meanwhile, at least one."""
+        wanted = [_wanted()]
+        until = time.monotonic() + TIMEOUT_S
+        while time.monotonic() < until:
+            try:
+                code = self._process.wait(_LOOK_S)
+            except subprocess.TimeoutExpired:
+                wanted.append(_wanted())
+            else:
+                return code, time.monotonic() - self._since, max(1.0, sum(wanted) / len(wanted))
+        self._process.kill()
+        self._process.wait()
+        raise AssertionError(f"no end after {TIMEOUT_S} s: {self.said()}")
+
+
+def _wanted() -> float:
+    """How many threads of the machine want each of its processors now."""
+    found = _RUNNABLE.search(Path("/proc/stat").read_text())
+    assert found is not None
+    return int(found[1]) / len(os.sched_getaffinity(0))
 
 
 def measured(folder: Path, *argv: str, environ: Mapping[str, str] | None = None) -> Measured:

@@ -2,14 +2,14 @@
 
 import shutil
 import signal
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from tests.hostile.evil import Evil, evil, lay
-from tests.hostile.measuring import Running
+from tests.hostile.measuring import HEEDED_S, Running
 
-SOON_S = 5.0  # two seconds, on a machine that has more to do
 ROWS = 1_500_000
 OLD = "enrich_status,enrich_detail,enrich_run_id,enrich_processor,enrich_at\n"
 
@@ -32,8 +32,11 @@ def start(folder: Path, table: Path, service: Evil, command: str) -> Running:
 
 def reads(folder: Path, command: Running) -> bool:
     """Whether the command has the table open."""
-    links = Path(f"/proc/{command.pid}/fd").iterdir()
-    return any(link.is_symlink() and link.readlink() == folder / "t.csv" for link in links)
+    for link in Path(f"/proc/{command.pid}/fd").iterdir():
+        with suppress(FileNotFoundError):  # closed meanwhile
+            if link.readlink() == folder / "t.csv":
+                return True
+    return False
 
 
 def written(folder: Path) -> int:
@@ -56,7 +59,7 @@ def test_a_signal_while_a_large_table_is_read(command: str, large: Path, tmp_pat
         ended = running.ended()
         assert service.calls["POST runs"] == 0
     assert (ended.code, "Traceback" in ended.said) == (130, False), ended.said
-    assert ended.seconds < SOON_S
+    assert ended.own_seconds < HEEDED_S
     assert (tmp_path / "out.csv").read_text() == OLD
     assert (tmp_path / "t.csv").read_bytes() == large.read_bytes()
 
@@ -83,7 +86,7 @@ def test_a_second_signal_while_the_output_is_written_ends_at_once(large: Path, t
         running.wait_for(lambda: "Another signal ends at once" in running.said())
         running.signal(signal.SIGTERM)
         code, seconds = running.left()
-        assert (code, seconds < SOON_S) == (143, True)
+        assert (code, seconds < HEEDED_S) == (143, True)
         assert (tmp_path / "out.csv").read_text() == OLD
         assert (tmp_path / "t.csv").read_bytes() == large.read_bytes()
         again = Running(tmp_path, *lay_again(tmp_path), environ=service.environ).ended()
