@@ -156,6 +156,7 @@ class OpenSubmission:
     inputs: dict[bytes, int] = field(default_factory=dict)  # input key -> n
     tied: dict[str, int] = field(default_factory=dict)  # run id -> n
     states: list[RunState] = field(default_factory=list)  # by n
+    doubted: bool = False  # refused by quota or credit, which may have taken effect all the same
     origin: Origin = "asked"
 
     @property
@@ -205,6 +206,15 @@ class Held(msgspec.Struct, frozen=True, gc=False):
     block_id: int | None
     slot: int | None
     error: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Learnt:
+    """What refusals have taught of the account's quota: so many runs in so many seconds, and when."""
+
+    runs: float
+    window_s: float
+    at: float
 
 
 @dataclass(frozen=True, slots=True)

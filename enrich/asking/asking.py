@@ -1,7 +1,7 @@
 """Asks the service what is due, and brings in what was paid for. The only step that can spend money."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Final
 
@@ -19,9 +19,10 @@ from enrich.ledger.worklist import Worklist
 from enrich.planning.comparison import Comparison
 from enrich.planning.costs import Summary
 from enrich.progress import Progress
-from enrich.protocol.pace import Pace
+from enrich.protocol.pace import WINDOW_S, Pace
 from enrich.protocol.resolve import SETTLE_S
 from enrich.protocol.till import Till
+from enrich.records import Learnt
 from enrich.spec.money import micro
 
 SANDBOX_SETTLE_S: Final = 2.0
@@ -84,10 +85,12 @@ async def ask(
     When its time is over it ends in good order with what is there.
     """
     totals, paid_before = ledger.totals(), ledger.paid_by_processor()
+    pace = pace_of(ledger, terms)
+    before = pace.learnt
     till = Till(
         budget=None if terms.budget is None else micro(terms.budget),
         in_flight=totals.usd_micro_in_flight + totals.usd_micro_unresolved,
-        pace=Pace(terms.runs_per_minute, anyio.current_time()),
+        pace=pace,
     )
     async with open_recorder(ledger) as recorder:
         driver = Driver(Groups(client), recorder, till, clock=terms.clock)
@@ -102,7 +105,32 @@ async def ask(
                 tasks.cancel_scope.cancel()
         asked = _asked(driver, terms.job_id, ledger.paid_by_processor() - paid_before)
         asked.unpriced = ledger.totals().runs_unpriced - totals.runs_unpriced
-        return asked
+    if pace.learnt not in (None, before):
+        _remember(ledger, pace.learnt, terms.clock)
+    return asked
+
+
+def pace_of(ledger: Ledger, terms: Terms) -> Pace:
+    """The pace of a command: within the quota, with what earlier ones have learnt, and have created a moment ago."""
+    began = _began_at(terms.clock)
+    learnt = ledger.pace()
+    if learnt is not None:
+        learnt = replace(learnt, at=learnt.at - began)
+    pace = Pace(terms.runs_per_minute, anyio.current_time(), learnt=learnt)
+    since = terms.clock.wall() - WINDOW_S
+    pace.seed((wall - began, runs) for wall, runs in ledger.created_since(since))
+    return pace
+
+
+def _remember(ledger: Ledger, learnt: Learnt, clock: Clock) -> None:
+    """Keep what was learnt of the quota for the next command."""
+    with ledger.transaction(keeps_answers=True):
+        ledger.record_pace(replace(learnt, at=learnt.at + _began_at(clock)))
+
+
+def _began_at(clock: Clock) -> float:
+    """The Unix time at which the event loop's clock, which the pace goes by, was 0."""
+    return clock.wall() - anyio.current_time()
 
 
 async def _end_at(ends_at: float, driver: Driver, scope: anyio.CancelScope) -> None:

@@ -11,7 +11,18 @@ import msgspec
 from enrich.ledger import asked, blocks
 from enrich.ledger.accounts import Accounts
 from enrich.ledger.refusals import damaged
-from enrich.records import DecisionEvent, Held, LiveRun, OpenSubmission, Ruled, Ruling, RunState, ServiceKind, Stamp
+from enrich.records import (
+    DecisionEvent,
+    Held,
+    Learnt,
+    LiveRun,
+    OpenSubmission,
+    Ruled,
+    Ruling,
+    RunState,
+    ServiceKind,
+    Stamp,
+)
 from enrich.spec.identity import fieldset_key, task_key
 
 LOOKED: Final = "group "  # before the id of a group that was read and holds nothing of ours
@@ -175,10 +186,10 @@ class Questions(Accounts):
 
     def submission(self, submission_id: int) -> OpenSubmission:
         """One submission with its tasks, as the ledger has it now."""
-        (group_id, state, watched, processor, field_json, usd, wall, mono, boot, cursor, run_ids, origin) = (
+        (group_id, state, watched, processor, field_json, usd, wall, mono, boot, cursor, run_ids, origin, doubted) = (
             self.connection.execute(
                 "SELECT coalesce(batch_ref, ''), state, watched, processor, field_ids, usd_micro, since_wall,"
-                " since_mono, since_boot, runs_cursor, run_ids, origin FROM submission"
+                " since_mono, since_boot, runs_cursor, run_ids, origin, doubted FROM submission"
                 " JOIN fieldset USING (fieldset_id) WHERE submission_id = ?",
                 (submission_id,),
             ).fetchone()
@@ -197,6 +208,7 @@ class Questions(Accounts):
             cursor,
             frozenset((run_ids or "").split()),
             origin=origin,
+            doubted=bool(doubted),
         )
         for n, key, generation, run_state, run_id in self.connection.execute(
             "SELECT n, input_key, generation, state, run_id FROM run WHERE submission_id = ? ORDER BY n",
@@ -292,6 +304,19 @@ class Questions(Accounts):
             " WHERE (state IN ('sending', 'unknown', 'open') OR watched) AND origin = 'asked'"
         )
         return {submission_id: int(sent) for submission_id, sent in rows}
+
+    def created_since(self, wall: float) -> list[tuple[float, int]]:
+        """What was sent after a moment and may have been created: when (Unix seconds), how many runs; oldest first."""
+        return self.connection.execute(
+            "SELECT sent_wall, tasks FROM submission WHERE sent_wall > ? AND state != 'refused' AND origin = 'asked'"
+            " ORDER BY sent_wall",
+            (wall,),
+        ).fetchall()
+
+    def pace(self) -> Learnt | None:
+        """What earlier commands have learnt of the account's quota, `at` in Unix seconds."""
+        row = self.connection.execute("SELECT value FROM meta WHERE key = 'pace'").fetchone()
+        return None if row is None else msgspec.json.decode(row[0], type=Learnt)
 
     def watched(self) -> frozenset[int]:
         """Submissions of which runs may turn up that were taken for not made."""

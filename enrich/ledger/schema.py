@@ -61,7 +61,8 @@ CREATE TABLE submission (
     since_boot    TEXT NOT NULL,
     run_ids       TEXT,
     runs_cursor   TEXT,
-    detail        TEXT
+    detail        TEXT,
+    doubted       INTEGER NOT NULL DEFAULT 0
 );
 CREATE INDEX submission_by_state ON submission (state) WHERE state IN ('sending', 'unknown', 'open');
 CREATE INDEX submission_watched ON submission (watched) WHERE watched;
@@ -179,7 +180,8 @@ CREATE TABLE submission (
     since_boot    TEXT NOT NULL,
     run_ids       TEXT,
     runs_cursor   TEXT,
-    detail        TEXT
+    detail        TEXT,
+    doubted       INTEGER NOT NULL DEFAULT 0
 );
 CREATE INDEX submission_by_state ON submission (state) WHERE state IN ('sending', 'unknown', 'open');
 CREATE INDEX submission_watched ON submission (watched) WHERE watched;
@@ -189,7 +191,7 @@ SELECT submission_id, job_id, 'groups', group_id,
        state, watched, processor, fieldset_id,
        CASE WHEN length(body_hash) OR usd_micro OR NOT rebuilt THEN usd_micro END,
        tasks, accepted, completed, failed, body_hash, sent_wall, since_wall, since_mono, since_boot,
-       run_ids, runs_cursor, detail
+       run_ids, runs_cursor, detail, 0
 FROM (
     SELECT submission_2.*, name = 'recover' AND config = '' AND source = '' AS rebuilt
     FROM temp.submission_2 JOIN job USING (job_id)

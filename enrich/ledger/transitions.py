@@ -14,7 +14,7 @@ import msgspec
 from enrich.errors import LedgerError
 from enrich.ledger import asked, blocks, schema
 from enrich.ledger.questions import LOOKED, Questions
-from enrich.records import DecisionEvent, Intent, Outcome, Ruled, RunState, ServiceKind, Stamp
+from enrich.records import DecisionEvent, Intent, Learnt, Outcome, Ruled, RunState, ServiceKind, Stamp
 from enrich.spec.identity import KEY_BYTES
 
 _CLOCKS_DIFFER_S: Final = 300  # at most, between the service and this machine
@@ -157,12 +157,21 @@ class Transitions(Questions):
             (state, int(self._now()), detail, submission_id),
         )
 
-    def record_unknown(self, submission_id: int, stamp: Stamp, detail: str) -> None:
-        """Whether the POST took effect is not known; settling is measured from `stamp`."""
+    def record_unknown(self, submission_id: int, stamp: Stamp, detail: str, *, doubted: bool = False) -> None:
+        """Whether the POST took effect is not known; settling is measured from `stamp`.
+
+        `doubted`: it was refused by quota or credit, which is believed only after a look.
+        """
         self.connection.execute(
             "UPDATE submission SET state = 'unknown', since_wall = ?, since_mono = ?, since_boot = ?,"
-            " detail = ? WHERE submission_id = ?",
-            (stamp.wall, stamp.mono, stamp.boot, detail, submission_id),
+            " detail = ?, doubted = doubted OR ? WHERE submission_id = ?",
+            (stamp.wall, stamp.mono, stamp.boot, detail, doubted, submission_id),
+        )
+
+    def record_pace(self, learnt: Learnt) -> None:
+        """What refusals have taught of the account's quota, for the next command; `learnt.at` in Unix seconds."""
+        self.connection.execute(
+            "INSERT OR REPLACE INTO meta (key, value) VALUES ('pace', ?)", (msgspec.json.encode(learnt).decode(),)
         )
 
     def record_adopted(self, submission_id: int, runs: Mapping[int, str]) -> int:

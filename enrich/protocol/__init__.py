@@ -5,7 +5,8 @@ The order of their steps is the promise:
 1. a group is made (free);
 2. the intent is on disk, synced, before a socket is opened;
 3. one POST, sent once;
-4. its answer is *accepted*, *refused* (nothing was created) or *unknown*;
+4. its answer is *accepted*, *refused* (nothing was created) or *unknown*; a refusal by quota or credit is believed only
+   after a look at the group;
 5. an unknown outcome is resolved by complete listings of the group, after a settling time, and never by sending
    again;
 6. what once was unknown stays under watch.

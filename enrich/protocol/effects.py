@@ -236,9 +236,10 @@ class RecordUnknown(LedgerEffect[None]):
     submission_id: int
     stamp: Stamp
     detail: str
+    doubted: bool = False  # refused by quota or credit
 
     def apply(self, ledger: "Ledger") -> None:
-        ledger.record_unknown(self.submission_id, self.stamp, self.detail)
+        ledger.record_unknown(self.submission_id, self.stamp, self.detail, doubted=self.doubted)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,21 +15,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
+from enrich.records import Learnt
+
 WINDOW_S: Final = 60.0
 _LEAST_SHARE: Final = 20  # no add is smaller than this part of what is allowed, unless no more is wanted
 _UP: Final = 1.1  # for a minute without a refusal
 _MOST_DOWN: Final = 10  # by one refusal: the window may be nearly empty of ours because another program fills it
 _SHORTEST_S: Final = 1.0
 _SLACK_S: Final = 0.05  # between our clock's seconds and the service's
-
-
-@dataclass(frozen=True, slots=True)
-class Learnt:
-    """What refusals have taught: so many runs in so many seconds, and when (seconds of the clock that is used)."""
-
-    runs: float
-    window_s: float
-    at: float
 
 
 @dataclass(frozen=True, slots=True)

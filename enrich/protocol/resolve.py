@@ -50,6 +50,8 @@ def resolve(submission: OpenSubmission, *, settle_s: float = SETTLE_S) -> Script
 
     Raises UnreadableAnswerError when after MOST_LISTINGS it still can't be told: nothing is free then.
     """
+    if submission.doubted:  # refused by quota or credit, and its command ended before it was looked at
+        settle_s = min(settle_s, REFUSAL_S)
     inquiry = _Inquiry.of(submission, settle_s)
     if submission.state == "sending":
         # The process that sent it is gone, and nobody knows how long ago it did: its time begins now.

@@ -151,7 +151,7 @@ def _doubted(
     Until then its outcome is unknown, also for the next command, should this one die. What is sent again stays under
     watch.
     """
-    yield from do(RecordUnknown(submission_id, (yield from do(Now())), str(error)))
+    yield from do(RecordUnknown(submission_id, (yield from do(Now())), str(error), doubted=True))
     yield from do(Settled(usd_micro, tried=len(tasks), **_pace(error)))
     submission = yield from do(Reload(submission_id))
     if not (yield from made_nothing(submission.group_id, settle_s=settle_s)):

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from enrich.protocol.pace import Grant, Learnt, Pace
+from enrich.protocol.pace import Grant, Pace
+from enrich.records import Learnt
 
 MOST_RUNS = 1000  # of an add
 AT_ONCE = 4  # adds on their way
