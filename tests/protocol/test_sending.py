@@ -167,7 +167,7 @@ def test_a_refusal_by_quota_or_credit_is_believed_after_two_looks(error: ApiErro
     done, result = sent(["g1", error], listings=[EMPTY, EMPTY])
     assert done == [
         *BEFORE,
-        RecordUnknown(7, stamp(3), str(error)),
+        RecordUnknown(7, stamp(3), str(error), doubted=True),
         Settled(PRICE, tried=2, said=str(error), **pace),
         Reload(7),
         Sleep(30.0),
