@@ -21,8 +21,11 @@ WINDOW_S: Final = 60.0
 _LEAST_SHARE: Final = 20  # no add is smaller than this part of what is allowed, unless no more is wanted
 _UP: Final = 1.1  # for a minute without a refusal
 _MOST_DOWN: Final = 10  # by one refusal: the window may be nearly empty of ours because another program fills it
+_FIRST_ADDS: Final = 4  # on their way together: a refusal of one is soon one of all
+_MORE_AFTER: Final = 10  # one more for so many in a row that were not refused …
+MOST_ADDS: Final = 16  # … up to so many
 _SHORTEST_S: Final = 1.0
-_SLACK_S: Final = 0.05  # between our clock's seconds and the service's
+_SLACK_S: Final = 0.3  # between our clock's seconds and the service's
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +53,8 @@ class Pace:
         self._made: deque[tuple[float, int]] = deque()  # when it was answered, how many runs
         self._counted = 0  # of those
         self._sending = 0  # runs on their way
+        self._adds = 0  # in which they are
+        self._taken = 0  # adds in a row that were not refused
         self._closed_until = now
         self._refusals = 0  # in a row
         self.learnt = learnt
@@ -65,12 +70,15 @@ class Pace:
         self._forget(now)
         if now < self._closed_until:
             return Grant(0, self._closed_until - now)
+        if self._adds >= min(MOST_ADDS, _FIRST_ADDS + self._taken // _MORE_AFTER):
+            return Grant(0)
         allowed = max(1, int(self._allowed))
         least = min(wanted, max(1, allowed // _LEAST_SHARE))
         free = allowed - self._counted - self._sending
         if free >= least:
             runs = min(wanted, free)
             self._sending += runs
+            self._adds += 1
             return Grant(runs)
         lacking = least - free
         for at, runs in self._made:
@@ -81,7 +89,8 @@ class Pace:
 
     def answered(self, sent: int, now: float) -> None:
         """Runs that were on their way may have been created: the answer came, or will not come."""
-        self._sending -= sent
+        self.unsent(sent)
+        self._taken += 1
         self._count(sent, now)
         if now >= self._closed_until:
             self._refusals = 0
@@ -91,10 +100,12 @@ class Pace:
     def unsent(self, granted: int) -> None:
         """Nothing was sent of what was granted, or surely nothing was created, and not because of the quota."""
         self._sending -= granted
+        self._adds -= 1
 
     def refused(self, sent: int, now: float, retry_after_s: float | None) -> None:
         """The service refused runs because of the quota."""
-        self._sending -= sent
+        self.unsent(sent)
+        self._taken = 0
         wait_s = self._window_s if retry_after_s is None else retry_after_s
         if now >= self._closed_until:  # of several that were on their way together the first one teaches
             self._refusals += 1
@@ -107,7 +118,7 @@ class Pace:
     def _learn(self, now: float, retry_after_s: float | None) -> None:
         if self._counted and retry_after_s is not None:
             spanned = now - self._made[0][0] + retry_after_s  # until the oldest leaves the service's window
-            self._window_s = min(WINDOW_S, max(_SHORTEST_S, spanned))
+            self._window_s = min(WINDOW_S, max(_SHORTEST_S, spanned + _SLACK_S))
         part = self._allowed / (_MOST_DOWN if self._counted else 2)
         self._allow(min(self._allowed, max(float(self._counted), part)), now)
 

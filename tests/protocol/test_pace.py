@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from enrich.protocol.pace import Grant, Pace
 from enrich.records import Learnt
 
-MOST_RUNS = 1000  # of an add
-AT_ONCE = 4  # adds on their way
+MOST_RUNS = 200  # of an add: $5 of the dearer processors
+AT_ONCE = 16  # adds that may be on their way
 
 
 @dataclass
@@ -119,8 +119,8 @@ def test_a_quota_of_another_form_is_learnt_by_a_refusal(account: Account, told: 
     account = Account(account.runs, account.seconds, account.partly, account.counts_refused)
     payer = Payer(6000, Pace(told, 0.0))
     play(account, payer, seed=seed)
-    assert payer.done_at <= (60 if not account.counts_refused else 80) * 1.1  # what is refused uses the quota up, too
-    assert payer.refused <= (5 if told == 6000 and not account.counts_refused else 8)
+    assert payer.done_at <= 60 * (1.1 if not account.counts_refused else 2.5)  # what is refused uses the quota up, too
+    assert payer.refused <= (5 if told == 6000 and not account.counts_refused else 12)
 
 
 @pytest.mark.parametrize("counts", [False, True])
@@ -137,7 +137,7 @@ def test_two_on_one_account_share_it(tells: bool, counts: bool) -> None:
     first, second = Payer(10_000, Pace(2000, 0.0)), Payer(10_000, Pace(2000, 0.0))
     play(Account(2000, 60, counts_refused=counts, tells=tells), first, second)
     floor_s = 9 * 60  # of both together
-    assert max(first.done_at, second.done_at) <= floor_s * (1.5 if tells and not counts else 4)
+    assert max(first.done_at, second.done_at) <= floor_s * (1.7 if tells and not counts else 4)
 
 
 def test_what_was_created_before_counts() -> None:
@@ -147,7 +147,7 @@ def test_what_was_created_before_counts() -> None:
     pace.answered(10, 51.0)
     waiting = pace.grant(50, 52.0)
     assert waiting.runs == 0
-    assert waiting.wait_s == pytest.approx(8.0, abs=0.1)
+    assert waiting.wait_s == pytest.approx(8.0, abs=0.5)
     assert pace.grant(50, 60.1) == Grant(50)
 
 
@@ -160,6 +160,20 @@ def test_what_is_on_its_way_counts_until_it_is_answered() -> None:
     assert pace.grant(100, 1060.1) == Grant(100)
     pace.unsent(100)
     assert pace.grant(100, 1060.1) == Grant(100)
+
+
+def test_few_adds_are_on_their_way_until_some_have_been_taken() -> None:
+    pace = Pace(10**6, 0.0)
+    for taken, together in ((0, 4), (10, 5), (40, 9), (200, 16)):
+        for _ in range(taken):
+            assert pace.grant(10, 0.0) == Grant(10)
+            pace.answered(10, 0.0)
+        assert [pace.grant(10, 0.0).runs for _ in range(together + 1)] == [10] * together + [0]
+        for _ in range(together):
+            pace.unsent(10)
+    assert pace.grant(10, 1.0) == Grant(10)
+    pace.refused(10, 1.0, 5.0)
+    assert [pace.grant(10, 7.0).runs for _ in range(5)] == [10] * 4 + [0]
 
 
 def test_no_add_is_a_crumb() -> None:
