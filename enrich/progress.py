@@ -32,14 +32,14 @@ if TYPE_CHECKING:
 __all__ = [
     "BarProgress",
     "JsonProgress",
-    "Pace",
     "PlainProgress",
     "Progress",
     "QuietProgress",
+    "Speed",
     "open_progress",
 ]
 
-Clock = Callable[[], float]
+Monotonic = Callable[[], float]
 
 LINE_EVERY_S: Final = 30.0
 REDRAW_EVERY_S: Final = 0.1
@@ -81,10 +81,10 @@ def open_progress(
     return PlainProgress(stream)
 
 
-class Pace:
+class Speed:
     """Runs a second over the last minutes, from the moments at which runs ended. Pure but for the clock."""
 
-    def __init__(self, clock: Clock, *, over_s: float = PACE_OVER_S) -> None:
+    def __init__(self, clock: Monotonic, *, over_s: float = PACE_OVER_S) -> None:
         self._clock = clock
         self._over_s = over_s
         self._marks: deque[tuple[float, int]] = deque()
@@ -123,7 +123,7 @@ class Pace:
 class _Counts:
     """Where a run stands."""
 
-    pace: Pace
+    pace: Speed
     total: int = 0
     done: int = 0
     failed: int = 0
@@ -216,11 +216,11 @@ class QuietProgress:
 class _LineProgress:
     """Lines at the start, at the end, and in between no more often than `every_s`."""
 
-    def __init__(self, stream: TextIO, *, clock: Clock, every_s: float) -> None:
+    def __init__(self, stream: TextIO, *, clock: Monotonic, every_s: float) -> None:
         self._line = _Line(stream)
         self._clock = clock
         self._every_s = every_s
-        self._counts = _Counts(Pace(clock))
+        self._counts = _Counts(Speed(clock))
         self._shown_s: float | None = None  # None: not started, or closed
 
     def start(self, total_runs: int, *, done: int = 0) -> None:
@@ -254,7 +254,7 @@ class _LineProgress:
 class PlainProgress(_LineProgress):
     """One line every 30 seconds, for logs and pipes."""
 
-    def __init__(self, stream: TextIO, *, clock: Clock = time.monotonic, every_s: float = LINE_EVERY_S) -> None:
+    def __init__(self, stream: TextIO, *, clock: Monotonic = time.monotonic, every_s: float = LINE_EVERY_S) -> None:
         super().__init__(stream, clock=clock, every_s=every_s)
 
     def _progress_line(self, counts: _Counts) -> str:
@@ -272,7 +272,7 @@ class JsonProgress(_LineProgress):
         self,
         stream: TextIO,
         *,
-        clock: Clock = time.monotonic,
+        clock: Monotonic = time.monotonic,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         every_s: float = LINE_EVERY_S,
     ) -> None:
@@ -305,11 +305,11 @@ class JsonProgress(_LineProgress):
 class BarProgress:
     """A bar at the foot of the terminal, or in a notebook; notes scroll above it."""
 
-    def __init__(self, stream: TextIO, *, notebook: bool = False, clock: Clock = time.monotonic) -> None:
+    def __init__(self, stream: TextIO, *, notebook: bool = False, clock: Monotonic = time.monotonic) -> None:
         self._line = _Line(stream)
         self._notebook = notebook
         self._clock = clock
-        self._counts = _Counts(Pace(clock))
+        self._counts = _Counts(Speed(clock))
         self._bar: tqdm[NoReturn] | None = None
         self._shown_s = 0.0
 

@@ -379,3 +379,20 @@ def lines_of(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
 def test_nothing_is_left_to_do() -> None:
     marks = tuple(f"# {word}" for word in ("TODO", "FIXME", "XXX", "HACK"))
     assert [shown(file) for file in files() if any(mark in file.read_text() for mark in marks)] == []
+
+
+def test_no_name_of_a_class_or_of_a_type_has_two_meanings() -> None:
+    """The sandbox stands apart: its words are the service's."""
+    places: dict[str, set[str]] = {}
+    for file in set(files()) - set(files("sandbox")):
+        for node in tree(file).body:
+            match node:
+                case ast.ClassDef(name=name) | ast.AnnAssign(target=ast.Name(id=name)):
+                    pass
+                case ast.Assign(targets=[ast.Name(id=name)]):
+                    pass
+                case _:
+                    continue
+            if name[0].isupper() and any(letter.islower() for letter in name):
+                places.setdefault(name, set()).add(shown(file))
+    assert {name: sorted(found) for name, found in places.items() if len(found) > 1} == {}

@@ -27,7 +27,7 @@ INSIDE = {
         "api.inflating.EncodingError",
         "api.sse.EventTooLargeError",
     ),
-    *("api.reading.UnreadableError", "config.tree.UnreadableError", "dataset.condition.nodes.ConditionError"),
+    *("api.reading.UnreadableError", "config.tree.UnreadableMappingError", "dataset.condition.nodes.ConditionError"),
     *("protocol.effects.SpendingStopped", "protocol.effects.StopRequested", "text.jsontext._NoNumberError"),
     *("ledger.asked.WrongLookupError", "ledger.blocks.CorruptBlockError", "text.templates.TemplateError"),
     *("sandbox.problems.ServiceError", "sandbox.problems.BadRequestError", "sandbox.settings.SandboxError"),

@@ -19,10 +19,10 @@ import pytest
 from enrich.progress import (
     BarProgress,
     JsonProgress,
-    Pace,
     PlainProgress,
     Progress,
     QuietProgress,
+    Speed,
     open_progress,
 )
 
@@ -76,7 +76,7 @@ def run_of_200(progress: Progress, clock: Clock) -> None:
 
 
 def test_before_a_run_has_ended_there_is_no_pace(clock: Clock) -> None:
-    pace = Pace(clock)
+    pace = Speed(clock)
     pace.start(500)
     clock.now += 60
     pace.reached(500)
@@ -84,7 +84,7 @@ def test_before_a_run_has_ended_there_is_no_pace(clock: Clock) -> None:
 
 
 def test_what_ended_before_is_not_counted(clock: Clock) -> None:
-    pace = Pace(clock)
+    pace = Speed(clock)
     pace.start(500)
     clock.now += 10
     pace.reached(505)
@@ -92,7 +92,7 @@ def test_what_ended_before_is_not_counted(clock: Clock) -> None:
 
 
 def test_the_pace_is_that_of_the_last_minutes(clock: Clock) -> None:
-    pace = Pace(clock, over_s=100)
+    pace = Speed(clock, over_s=100)
     pace.start(0)
     for done in range(1, 101):
         clock.now += 1
@@ -104,7 +104,7 @@ def test_the_pace_is_that_of_the_last_minutes(clock: Clock) -> None:
 
 
 def test_silence_slows_the_pace(clock: Clock) -> None:
-    pace = Pace(clock)
+    pace = Speed(clock)
     pace.start(0)
     clock.now += 10
     pace.reached(10)
@@ -113,7 +113,7 @@ def test_silence_slows_the_pace(clock: Clock) -> None:
 
 
 def test_memory_does_not_grow_with_the_calls(clock: Clock) -> None:
-    pace = Pace(clock)
+    pace = Speed(clock)
     pace.start(0)
     for done in range(100_000):
         clock.now += 0.01

@@ -42,7 +42,7 @@ _NOTHING_CITED: Final = frozenset({NO_CITATIONS, "null"})
 _SKIPPED: Final = Choice("skipped", "the cell was filled already")
 
 ReadResult = Callable[[Held], bytes]
-Kind = tuple[Status, str | float | None, str]  # status, confidence and reason, by which answers are alike
+AnswerKind = tuple[Status, str | float | None, str]  # status, confidence and reason, by which answers are alike
 
 
 class Doubt(NamedTuple):
@@ -63,7 +63,7 @@ class Joined:
     rows: Sequence[Row]
     frame: pl.DataFrame
     cells: list[Cells]
-    kinds: list[dict[Kind, tuple[int, int]]]
+    kinds: list[dict[AnswerKind, tuple[int, int]]]
     doubts: list[Doubt]
 
 
@@ -237,10 +237,10 @@ class Joiner:
             return dtype if self._typed or not isinstance(dtype, pl.List | pl.Struct) else pl.String()
         return CITATIONS if suffix == "_citations" and self._typed else pl.String()
 
-    def _kinds(self, cells: Sequence[Cells]) -> list[dict[Kind, tuple[int, int]]]:
-        found: list[dict[Kind, tuple[int, int]]] = []
+    def _kinds(self, cells: Sequence[Cells]) -> list[dict[AnswerKind, tuple[int, int]]]:
+        found: list[dict[AnswerKind, tuple[int, int]]] = []
         for one in cells:
-            kinds: list[Kind] = list(zip(one.statuses, one.confidences, one.reasons, strict=True))
+            kinds: list[AnswerKind] = list(zip(one.statuses, one.confidences, one.reasons, strict=True))
             counted = Counter(kinds)
             for (status, *_), count in counted.items():
                 self.tally.answers[status] += count

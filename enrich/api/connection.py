@@ -42,7 +42,7 @@ from enrich.api.failures import FOREIGN_ERRORS, NEVER_CONNECTED, RequestProgress
 from enrich.api.inflating import EncodingError, inflater_of
 from enrich.api.secret import Secret
 
-__all__ = ["Answer", "Connection"]
+__all__ = ["Connection", "Response"]
 
 MAX_BODY_BYTES: Final = 1024 * 1024
 """Of any answer but a result: the largest, to a POST of a thousand runs, has some 60 kB."""
@@ -59,7 +59,7 @@ _MAX_ERROR_BODY: Final = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Response:
     """A 2xx with its whole body."""
 
     status: int
@@ -147,7 +147,9 @@ class Connection:
     ) -> None:
         await self._stack.aclose()
 
-    async def post(self, path: str, body: bytes, *, params: Mapping[str, str], timeout_s: float, costs: bool) -> Answer:
+    async def post(
+        self, path: str, body: bytes, *, params: Mapping[str, str], timeout_s: float, costs: bool
+    ) -> Response:
         """Exactly one HTTP request, whatever happens, with one deadline over all of it.
 
         Raises NotSentError, a StatusError, or UnknownOutcomeError (UnavailableError if it doesn't cost).
@@ -181,7 +183,7 @@ class Connection:
 
     async def get(
         self, path: str, *, params: Mapping[str, str], timeout_s: float, max_bytes: int = MAX_BODY_BYTES
-    ) -> Answer:
+    ) -> Response:
         """One try of a GET. Raises NotSentError, UnavailableError or a StatusError.
 
         An answer of more than `max_bytes` is a TooLargeAnswerError.
@@ -256,13 +258,13 @@ class Connection:
         *,
         costs: bool,
         max_bytes: int = MAX_BODY_BYTES,
-    ) -> Answer:
+    ) -> Response:
         response = await _sent(pool, request)
         if not response.is_success:
             raise await self._refusal(response, call, costs=costs)
         try:
             self._note(response)
-            return Answer(response.status_code, await whole_body(response, limit=max_bytes))
+            return Response(response.status_code, await whole_body(response, limit=max_bytes))
         finally:
             await response.aclose()
 

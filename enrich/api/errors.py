@@ -50,7 +50,7 @@ __all__ = [
     "CreditError",
     "ForbiddenError",
     "InvalidError",
-    "Json",
+    "JsonValue",
     "NotFoundError",
     "NotSentError",
     "RateLimitedError",
@@ -76,7 +76,7 @@ _MAX_MESSAGE: Final = 500
 _MAX_BODY: Final = 64 * 1024  # of an error body, bytes that are looked at
 _MAX_FAULTS: Final = 5  # of a validation error, that a message names
 
-Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
+JsonValue: TypeAlias = "bool | int | float | str | list[JsonValue] | dict[str, JsonValue] | None"
 
 
 class ApiError(EnrichError):
@@ -177,7 +177,7 @@ class StatusError(ApiError):
         message: str,
         *,
         status: int,
-        detail: Json = None,
+        detail: JsonValue = None,
         ref_id: str | None = None,
         retry_after_s: float | None = None,
     ) -> None:
@@ -309,7 +309,7 @@ def sanitised(text: str, secret: Secret | None, *, limit: int = _MAX_MESSAGE) ->
     return clean(text, limit)
 
 
-def _account_of(body: bytes, secret: Secret | None) -> tuple[str, Json, str | None]:
+def _account_of(body: bytes, secret: Secret | None) -> tuple[str, JsonValue, str | None]:
     """Message, detail and reference of an error body: the service's, FastAPI's, or plain text."""
     try:
         document = decode_shallow(body, object)
@@ -320,7 +320,7 @@ def _account_of(body: bytes, secret: Secret | None) -> tuple[str, Json, str | No
             None,
             None,
         )
-    document = _sanitised_json(cast(Json, document), secret)
+    document = _sanitised_json(cast(JsonValue, document), secret)
     if not isinstance(document, dict):
         return "", document, None
     error = document.get("error")
@@ -342,7 +342,7 @@ def _title_of(page: str, secret: Secret | None) -> str:
     return sanitised(title.strip(), secret, limit=100) if title else "an HTML page"
 
 
-def _faults_in(detail: Json) -> str:
+def _faults_in(detail: JsonValue) -> str:
     """FastAPI's `[{loc, msg, type}]`, or plain text, as one line."""
     if isinstance(detail, str):
         return detail
@@ -353,13 +353,13 @@ def _faults_in(detail: Json) -> str:
     return "; ".join(faults) + (f"; and {more} more" if more else "")
 
 
-def _fault(item: dict[str, Json]) -> str:
+def _fault(item: dict[str, JsonValue]) -> str:
     loc, message = item.get("loc"), item.get("msg")
     place = ".".join(map(str, loc)) if isinstance(loc, list) else ""
     return f"{place}: {message}" if place else str(message)
 
 
-def _sanitised_json(value: Json, secret: Secret | None) -> Json:
+def _sanitised_json(value: JsonValue, secret: Secret | None) -> JsonValue:
     if isinstance(value, str):
         return sanitised(value, secret)
     if isinstance(value, list):

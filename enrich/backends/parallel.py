@@ -19,7 +19,7 @@ import httpx
 import msgspec
 from msgspec import Raw
 
-from enrich.api.connection import MAX_BODY_BYTES, Answer, Connection
+from enrich.api.connection import MAX_BODY_BYTES, Connection, Response
 from enrich.api.errors import (
     ApiError,
     NotFoundError,
@@ -265,7 +265,7 @@ class Client:
         if isinstance(error, RateLimitedError) and error.retry_after_s is not None:
             self._pause.lengthen(error.retry_after_s)
 
-    def _unreadable(self, answer: Answer, error: UnreadableError) -> str:
+    def _unreadable(self, answer: Response, error: UnreadableError) -> str:
         reason = sanitised(str(error), self._secret, limit=200)
         return f"the answer {answer.status} can't be read ({len(answer.body)} bytes; {reason})"
 

@@ -44,31 +44,31 @@ _LARGE: Final = 1024 * 1024  # bytes: what is smaller has fewer
 
 MAX_WORD: Final = 1000  # characters of an id, a state, a time, a value of metadata; the service's own are shorter
 
-Word: TypeAlias = Annotated[str, Meta(max_length=MAX_WORD)]
-MetadataValue: TypeAlias = Word | int | float | bool | None
+ShortText: TypeAlias = Annotated[str, Meta(max_length=MAX_WORD)]
+MetadataValue: TypeAlias = ShortText | int | float | bool | None
 
 
 class ErrorBody(Struct, frozen=True, gc=False):
     """The service's own account of an error. `detail` is raw JSON."""
 
     message: str | None = None
-    ref_id: Word | None = None
+    ref_id: ShortText | None = None
     detail: Raw = NULL
 
 
 class RunRecord(Struct, frozen=True, gc=False):
     """One run as the service sees it. `warnings` is raw JSON."""
 
-    run_id: Word
-    status: Word
+    run_id: ShortText
+    status: ShortText
     is_active: bool | None = None
-    processor: Word | None = None
+    processor: ShortText | None = None
     metadata: dict[str, MetadataValue] | None = None
     error: ErrorBody | None = None
-    interaction_id: Word | None = None
-    taskgroup_id: Word | None = None
-    created_at: Word | None = None
-    modified_at: Word | None = None
+    interaction_id: ShortText | None = None
+    taskgroup_id: ShortText | None = None
+    created_at: ShortText | None = None
+    modified_at: ShortText | None = None
     warnings: Raw = NULL
 
 
@@ -86,30 +86,30 @@ class GroupStatus(Struct, frozen=True, gc=False):
     task_run_status_counts: dict[str, int] | None = None
     is_active: bool | None = None
     status_message: str | None = None
-    modified_at: Word | None = None
+    modified_at: ShortText | None = None
 
 
 class Group(Struct, frozen=True, gc=False):
     """A task group."""
 
-    taskgroup_id: Word
+    taskgroup_id: ShortText
     status: GroupStatus
     metadata: dict[str, MetadataValue] | None = None
-    created_at: Word | None = None
+    created_at: ShortText | None = None
 
 
 class NewGroup(Struct, frozen=True, gc=False):
     """A task group that was just made: it is empty, and only its id is needed."""
 
-    taskgroup_id: Word
+    taskgroup_id: ShortText
 
 
 class AddedRuns(Struct, frozen=True, gc=False):
     """The answer to adding runs. Which id belongs to which input is told by metadata, never by position."""
 
-    run_ids: list[Word]
-    run_cursor: Word | None = None
-    event_cursor: Word | None = None
+    run_ids: list[ShortText]
+    run_cursor: ShortText | None = None
+    event_cursor: ShortText | None = None
     status: GroupStatus | None = None
 
 
@@ -120,7 +120,7 @@ class RunEvent(Struct, frozen=True, gc=False, tag_field="type", tag="task_run.st
     """
 
     run: RunRecord
-    event_id: Word | None = None
+    event_id: ShortText | None = None
     output: Raw = NULL
     input: Raw = NULL
     data: bytes = msgspec.field(default=b"", name="(data)")  # set by decode_event, not by the JSON
@@ -130,14 +130,14 @@ class GroupStatusEvent(Struct, frozen=True, gc=False, tag_field="type", tag="tas
     """A change of a group's counts."""
 
     status: GroupStatus
-    event_id: Word | None = None
+    event_id: ShortText | None = None
 
 
 class ErrorEvent(Struct, frozen=True, gc=False, tag_field="type", tag="error"):
     """An error reported inside a stream; the stream may go on after it."""
 
     error: ErrorBody
-    event_id: Word | None = None
+    event_id: ShortText | None = None
 
 
 Event: TypeAlias = RunEvent | GroupStatusEvent | ErrorEvent

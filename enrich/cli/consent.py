@@ -20,7 +20,7 @@ from enrich.text.figures import counted, span_text, usd_text
 ASK_ABOVE_USD: Final = Decimal(1)
 
 
-class Consent:
+class ConsentPrompt:
     """Says what is due, and what is seldom meant, and gives whether to go on."""
 
     def __init__(self, console: Console, interruption: Interruption, *, yes: bool, quiet: bool) -> None:

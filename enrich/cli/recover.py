@@ -66,7 +66,7 @@ def recover(
     from enrich.preparing import ledger_path
     from enrich.progress import open_progress
     from enrich.report import read_manifest
-    from enrich.upkeep.recover import Request, recover
+    from enrich.upkeep.recover import RecoverRequest, recover
 
     console = console_of(context)
     runs = [read_manifest(path) for path in manifest or ()]
@@ -75,7 +75,7 @@ def recover(
         path = Path(runs[0].ledger.path)
     if runs and sandbox and facts is None:
         facts = facts_beside(Path(runs[0].table.path))
-    request = Request(
+    request = RecoverRequest(
         ledger=path,
         environ=os.environ,
         groups=[*(group or ()), *(group_id for run in runs for group_id in run.all_groups)],

@@ -106,7 +106,7 @@ def run(
 
 async def _run(config: Path, table: Path, options: "Options", *, console: Console, yes: bool, quiet: bool) -> "Report":
     from enrich import pipeline
-    from enrich.cli.consent import Consent
+    from enrich.cli.consent import ConsentPrompt
     from enrich.cli.signals import obeying_signals
     from enrich.host.interruption import Interruption
     from enrich.progress import open_progress
@@ -119,7 +119,7 @@ async def _run(config: Path, table: Path, options: "Options", *, console: Consol
             table,
             options,
             progress=progress,
-            consent=Consent(console, interruption, yes=yes, quiet=quiet),
+            consent=ConsentPrompt(console, interruption, yes=yes, quiet=quiet),
             interruption=interruption,
         )
 

@@ -47,13 +47,13 @@ def verify(
     """
     import anyio
 
-    from enrich.upkeep.verify import Request, verify
+    from enrich.upkeep.verify import VerifyRequest, verify
 
     console = console_of(context)
     if out is not None:
         _check_there(out, "OUT")
     run = None if out is None else _past_run(out)
-    request = Request(
+    request = VerifyRequest(
         ledger=_ledger_path(run, config, ledger, sandbox=sandbox),
         environ=os.environ,
         groups=group or (),

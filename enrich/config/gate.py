@@ -16,12 +16,12 @@ from enrich.text.phrases import did_you_mean
 __all__ = ["WORD_SCORES", "Gate", "GateLevel", "Threshold", "score", "threshold"]
 
 GateLevel: TypeAlias = Literal["accept", "review", "withhold"]
-Word: TypeAlias = Literal["high", "medium", "low"]
+ConfidenceWord: TypeAlias = Literal["high", "medium", "low"]
 
 # Where words and numbers of confidence meet, and the only place. A word counts as its number, whether the
 # service says it or a gate names it: so a gate of words judges numbers, and a gate of numbers judges words.
 # 0.9 and 0.6 are the vendor's advice for numeric confidences.
-WORD_SCORES: Final[Mapping[Word, float]] = {"high": 0.9, "medium": 0.6, "low": 0.0}
+WORD_SCORES: Final[Mapping[ConfidenceWord, float]] = {"high": 0.9, "medium": 0.6, "low": 0.0}
 
 TOO_STRICT: Final = "lower review, or raise accept"
 
@@ -42,10 +42,10 @@ def score(confidence: object) -> float | None:
     return float(confidence) if 0 <= confidence <= 1 else None
 
 
-def _checked_threshold(value: object) -> Word | float:
+def _checked_threshold(value: object) -> ConfidenceWord | float:
     if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= 1:
         return float(value)
-    words: tuple[Word, ...] = get_args(Word)
+    words: tuple[ConfidenceWord, ...] = get_args(ConfidenceWord)
     for word in words:
         if value == word:
             return word
@@ -57,7 +57,7 @@ def _checked_threshold(value: object) -> Word | float:
 
 
 Threshold: TypeAlias = Annotated[
-    Word | float,
+    ConfidenceWord | float,
     PlainValidator(_checked_threshold),
     WithJsonSchema({"anyOf": [{"enum": [*WORD_SCORES]}, {"type": "number", "minimum": 0, "maximum": 1}]}),
 ]
@@ -71,11 +71,11 @@ def threshold(value: object) -> float | None:
         return None
 
 
-def _number(value: Word | float) -> float:
+def _number(value: ConfidenceWord | float) -> float:
     return WORD_SCORES[value] if isinstance(value, str) else value
 
 
-def _at_most(limit: Word | float, value: Word | float) -> Word | float:
+def _at_most(limit: ConfidenceWord | float, value: ConfidenceWord | float) -> ConfidenceWord | float:
     return value if _number(value) <= _number(limit) else limit
 
 

@@ -18,7 +18,7 @@ from enrich.config.model import OWN_KEYS, Config
 from enrich.config.places import FaultElsewhere, Places
 from enrich.config.secrets import Detector, detector, looks_secret, take_secrets_out
 from enrich.config.source import Source, read_source
-from enrich.config.tree import UnreadableError
+from enrich.config.tree import UnreadableMappingError
 from enrich.config.values import path_problem
 from enrich.config.wording import MISSING, faults_of
 from enrich.errors import ConfigError, Fault
@@ -62,7 +62,7 @@ def load_mapping(mapping: Mapping[str, object], environ: Mapping[str, str] | Non
     is_secret = detector((Environment.here() if environ is None else Environment.of(environ)).secret)
     try:
         root, faults = tree_of(mapping)
-    except UnreadableError as error:
+    except UnreadableMappingError as error:
         raise ConfigError(str(path), [error.fault]) from None
     found = [fault for fault in faults if not is_secret(fault.path)]
     found += [replace(fault, line=None) for fault in take_secrets_out(root, is_secret)]

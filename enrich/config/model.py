@@ -24,7 +24,7 @@ from pydantic import (
 from pydantic import Field as Key
 
 from enrich.config.gate import Gate, Threshold
-from enrich.config.names import InputName, InputSource, Name, OutputName, Processor
+from enrich.config.names import ConfigName, InputName, InputSource, OutputName, ProcessorName
 from enrich.config.places import Places
 from enrich.config.refresh import Refresh
 from enrich.config.values import (
@@ -180,7 +180,7 @@ _OUTPUTS_SCHEMA: Final[dict[str, Any]] = {
 class Config(_Model):
     """What goes in, which answers come out, how sure they must be, and what they may cost."""
 
-    name: Name = Key(description="Name of the enrichment.")
+    name: ConfigName = Key(description="Name of the enrichment.")
     inputs: Annotated[
         dict[InputName, InputSource],
         mapping_of("a mapping of input fields to columns", "such as {company_name: name}"),
@@ -204,7 +204,7 @@ class Config(_Model):
         mapping_of("a mapping of answers to JSON Schemas, or a file", "such as {country: {type: string}}"),
         WithJsonSchema(_OUTPUTS_SCHEMA),
     ] = Key(description="Answer column: JSON Schema of its value. The description is the question.")
-    processor: Annotated[tuple[Processor, ...], BeforeValidator(_ladder)] = Key(
+    processor: Annotated[tuple[ProcessorName, ...], BeforeValidator(_ladder)] = Key(
         description="One processor, or a ladder: answers too weak for one escalate to the next."
     )
     confidence: Gate = Key(default=Gate(), description="How sure an answer must be.")

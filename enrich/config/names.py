@@ -79,7 +79,7 @@ def _processor(value: object) -> str:
     return value
 
 
-Name: TypeAlias = Annotated[
+ConfigName: TypeAlias = Annotated[
     str,
     PlainValidator(_name),
     WithJsonSchema({"type": "string", "minLength": 1, "maxLength": MAX_NAME_CHARS}),
@@ -87,4 +87,4 @@ Name: TypeAlias = Annotated[
 InputName: TypeAlias = Annotated[str, PlainValidator(_input_name), WithJsonSchema(TEXT_SCHEMA)]
 InputSource: TypeAlias = Annotated[str, PlainValidator(_input_source), WithJsonSchema(TEXT_SCHEMA)]
 OutputName: TypeAlias = Annotated[str, PlainValidator(_output_name), WithJsonSchema(TEXT_SCHEMA)]
-Processor: TypeAlias = Annotated[str, PlainValidator(_processor), WithJsonSchema(TEXT_SCHEMA)]
+ProcessorName: TypeAlias = Annotated[str, PlainValidator(_processor), WithJsonSchema(TEXT_SCHEMA)]

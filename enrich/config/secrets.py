@@ -12,7 +12,7 @@ from itertools import pairwise
 from typing import Final, TypeAlias
 
 from enrich.api.secret import Secret
-from enrich.config.tree import Node
+from enrich.config.tree import YamlNode
 from enrich.errors import Fault
 
 __all__ = ["Detector", "detector", "looks_secret", "take_secrets_out"]
@@ -47,7 +47,7 @@ def detector(secret: Secret | None) -> Detector:
     return lambda text: secret.is_in(text) or looks_secret(text)
 
 
-def take_secrets_out(root: Node, is_secret: Detector) -> list[Fault]:
+def take_secrets_out(root: YamlNode, is_secret: Detector) -> list[Fault]:
     """Removes what seems to be a secret from the tree, so that no other fault shows it; a fault for each."""
     faults: list[Fault] = []
     _search(root, "", faults, is_secret)
@@ -59,7 +59,7 @@ def looks_secret(text: str) -> bool:
     return bool(_KNOWN_FORMS.search(text)) or any(_is_random(word) for word in _WORD.findall(text))
 
 
-def _search(node: Node, path: str, faults: list[Fault], is_secret: Detector) -> None:
+def _search(node: YamlNode, path: str, faults: list[Fault], is_secret: Detector) -> None:
     if isinstance(node.value, dict):
         for key, inner in list(node.value.items()):
             where = f"{path}.{key}" if path else key
@@ -80,7 +80,7 @@ def _search(node: Node, path: str, faults: list[Fault], is_secret: Detector) -> 
                 _search(inner, f"{path}.{i}", faults, is_secret)
 
 
-def _holds_secret(key: str, node: Node, path: str, is_secret: Detector) -> bool:
+def _holds_secret(key: str, node: YamlNode, path: str, is_secret: Detector) -> bool:
     if not isinstance(node.value, (str, int, float)) or isinstance(node.value, bool):
         return False
     if isinstance(node.value, str) and is_secret(node.value):

@@ -9,7 +9,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
-from enrich.config.tree import MAX_DEPTH, Node, UnreadableError, build_tree
+from enrich.config.tree import MAX_DEPTH, UnreadableMappingError, YamlNode, build_tree
 from enrich.errors import ConfigError, Fault
 
 __all__ = ["Source", "read_source"]
@@ -22,7 +22,7 @@ class Source:
     """A file that was read: its tree, and what is wrong with it so far."""
 
     path: Path
-    root: Node
+    root: YamlNode
     faults: list[Fault] = field(default_factory=list)
     advice: list[Fault] = field(default_factory=list)
     sha256: str = ""
@@ -41,7 +41,7 @@ def read_source(path: Path) -> Source:
             text = _checked_json(text)
         advice: list[Fault] = []
         root, faults = build_tree(text, advice)
-    except UnreadableError as error:
+    except UnreadableMappingError as error:
         raise ConfigError(str(path), [error.fault]) from None
     return Source(path, root, faults, advice, sha256(data).hexdigest())
 
@@ -49,30 +49,30 @@ def read_source(path: Path) -> Source:
 def _bytes(path: Path) -> bytes:
     try:
         if path.exists() and not (path.is_file() or path.is_dir()):  # to open a pipe may wait for ever
-            raise UnreadableError("is no regular file")
+            raise UnreadableMappingError("is no regular file")
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
     except FileNotFoundError:
-        raise UnreadableError("there is no such file", hint=_neighbour(path)) from None
+        raise UnreadableMappingError("there is no such file", hint=_neighbour(path)) from None
     except IsADirectoryError:
-        raise UnreadableError("is a folder, expected a file") from None
+        raise UnreadableMappingError("is a folder, expected a file") from None
     except OSError as error:
-        raise UnreadableError(f"can't be read: {error.strerror or type(error).__name__}") from None
+        raise UnreadableMappingError(f"can't be read: {error.strerror or type(error).__name__}") from None
     except ValueError:  # a NUL in the path
-        raise UnreadableError("is no path of a file") from None
+        raise UnreadableMappingError("is no path of a file") from None
     if len(data) > MAX_BYTES:
-        raise UnreadableError(f"is larger than {MAX_BYTES} bytes", hint="is it the table?")
+        raise UnreadableMappingError(f"is larger than {MAX_BYTES} bytes", hint="is it the table?")
     return data
 
 
 def _text(data: bytes) -> str:
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise UnreadableError("is UTF-16, expected UTF-8", hint="save it as UTF-8")
+        raise UnreadableMappingError("is UTF-16, expected UTF-8", hint="save it as UTF-8")
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data[: error.start].count(b"\n") + 1
-        raise UnreadableError(f"byte 0x{data[error.start]:02x} is not UTF-8", line, "save it as UTF-8") from None
+        raise UnreadableMappingError(f"byte 0x{data[error.start]:02x} is not UTF-8", line, "save it as UTF-8") from None
 
 
 def _neighbour(path: Path) -> str:
@@ -84,12 +84,12 @@ def _checked_json(text: str) -> str:
     """JSON as YAML takes it: tabs, which stand only between values, as blanks; other than ASCII, which stands
     only in texts, as escapes."""
     if not text.strip():
-        raise UnreadableError("the file is empty")
+        raise UnreadableMappingError("the file is empty")
     try:
         json.loads(text, parse_int=str)  # of any length: what is no number here is a text
     except json.JSONDecodeError as error:
         hint = "look for a missing or surplus comma, quote or bracket before it; comments are for YAML"
-        raise UnreadableError(f"not valid JSON from column {error.colno} on", error.lineno, hint) from None
+        raise UnreadableMappingError(f"not valid JSON from column {error.colno} on", error.lineno, hint) from None
     except RecursionError:
-        raise UnreadableError(f"nested more than {MAX_DEPTH} levels deep") from None
+        raise UnreadableMappingError(f"nested more than {MAX_DEPTH} levels deep") from None
     return re.sub(r"[^\n\r -~]", lambda c: json.dumps(c[0])[1:-1], text.replace("\t", " "))

@@ -30,7 +30,7 @@ from enrich.config.syntax import Place, broken_text, lines_of, rest_of
 from enrich.errors import Fault
 from enrich.spec import Json
 
-__all__ = ["MAX_DEPTH", "Node", "UnreadableError", "build_tree"]
+__all__ = ["MAX_DEPTH", "UnreadableMappingError", "YamlNode", "build_tree"]
 
 MAX_DEPTH: Final = 60
 MAX_NODES: Final = 50_000  # with anchors written out: a few lines can stand for billions of values
@@ -44,11 +44,11 @@ _Scalar: TypeAlias = bool | int | float | str | None
 
 
 @dataclass(slots=True)
-class Node:
+class YamlNode:
     """A value and its line: that of its key, or its own where it has none."""
 
     line: int
-    value: _Scalar | list[Node] | dict[str, Node]
+    value: _Scalar | list[YamlNode] | dict[str, YamlNode]
     size: int = 1
 
     def plain(self) -> Json:
@@ -59,21 +59,21 @@ class Node:
             return [node.plain() for node in self.value]
         return self.value
 
-    def inner(self) -> Iterator[tuple[str, Node]]:
+    def inner(self) -> Iterator[tuple[str, YamlNode]]:
         """The values right below this one."""
         if isinstance(self.value, dict):
             yield from self.value.items()
         elif isinstance(self.value, list):
             yield from ((str(i), node) for i, node in enumerate(self.value))
 
-    def walk(self, path: str = "") -> Iterator[tuple[str, Node]]:
+    def walk(self, path: str = "") -> Iterator[tuple[str, YamlNode]]:
         """This value and every one below it, with their key paths."""
         yield path, self
         for key, node in self.inner():
             yield from node.walk(_join(path, key))
 
 
-class UnreadableError(Exception):
+class UnreadableMappingError(Exception):
     """The text can't be read as a whole."""
 
     def __init__(self, message: str, line: int | None = None, hint: str = "") -> None:
@@ -81,7 +81,7 @@ class UnreadableError(Exception):
         self.fault = Fault(message, line=line, hint=hint)
 
 
-def build_tree(text: str, advice: list[Fault] | None = None) -> tuple[Node, list[Fault]]:
+def build_tree(text: str, advice: list[Fault] | None = None) -> tuple[YamlNode, list[Fault]]:
     """The root mapping of a text, and the faults of single keys; UnreadableError if it has none.
 
     What is allowed but seldom meant is added to `advice`.
@@ -93,9 +93,9 @@ def build_tree(text: str, advice: list[Fault] | None = None) -> tuple[Node, list
         raise _syntax_error(text, error) from None
     except ReaderError as error:
         line = text[: error.position].count("\n") + 1
-        raise UnreadableError(f"a control character (U+{ord(text[error.position]):04X})", line) from None
+        raise UnreadableMappingError(f"a control character (U+{ord(text[error.position]):04X})", line) from None
     except YAMLError:
-        raise UnreadableError("not valid YAML") from None
+        raise UnreadableMappingError("not valid YAML") from None
 
 
 class _Builder:
@@ -104,31 +104,31 @@ class _Builder:
     def __init__(self, text: str, advice: list[Fault]) -> None:
         self._events: Iterator[_Event] = iter(YAML(typ="safe", pure=True).parse(text))
         self._lines = lines_of(text)
-        self._anchors: dict[str, Node | None] = {}
+        self._anchors: dict[str, YamlNode | None] = {}
         self._unused: dict[str, Fault] = {}
         self._advice = advice
         self.faults: list[Fault] = []
 
-    def document(self) -> Node:
-        root: Node | None = None
+    def document(self) -> YamlNode:
+        root: YamlNode | None = None
         for event in self._events:
             if isinstance(event, DocumentStartEvent):
                 if root is not None:
-                    raise UnreadableError("a second document begins", _line(event), "keep one in a file")
+                    raise UnreadableMappingError("a second document begins", _line(event), "keep one in a file")
                 root = self._node(next(self._events), depth=0, path="")
         if root is None or root.value is None:
-            raise UnreadableError("the file is empty")
+            raise UnreadableMappingError("the file is empty")
         if not isinstance(root.value, dict):
             kind = "a list" if isinstance(root.value, list) else "a single value"
-            raise UnreadableError(f"expected keys and values, got {kind}", root.line)
+            raise UnreadableMappingError(f"expected keys and values, got {kind}", root.line)
         self.faults += self._unused.values()
         return root
 
-    def _node(self, event: _Event, *, depth: int, path: str, key_line: int | None = None) -> Node:
+    def _node(self, event: _Event, *, depth: int, path: str, key_line: int | None = None) -> YamlNode:
         """The value that begins with `event`."""
         line = key_line or _line(event)
         if depth > MAX_DEPTH:
-            raise UnreadableError(f"nested more than {MAX_DEPTH} levels deep", line)
+            raise UnreadableMappingError(f"nested more than {MAX_DEPTH} levels deep", line)
         if isinstance(event, AliasEvent):
             return self._alias(event, line)
         if event.anchor is not None:
@@ -137,35 +137,35 @@ class _Builder:
             # The tag is not shown: it may be a password that begins with "!".
             self.faults.append(Fault("a tag (!…) means nothing here", line, path, _STAR.format("!")))
         if isinstance(event, ScalarEvent):
-            node = Node(line, _scalar(event))
+            node = YamlNode(line, _scalar(event))
             self._look_around(event, node, path)
         elif isinstance(event, MappingStartEvent):
             node = self._mapping(depth, line, path, in_braces=bool(event.flow_style))
         else:
             node = self._sequence(depth, line, path)
         if node.size > MAX_NODES:
-            raise UnreadableError(f"stands for more than {MAX_NODES} values", line, "use fewer anchors")
+            raise UnreadableMappingError(f"stands for more than {MAX_NODES} values", line, "use fewer anchors")
         if event.anchor is not None:
             self._anchors[event.anchor] = node
         return node
 
-    def _alias(self, event: _Event, line: int) -> Node:
+    def _alias(self, event: _Event, line: int) -> YamlNode:
         """What an anchor stands for. Its name is not shown: it may be a password that begins with "*"."""
         if event.anchor not in self._anchors:
-            raise UnreadableError("an alias (*…) without an anchor (&…) before it", line, _STAR.format("*"))
+            raise UnreadableMappingError("an alias (*…) without an anchor (&…) before it", line, _STAR.format("*"))
         target = self._anchors[event.anchor]
         self._unused.pop(event.anchor, None)
         if target is None:
-            raise UnreadableError("an anchor (&…) that contains its own alias (*…)", line)
-        return Node(line, target.value, target.size)
+            raise UnreadableMappingError("an anchor (&…) that contains its own alias (*…)", line)
+        return YamlNode(line, target.value, target.size)
 
-    def _sequence(self, depth: int, line: int, path: str) -> Node:
-        items: list[Node] = []
+    def _sequence(self, depth: int, line: int, path: str) -> YamlNode:
+        items: list[YamlNode] = []
         while not isinstance(event := next(self._events), SequenceEndEvent):
             items.append(self._node(event, depth=depth + 1, path=_join(path, str(len(items)))))
-        return Node(line, items, 1 + sum(item.size for item in items))
+        return YamlNode(line, items, 1 + sum(item.size for item in items))
 
-    def _look_around(self, event: _Event, node: Node, path: str) -> None:
+    def _look_around(self, event: _Event, node: YamlNode, path: str) -> None:
         """What YAML takes away from a text without quotes: an anchor before it, a comment behind it."""
         if event.style is not None or not isinstance(node.value, str):
             return
@@ -182,9 +182,9 @@ class _Builder:
         """What stands behind an event on its line."""
         return rest_of(self._lines, Place(int(event.end_mark.line), int(event.end_mark.column)))
 
-    def _mapping(self, depth: int, line: int, path: str, *, in_braces: bool) -> Node:
-        entries: dict[str, Node] = {}
-        merged: dict[str, Node] = {}
+    def _mapping(self, depth: int, line: int, path: str, *, in_braces: bool) -> YamlNode:
+        entries: dict[str, YamlNode] = {}
+        merged: dict[str, YamlNode] = {}
         bare: list[str] = []
         while not isinstance(event := next(self._events), MappingEndEvent):
             key = self._key(event, depth, path)
@@ -205,11 +205,11 @@ class _Builder:
                 hint = hint if ":" in key else "a text with a comma in it goes in quotes as a whole"
                 self.faults.append(Fault('a key without ":"', entries.pop(key).line, _join(path, key), hint))
         entries = {**merged, **entries}
-        return Node(line, entries, 1 + sum(node.size for node in entries.values()))
+        return YamlNode(line, entries, 1 + sum(node.size for node in entries.values()))
 
-    def _merged(self, node: Node, path: str) -> dict[str, Node]:
+    def _merged(self, node: YamlNode, path: str) -> dict[str, YamlNode]:
         """What `<<` brings: of a list of mappings, the first has the last word."""
-        out: dict[str, Node] = {}
+        out: dict[str, YamlNode] = {}
         for source in reversed(node.value if isinstance(node.value, list) else [node]):
             if isinstance(source.value, dict):
                 out.update(source.value)
@@ -224,7 +224,7 @@ class _Builder:
             text, value = str(event.value), _scalar(event)
             if event.style is None and text[:1] and (text[0].isspace() or category(text[0]) == "Cf"):
                 message = f"an unusual space (U+{ord(text[0]):04X}) before the key"
-                raise UnreadableError(message, line, "indent YAML with ordinary spaces")
+                raise UnreadableMappingError(message, line, "indent YAML with ordinary spaces")
             if isinstance(value, str):
                 return value
             message = f"the key {text} is no text" if text else 'there is no key before the ":"'
@@ -271,9 +271,9 @@ def _join(path: str, key: str) -> str:
     return f"{path}.{key}" if path else key
 
 
-def _syntax_error(text: str, error: MarkedYAMLError) -> UnreadableError:
+def _syntax_error(text: str, error: MarkedYAMLError) -> UnreadableMappingError:
     at, since = _place(error.problem_mark), _place(error.context_mark)
-    return UnreadableError(*broken_text(text, at or since, since))
+    return UnreadableMappingError(*broken_text(text, at or since, since))
 
 
 def _place(mark: Any) -> Place | None:

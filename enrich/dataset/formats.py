@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
-Kind = Literal["csv", "tsv", "ndjson", "parquet", "spool"]
+FormatKind = Literal["csv", "tsv", "ndjson", "parquet", "spool"]
 Compression = Literal["gzip", "zstd"]
 
-KINDS: Final[dict[str, Kind]] = {
+KINDS: Final[dict[str, FormatKind]] = {
     ".csv": "csv",
     ".tsv": "tsv",
     ".tab": "tsv",
@@ -29,7 +29,7 @@ class TableFormat:
     for Excel, and the titles that `csv.skip` passes over.
     """
 
-    kind: Kind
+    kind: FormatKind
     compression: Compression | None = None
     encoding: str = "utf-8"
     bom: bool = False

@@ -19,7 +19,7 @@ from enrich.dataset.tables import Batch
 from enrich.errors import Fault, TableError
 from enrich.spec.canonical import ENCODER, canonical_json, is_normal, normal_text, normal_value, old_value
 from enrich.text.namesakes import find_name
-from enrich.text.templates import Column, columns_of, is_template, parse_template
+from enrich.text.templates import ColumnRef, columns_of, is_template, parse_template
 
 _PLACEHOLDER: Final = (
     r"(?i)\A\s*(?:null|\(null\)|none|nil|nan|#?n/?a|n\.a\.?|#value!|#ref!|-{1,3}|[\x{2013}\x{2014}?.]|unknown"
@@ -34,7 +34,7 @@ class _Source:
 
     field: str
     columns: tuple[str, ...]
-    pieces: tuple[str | Column, ...]
+    pieces: tuple[str | ColumnRef, ...]
 
 
 class InputBuilder:
@@ -140,9 +140,9 @@ def _source(field: str, text: str, schema: Mapping[str, pl.DataType]) -> _Source
     if not is_template(text):
         return _Source(field, (_found(text, schema),), ())
     pieces = tuple(
-        piece if isinstance(piece, str) else Column(_found(piece.name, schema)) for piece in parse_template(text)
+        piece if isinstance(piece, str) else ColumnRef(_found(piece.name, schema)) for piece in parse_template(text)
     )
-    return _Source(field, tuple(piece.name for piece in pieces if isinstance(piece, Column)), pieces)
+    return _Source(field, tuple(piece.name for piece in pieces if isinstance(piece, ColumnRef)), pieces)
 
 
 def _found(column: str, schema: Mapping[str, pl.DataType]) -> str:
@@ -172,7 +172,7 @@ def _field_values(height: int, source: _Source, columns: Mapping[str, _Values]) 
     if not source.pieces:
         return columns[source.columns[0]]
     parts = [[piece] * height if isinstance(piece, str) else _texts(columns[piece.name].new) for piece in source.pieces]
-    is_cell = [isinstance(piece, Column) for piece in source.pieces]
+    is_cell = [isinstance(piece, ColumnRef) for piece in source.pieces]
     is_plain = all(piece.isascii() for piece in source.pieces if isinstance(piece, str))
     joined = [_joined(row, is_cell) for row in zip(*parts, strict=True)]
     stripped = [None if text is None else text.strip() or None for text in joined]

@@ -68,12 +68,12 @@ class Plan:
         return showing.plan_html(self)
 
 
-Given = str | Path | Mapping[str, Any]
+GivenConfig = str | Path | Mapping[str, Any]
 """A config: the path of its file, or a mapping with the same keys."""
 
 
 async def run_async(
-    config: Given,
+    config: GivenConfig,
     table: str | Path,
     *,
     output: str | Path | None = None,
@@ -93,7 +93,7 @@ async def run_async(
 
 
 def run(
-    config: Given,
+    config: GivenConfig,
     table: str | Path,
     *,
     output: str | Path | None = None,
@@ -131,7 +131,7 @@ def plan(config: Any, table: Any, **options: Any) -> Plan:
 
 
 def _call(
-    config: Given, table: object, output: object, progress: Progress | None, options: Mapping[str, Any]
+    config: GivenConfig, table: object, output: object, progress: Progress | None, options: Mapping[str, Any]
 ) -> Callable[..., Awaitable[Report]]:
     chosen = as_options(options, output)
     for name, given in (("config", config), ("table", table)):

@@ -23,7 +23,7 @@ import pyarrow as pa
 from enrich.dataset import default_output
 from enrich.errors import ExitCode, OutputError, TableError, UsageError
 from enrich.library.arguments import as_options, as_path, in_python, seal, spelled
-from enrich.library.calls import Given, Plan, plan, run
+from enrich.library.calls import GivenConfig, Plan, plan, run
 from enrich.library.given_back import given_back
 from enrich.library.spooling import TABLE_NAME, put_on_disk, spool_path, spooling
 from enrich.pipeline import Report
@@ -47,7 +47,7 @@ class IncompleteWarning(UserWarning):
 
 def enrich(
     data: Frame,
-    config: Given,
+    config: GivenConfig,
     *,
     files: str | Path | None = None,
     progress: bool = True,
@@ -89,7 +89,7 @@ def enrich(
         raise
 
 
-def plan_of(data: Any, config: Given, **options: Any) -> Plan:
+def plan_of(data: Any, config: GivenConfig, **options: Any) -> Plan:
     """What `enrich` would ask now of a table in memory, by the same options; it is spooled as there, and left alone."""
     seal(options)
     with in_python():
@@ -154,7 +154,7 @@ class EnrichNamespace:
     def __init__(self, frame: pl.DataFrame | pl.LazyFrame) -> None:
         self._frame = frame
 
-    def __call__(self, config: Given, **options: Any) -> Any:
+    def __call__(self, config: GivenConfig, **options: Any) -> Any:
         """`enrich.enrich(frame, config)`, with the same options."""
         seal(options)
         return enrich(self._frame, config, **options)

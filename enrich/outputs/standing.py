@@ -50,7 +50,7 @@ Marks = tuple[FileMark | None, ...]  # None: there is no such file
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Origin:
+class OutputOrigin:
     """All that the outputs of a command are made from; paths with every link followed."""
 
     version: str  # of enrich
@@ -81,7 +81,7 @@ class Standing:
 
 
 def fingerprint(
-    origin: Origin,
+    origin: OutputOrigin,
     marks: Marks,
     rows: Mapping[str, int],
     answers: Mapping[str, int],
@@ -95,7 +95,7 @@ def fingerprint(
 # ---------------------------------------------------------------------- on the disk
 
 
-def origin_of(job: Job, ledger: Ledger, *, version: str = __version__) -> Origin | None:
+def origin_of(job: Job, ledger: Ledger, *, version: str = __version__) -> OutputOrigin | None:
     """What a command's outputs are made from now; None where that can't be told, or changes from hour to hour.
 
     To be taken before the outputs are written: what changes from then on makes it another one.
@@ -105,7 +105,7 @@ def origin_of(job: Job, ledger: Ledger, *, version: str = __version__) -> Origin
     if table_mark is None or (options.where is not None and looks_at_the_clock(options.where)):
         return None
     files = job.outputs
-    return Origin(
+    return OutputOrigin(
         version=version,
         config_path=_real(job.config.path),
         config=repr(job.config),
@@ -128,7 +128,7 @@ def marks_of(*paths: Path) -> Marks:
     return tuple(FileMark.of(path) for path in paths)
 
 
-def find_standing(origin: Origin | None, files: OutputPaths) -> Standing | None:
+def find_standing(origin: OutputOrigin | None, files: OutputPaths) -> Standing | None:
     """The outputs that stand at these places, if they are what would be written now from `origin`."""
     try:
         past = read_manifest(files.manifest)
@@ -147,7 +147,7 @@ def find_standing(origin: Origin | None, files: OutputPaths) -> Standing | None:
     return Standing(tally, msgspec.structs.replace(outputs, written=False))
 
 
-def just_written(origin: Origin | None, marks: Marks, manifest: Manifest, doubtful: int) -> Outputs:
+def just_written(origin: OutputOrigin | None, marks: Marks, manifest: Manifest, doubtful: int) -> Outputs:
     """What to remember of outputs that were put in their places now.
 
     Where the report tells of an early end, or of money paid twice, the next command writes them anew: it has nothing

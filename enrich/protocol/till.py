@@ -14,7 +14,7 @@ from enrich.protocol.effects import AwaitTurn, Settled
 from enrich.protocol.pace import Pace
 from enrich.text.figures import usd_text
 
-Why = Literal["budget", "credit", "deadline", "unreachable", "refused"]
+StopReason = Literal["budget", "credit", "deadline", "unreachable", "refused"]
 
 FIRST_PAUSE_S: Final = 0.5
 LONGEST_PAUSE_S: Final = 60.0
@@ -29,7 +29,7 @@ UNREACHABLE_AFTER: Final = 9  # attempts in a row that came to nothing: about a 
 class Stop:
     """Nothing more may be sent by this command; `text` says why, for people."""
 
-    why: Why
+    why: StopReason
     text: str
 
 
@@ -142,7 +142,7 @@ class Till:
             case "refused":
                 self._probing = False
 
-    def stop(self, why: Why, text: str) -> Stop:
+    def stop(self, why: StopReason, text: str) -> Stop:
         """Nothing more may be sent; the first reason stands."""
         if self.stopped is None:
             self.stopped = Stop(why, text)

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Set
 from typing import Final
 
-from enrich.report.counting import CONFIDENCES, GOOD, OTHER_REASONS, Column
+from enrich.report.counting import CONFIDENCES, GOOD, OTHER_REASONS, ColumnCounts
 from enrich.report.html import Element, el
 from enrich.report.parts import bar, dot, label, section, status_mark
 from enrich.report.receipt import ANSWER_STATUSES
@@ -22,9 +22,9 @@ _CONFIDENCES_SAID: Final = {
 _SHOWN_REASONS: Final = 6
 
 
-def answers_section(columns: Mapping[str, Column]) -> Element:
+def answers_section(columns: Mapping[str, ColumnCounts]) -> Element:
     """Of each column, what became of its answers and how sure they are."""
-    heads = ("Column", "Answers", "Accepted", "Confidence of the evidence")
+    heads = ("ColumnCounts", "Answers", "Accepted", "Confidence of the evidence")
     return section(
         "Answers by column",
         "How each column came out, and how sure the service is of what it found.",
@@ -38,7 +38,7 @@ def answers_section(columns: Mapping[str, Column]) -> Element:
     )
 
 
-def _answers_row(name: str, column: Column) -> Element:
+def _answers_row(name: str, column: ColumnCounts) -> Element:
     accepted = sum(column.statuses[status] for status in GOOD)
     with_confidence = sum(column.confidences.values())
     parts = [
@@ -59,7 +59,7 @@ def _answers_row(name: str, column: Column) -> Element:
     )
 
 
-def held_back_section(columns: Mapping[str, Column]) -> Element:
+def held_back_section(columns: Mapping[str, ColumnCounts]) -> Element:
     """Of each column, why answers were held back, the most usual reason first."""
     blocks = [block for name, column in columns.items() if (block := _held_back_of(name, column)) is not None]
     return section(
@@ -80,7 +80,7 @@ def _held_back_text(statuses: Set[str]) -> str:
     return f"Answers that {', or that '.join(said)}, by reason." if said else "Nothing was held back."
 
 
-def _held_back_of(name: str, column: Column) -> Element | None:
+def _held_back_of(name: str, column: ColumnCounts) -> Element | None:
     lines = []
     for status in _HELD_BACK:
         number = column.statuses[status]
@@ -101,7 +101,7 @@ def _held_back_of(name: str, column: Column) -> Element | None:
     return el("article", el("h3", el("bdi", el("code", name))), el("table", el("tbody", lines)), class_="reason")
 
 
-def _legend_of(columns: Iterable[Column]) -> Element:
+def _legend_of(columns: Iterable[ColumnCounts]) -> Element:
     statuses: Counter[str] = Counter()
     confidences: Counter[str] = Counter()
     for column in columns:

@@ -45,7 +45,7 @@ class Shown:
 
 
 @dataclass(slots=True)
-class Column:
+class ColumnCounts:
     """What is counted of one column."""
 
     statuses: Counter[str] = field(default_factory=Counter)
@@ -56,7 +56,7 @@ class Column:
     wants: dict[bool, int] = field(default_factory=dict)  # samples still wanted: of good answers, of doubtful ones
 
 
-def count_reason(column: Column, status: str, reason: str, count: int) -> None:
+def count_reason(column: ColumnCounts, status: str, reason: str, count: int) -> None:
     """Count a reason; beyond the most that are kept apart, among the others."""
     if (status, reason) not in column.reasons:
         if column.kinds_of_reason[status] >= _MOST_REASONS:

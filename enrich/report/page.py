@@ -20,7 +20,7 @@ from enrich.report.counting import (
     GOOD,
     LONGEST_VALUE,
     WITH_VALUE,
-    Column,
+    ColumnCounts,
     Sample,
     Shown,
     confidence_text,
@@ -48,7 +48,7 @@ class ReportCollector:
 
     def __init__(self, fields: Iterable[str], *, samples: int = 4) -> None:
         wants = {True: samples - samples // 2, False: samples // 2}
-        self._columns = {name: Column(wants=dict(wants)) for name in fields}
+        self._columns = {name: ColumnCounts(wants=dict(wants)) for name in fields}
 
     @property
     def fields(self) -> tuple[str, ...]:
@@ -91,7 +91,7 @@ def is_report(start: bytes) -> bool:
     return head.startswith("<!doctype html>\n") and "Content-Security-Policy" in head and head.endswith(_TITLE_END)
 
 
-def _page(manifest: Manifest, columns: Mapping[str, Column]) -> Child:
+def _page(manifest: Manifest, columns: Mapping[str, ColumnCounts]) -> Child:
     return [
         el("header", _heading(manifest), _banners(manifest), class_="top"),
         el(

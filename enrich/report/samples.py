@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
-from enrich.report.counting import LONGEST_VALUE, Column, Shown
+from enrich.report.counting import LONGEST_VALUE, ColumnCounts, Shown
 from enrich.report.html import Child, Element, el, link, web_address
 from enrich.report.parts import plain_text, section, status_mark
 from enrich.text.figures import count_text, counted
@@ -23,7 +23,7 @@ _LONGEST_EXCERPT: Final = 320
 _LONGEST_NAME: Final = 160
 
 
-def samples_section(columns: Mapping[str, Column]) -> Element | None:
+def samples_section(columns: Mapping[str, ColumnCounts]) -> Element | None:
     """The samples of each column; None where there are none."""
     blocks = [
         el(

@@ -19,12 +19,13 @@ from dataclasses import dataclass
 from itertools import chain, count
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Final, Literal, Self
+from typing import TYPE_CHECKING, Final, Self
 
 import polars as pl
 
 from enrich.errors import Fault, OutputError
 from enrich.host.files import replacing, writing
+from enrich.records import Ruling
 from enrich.review.sheet import ANSWER, INPUT, PERSON, RUN, Sheet, SheetLine
 from enrich.text.hostile import ELLIPSIS, PROTECTED_PATTERN, clean, neutralise_formula, protect_cell
 from enrich.text.phrases import did_you_mean
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Decision", "ReviewLine", "ReviewWriter", "Ruling", "decided", "free_name", "read_decisions"]
 
-Ruling = Literal["accept", "correct", "reject"]
 
 _RULINGS: Final[Mapping[str, Ruling]] = {"accept": "accept", "correct": "correct", "reject": "reject"}
 _SUSPECT: Final = rf"{PROTECTED_PATTERN}|[^\x20-\x7E]"

@@ -9,13 +9,13 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-__all__ = ["Column", "TemplateError", "columns_of", "is_template", "parse_template"]
+__all__ = ["ColumnRef", "TemplateError", "columns_of", "is_template", "parse_template"]
 
 _TOKENS: Final = re.compile(r"\{\{|\}\}|\{[^{}]*\}|[{}]|[^{}]+")
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
+class ColumnRef:
     """The place of a column's text in a template."""
 
     name: str
@@ -25,9 +25,9 @@ class TemplateError(ValueError):
     """The text is no template; the message says why."""
 
 
-def parse_template(text: str) -> tuple[str | Column, ...]:
+def parse_template(text: str) -> tuple[str | ColumnRef, ...]:
     """The pieces of a template in order: literal text and columns."""
-    pieces: list[str | Column] = []
+    pieces: list[str | ColumnRef] = []
     for token in _TOKENS.findall(text):
         if token in ("{{", "}}"):
             pieces.append(token[0])
@@ -37,7 +37,7 @@ def parse_template(text: str) -> tuple[str | Column, ...]:
             name = token[1:-1]
             if not name.strip():
                 raise TemplateError('"{}" names no column')
-            pieces.append(Column(name))
+            pieces.append(ColumnRef(name))
         else:
             pieces.append(token)
     return _joined(pieces)
@@ -52,11 +52,11 @@ def columns_of(source: str) -> tuple[str, ...]:
     """The columns that an input is made of, in order: those of a template, or the column itself."""
     if not is_template(source):
         return (source,)
-    return tuple(dict.fromkeys(piece.name for piece in parse_template(source) if isinstance(piece, Column)))
+    return tuple(dict.fromkeys(piece.name for piece in parse_template(source) if isinstance(piece, ColumnRef)))
 
 
-def _joined(pieces: list[str | Column]) -> tuple[str | Column, ...]:
-    out: list[str | Column] = []
+def _joined(pieces: list[str | ColumnRef]) -> tuple[str | ColumnRef, ...]:
+    out: list[str | ColumnRef] = []
     for piece in pieces:
         if isinstance(piece, str) and out and isinstance(out[-1], str):
             out[-1] += piece

@@ -45,7 +45,7 @@ GROUPS_AT_ONCE: Final = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
+class RecoverRequest:
     """What to recover into which ledger. Without `groups`, those that are left of the ledger name themselves."""
 
     ledger: Path
@@ -118,7 +118,7 @@ class Entered:
     held: frozenset[str]  # ids of runs that the ledger had
 
 
-async def recover(request: Request, *, progress: Progress | None = None) -> Recovery:
+async def recover(request: RecoverRequest, *, progress: Progress | None = None) -> Recovery:
     """Rebuild what a ledger lacks. Raises LedgerError, UsageError, or, where the service refuses, ApiError.
 
     A ledger that can't be trusted is refused, unless `replace` allows to set it aside.

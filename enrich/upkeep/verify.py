@@ -63,7 +63,7 @@ class OutputToCheck:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
+class VerifyRequest:
     """What to verify: all groups of the ledger, or those that are named; and an output, if there is one."""
 
     ledger: Path
@@ -120,7 +120,7 @@ class Verification:
         return ExitCode.FAILED_ROWS if self.counts else ExitCode.DONE
 
 
-async def verify(request: Request) -> Verification:
+async def verify(request: VerifyRequest) -> Verification:
     """Compare. Raises LedgerError for a damaged ledger, UsageError, or ApiError where the service refuses."""
     found = Verification(request.ledger)
     with (
@@ -142,7 +142,7 @@ async def verify(request: Request) -> Verification:
     return found
 
 
-async def _find_cut_answers(ledger: Ledger, client: Client, request: Request, found: Verification) -> None:
+async def _find_cut_answers(ledger: Ledger, client: Client, request: VerifyRequest, found: Verification) -> None:
     """Tell the answers that an earlier version stored with the key cut out, by row where the output names their run."""
     cut = await find_cut_answers(ledger, client)
     rows = {} if request.output is None or not cut else await run_sync(_rows_of_runs, request.output.path)
@@ -332,7 +332,7 @@ class _Account:
 # ---------------------------------------------------------------------- the output
 
 
-def _compare_output(output: OutputToCheck, request: Request, ledger: Ledger, found: Verification) -> None:
+def _compare_output(output: OutputToCheck, request: VerifyRequest, ledger: Ledger, found: Verification) -> None:
     """Write what the output should be, and compare."""
     chosen = output.selection
     with tempfile.TemporaryDirectory(prefix="enrich-verify-") as folder:

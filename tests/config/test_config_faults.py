@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from enrich.config import check_columns, warnings
 from enrich.config.loading import load, parse
-from enrich.config.tree import UnreadableError, build_tree
+from enrich.config.tree import UnreadableMappingError, build_tree
 from enrich.errors import ConfigError, ExitCode, Fault
 from enrich.spec import Json
 
@@ -57,7 +57,7 @@ def test_nothing_of_a_text_that_is_no_yaml_is_repeated(text: str) -> None:
 def fault_of(text: str) -> Fault:
     try:
         build_tree(text)
-    except UnreadableError as error:
+    except UnreadableMappingError as error:
         return error.fault
     return Fault("")
 

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from enrich.config import Config, CsvOptions, Gate, Refresh, SourcePolicy
 from enrich.config.loading import load, parse
-from enrich.config.tree import UnreadableError, build_tree
+from enrich.config.tree import UnreadableMappingError, build_tree
 
 if TYPE_CHECKING:
     from config_cases import Loader
@@ -197,7 +197,7 @@ def test_plain_values_follow_the_core_schema(written: str, value: object) -> Non
 @settings(max_examples=60)
 @given(st.text(alphabet=" \n:-[]{},&*!|>'\"#%@`?abc1\t", max_size=60))
 def test_any_text_is_read_or_refused_in_words(text: str) -> None:
-    with contextlib.suppress(UnreadableError):
+    with contextlib.suppress(UnreadableMappingError):
         root, _ = build_tree(text)
         assert isinstance(root.plain(), dict)
 

@@ -28,9 +28,8 @@ from enrich.job import Options
 from enrich.ledger.store import Ledger
 from enrich.outputs import writing as outputs
 from enrich.preparing import prepare
-from enrich.upkeep.recover import Request as Recovering
-from enrich.upkeep.recover import recover
-from enrich.upkeep.verify import Request as Verifying
+from enrich.upkeep.recover import RecoverRequest, recover
+from enrich.upkeep.verify import VerifyRequest
 from tests.hostile.desk import serving
 from tests.hostile.test_secrets import CONFIG, KEY, leaks
 
@@ -178,8 +177,8 @@ def test_no_traceback_has_the_key_in_a_local_variable(
 ) -> None:
     monkeypatch.setenv("PARALLEL_API_KEY", KEY)
     monkeypatch.setenv("PARALLEL_BASE_URL", url)
-    explain, told = entry._explain, []
-    monkeypatch.setattr(entry, "_explain", lambda error, console: told.append(error) or explain(error, console))
+    explain, told = entry.explain, []
+    monkeypatch.setattr(entry, "explain", lambda error, console: told.append(error) or explain(error, console))
     owner, name, broken = SEAMS[seam]
     with monkeypatch.context() as patch:
         patch.setattr(owner, name, broken)
@@ -228,8 +227,8 @@ def test_no_object_shows_it(place: Path, url: str) -> None:
         options.key,
         Environment(environ),
         prepare(Path("c.yaml"), Path("t.csv"), options),
-        Recovering(ledger=Path("l.db"), environ=environ),
-        Verifying(ledger=Path("l.db"), environ=environ),
+        RecoverRequest(ledger=Path("l.db"), environ=environ),
+        VerifyRequest(ledger=Path("l.db"), environ=environ),
         Client(base_url=url, api_key=options.key),
     ]
     client = objects[-1]

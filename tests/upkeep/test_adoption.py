@@ -15,7 +15,7 @@ from enrich.errors import ExitCode, LedgerError
 from enrich.job import Options
 from enrich.pipeline import Report
 from enrich.upkeep.adopt import Adoption, NothingAdoptedError, adopt, documents_of
-from enrich.upkeep.verify import Request, verify
+from enrich.upkeep.verify import VerifyRequest, verify
 
 CITY = {"type": "string", "description": "Where it is."}
 YEAR = {"type": ["integer", "null"], "description": "Since when it is."}
@@ -242,7 +242,7 @@ def test_what_was_adopted_stands_up_to_verification(desk: Desk) -> None:
     group = foreign_group(desk, [company(i) for i in range(12)])
     take_over(desk, group)
 
-    found = anyio.run(verify, Request(ledger=desk.ledger, environ=desk.service.environ))
+    found = anyio.run(verify, VerifyRequest(ledger=desk.ledger, environ=desk.service.environ))
 
     assert (found.counts, found.foreign, found.runs_ledger, found.usd_ledger) == ({}, 0, 12, 0)
 

@@ -12,15 +12,14 @@ from recovery_desk import Desk, Service
 from enrich.cli import main
 from enrich.errors import ExitCode
 from enrich.report import Selection
-from enrich.upkeep.recover import Request as Recovered
-from enrich.upkeep.recover import recover
-from enrich.upkeep.verify import CUT, OutputToCheck, Request, Verification, verify
+from enrich.upkeep.recover import RecoverRequest, recover
+from enrich.upkeep.verify import CUT, OutputToCheck, Verification, VerifyRequest, verify
 from tests.hostile.middleman import Reply, between
 
 
 def check(desk: Desk, output: Path) -> Verification:
     wanted = OutputToCheck(path=output, config=desk.config, table=desk.table, selection=Selection())
-    return anyio.run(verify, Request(ledger=desk.ledger, environ=desk.service.environ, output=wanted))
+    return anyio.run(verify, VerifyRequest(ledger=desk.ledger, environ=desk.service.environ, output=wanted))
 
 
 def cut(desk: Desk, word: bytes) -> Path:
@@ -64,7 +63,7 @@ def test_verify_names_them_and_recover_brings_them_back(
     assert main(["verify", str(output)]) == 3
     assert "`enrich recover --replace`" in capsys.readouterr().out
 
-    anyio.run(recover, Recovered(ledger=desk.ledger, environ=desk.service.environ, replace=True))
+    anyio.run(recover, RecoverRequest(ledger=desk.ledger, environ=desk.service.environ, replace=True))
     whole = desk.run()
     assert CUT not in check(desk, whole.output).counts
     assert not any("[redacted]" in cell for row in rows(whole.output) for cell in row.values())
@@ -101,7 +100,7 @@ def test_an_answer_that_was_accepted_when_it_was_cut_comes_back_whole(desk: Desk
         writer.writerows(lines)
     assert main(["review", str(desk.config), str(review)]) == 0
 
-    anyio.run(recover, Recovered(ledger=desk.ledger, environ=desk.service.environ, replace=True))
+    anyio.run(recover, RecoverRequest(ledger=desk.ledger, environ=desk.service.environ, replace=True))
     table = rows(desk.run().output)
 
     accepted = [row for row in table if row["city_status"] == "human"]

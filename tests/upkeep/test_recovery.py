@@ -25,13 +25,13 @@ from enrich.ledger.store import Ledger
 from enrich.records import Ruled
 from enrich.spec.identity import fieldset_key, input_key, task_key
 from enrich.upkeep.adopt import adopt
-from enrich.upkeep.recover import Recovery, Request, recover
+from enrich.upkeep.recover import RecoverRequest, Recovery, recover
 
 FIELD = "f" * 16
 
 
 def rebuild(desk, **options: Any) -> Recovery:
-    request = Request(**{"ledger": desk.ledger, "environ": desk.service.environ, **options})
+    request = RecoverRequest(**{"ledger": desk.ledger, "environ": desk.service.environ, **options})
     return anyio.run(recover, request)
 
 
@@ -445,7 +445,7 @@ def test_a_ledger_stays_where_it_is_until_the_service_answers(desk: Desk) -> Non
         ({"PARALLEL_API_KEY": key, "PARALLEL_BASE_URL": "nowhere"}, (), BaseUrlError),
         ({"PARALLEL_API_KEY": key, "PARALLEL_BASE_URL": address}, ("tgrp_0",), None),
     ):
-        request = Request(ledger=desk.ledger, environ=environ, groups=groups, replace=True)
+        request = RecoverRequest(ledger=desk.ledger, environ=environ, groups=groups, replace=True)
         if error is None:
             assert anyio.run(recover, request).exit_code is ExitCode.USAGE
         else:

@@ -16,9 +16,8 @@ from enrich.cli import main
 from enrich.errors import ExitCode, LedgerError
 from enrich.ledger.store import Ledger
 from enrich.report import Selection
-from enrich.upkeep.recover import Request as Recovered
-from enrich.upkeep.recover import recover
-from enrich.upkeep.verify import _CELL_CHARS, OutputToCheck, Request, Verification, _shown, verify
+from enrich.upkeep.recover import RecoverRequest, recover
+from enrich.upkeep.verify import _CELL_CHARS, OutputToCheck, Verification, VerifyRequest, _shown, verify
 
 
 def check(desk: Desk, *, output: Path | None = None, **options: Any) -> Verification:
@@ -26,7 +25,7 @@ def check(desk: Desk, *, output: Path | None = None, **options: Any) -> Verifica
     if output is not None:
         selection = Selection(**options.pop("selection", {}))
         wanted = OutputToCheck(path=output, config=desk.config, table=desk.table, selection=selection)
-    request = Request(ledger=desk.ledger, environ=desk.service.environ, output=wanted, **options)
+    request = VerifyRequest(ledger=desk.ledger, environ=desk.service.environ, output=wanted, **options)
     return anyio.run(verify, request)
 
 
@@ -152,7 +151,7 @@ def test_double_charges_are_found_in_a_group_of_which_nothing_stands(desk: Desk,
     places = [asked_again(desk, group) for _ in range(times)]
     for place in places:
         until_ended(desk, place)
-    recovery = Recovered(ledger=desk.ledger, environ=desk.service.environ, groups=[group, *places], replace=True)
+    recovery = RecoverRequest(ledger=desk.ledger, environ=desk.service.environ, groups=[group, *places], replace=True)
     recovered = anyio.run(recover, recovery)
 
     found = check(desk)
@@ -388,7 +387,7 @@ def test_without_a_ledger_there_is_nothing_to_verify(typed: Desk, capsys: pytest
 
 def test_a_ledger_in_which_nothing_was_asked_needs_no_key(tmp_path: Path) -> None:
     Ledger.open(tmp_path / "ledger.db").close()
-    found = anyio.run(verify, Request(ledger=tmp_path / "ledger.db", environ={}))
+    found = anyio.run(verify, VerifyRequest(ledger=tmp_path / "ledger.db", environ={}))
     assert (found.exit_code, found.counts) == (ExitCode.DONE, Counter())
 
 

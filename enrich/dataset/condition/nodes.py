@@ -85,7 +85,7 @@ class IsTest(_Node):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Distinct(_Node):
+class DistinctFrom(_Node):
     """IS [NOT] DISTINCT FROM."""
 
     left: "Node"
@@ -151,5 +151,18 @@ class Call(_Node):
 
 
 Node: TypeAlias = (
-    Literal | Typed | Name | Logic | Prefix | Infix | IsTest | Distinct | InList | Between | Like | Case | Cast | Call
+    Literal
+    | Typed
+    | Name
+    | Logic
+    | Prefix
+    | Infix
+    | IsTest
+    | DistinctFrom
+    | InList
+    | Between
+    | Like
+    | Case
+    | Cast
+    | Call
 )

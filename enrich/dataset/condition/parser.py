@@ -16,7 +16,7 @@ from enrich.dataset.condition.nodes import (
     Case,
     Cast,
     ConditionError,
-    Distinct,
+    DistinctFrom,
     Infix,
     InList,
     IsTest,
@@ -205,7 +205,7 @@ class _Parser:
     def _is(self, node: Node) -> Node:
         negated = self._took("NOT")
         if self._took("DISTINCT", "FROM"):
-            return Distinct(left=node, right=self._sum(), negated=negated, at=node.at, end=self._end)
+            return DistinctFrom(left=node, right=self._sum(), negated=negated, at=node.at, end=self._end)
         for what in ("NULL", "TRUE", "FALSE", "UNKNOWN"):
             if self._took(what):
                 return IsTest(operand=node, what=what, negated=negated, at=node.at, end=self._end)

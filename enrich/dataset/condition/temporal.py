@@ -10,14 +10,14 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import polars as pl
 
 from enrich.dataset.condition.nodes import ConditionError, Infix, Typed
-from enrich.dataset.condition.values import SHOWN, TEMPORAL, Kind, Value
+from enrich.dataset.condition.values import SHOWN, TEMPORAL, Value, ValueKind
 from enrich.text.hostile import clean
 
 _NS: Final = {"ns": 1, "us": 1_000, "ms": 1_000_000}
 _DAY_NS: Final = 86_400 * 10**9
 
 
-def temporal_constant(kind: Kind, value: date | time) -> Value:
+def temporal_constant(kind: ValueKind, value: date | time) -> Value:
     """A date or time that is written out."""
     dtype: pl.DataType = {"date": pl.Date(), "time": pl.Time(), "timestamp": pl.Datetime("us")}.get(
         kind, pl.Datetime("us", "UTC")
@@ -57,7 +57,7 @@ _FORMS: Final[dict[str, str]] = {
 }
 
 
-def read_temporal(text: str, kind: Kind, zone: tzinfo | None, at: int) -> date | time:
+def read_temporal(text: str, kind: ValueKind, zone: tzinfo | None, at: int) -> date | time:
     """A text as a date, time, timestamp, or moment (a time without an offset is one of `zone`)."""
     try:
         if kind == "date":
@@ -142,7 +142,7 @@ def _shifted(start: date, interval: _Interval) -> date:
     return moved + timedelta(seconds=interval.seconds)
 
 
-MOMENTS: Final[dict[str, Callable[[datetime], tuple[Kind, date]]]] = {
+MOMENTS: Final[dict[str, Callable[[datetime], tuple[ValueKind, date]]]] = {
     "current_date": lambda now: ("date", now.date()),
     "today": lambda now: ("date", now.date()),
     "current_timestamp": lambda now: ("moment", now),

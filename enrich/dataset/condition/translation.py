@@ -28,7 +28,7 @@ from enrich.dataset.condition.nodes import (
     Case,
     Cast,
     ConditionError,
-    Distinct,
+    DistinctFrom,
     Infix,
     InList,
     IsTest,
@@ -57,8 +57,8 @@ from enrich.dataset.condition.values import (
     SHOWN,
     TEMPORAL,
     TRUTH,
-    Kind,
     Value,
+    ValueKind,
     alike,
     as_type,
     balanced,
@@ -121,7 +121,7 @@ class Translator:
     def _typed(self, node: Typed) -> Value:
         if node.type_name == "INTERVAL":
             return Value("interval", pl.lit(None), "", pl.Duration(), read_interval(node))
-        kind: Kind = {"DATE": "date", "TIME": "time"}.get(node.type_name, "timestamp")  # type: ignore[assignment]
+        kind: ValueKind = {"DATE": "date", "TIME": "time"}.get(node.type_name, "timestamp")  # type: ignore[assignment]
         return temporal_constant(kind, read_temporal(node.text, kind, None, node.at))
 
     def _name(self, node: Name) -> Value:
@@ -169,7 +169,7 @@ class Translator:
         }[node.what]
         return truth_value(~found if node.negated else found)
 
-    def _distinct(self, node: Distinct) -> Value:
+    def _distinct(self, node: DistinctFrom) -> Value:
         left, right = self._aligned(self.value(node.left), self.value(node.right), node)
         return truth_value(left.eq_missing(right) if node.negated else left.ne_missing(right))
 
@@ -324,7 +324,7 @@ class Translator:
             raise ConditionError(reason, EXAMPLE, node.at)
         return build(self, node)
 
-    def of_kind(self, node: Node, kinds: tuple[Kind, ...], what: str) -> Value:
+    def of_kind(self, node: Node, kinds: tuple[ValueKind, ...], what: str) -> Value:
         value = self.value(node)
         if value.kind not in kinds:
             raise self.mismatch(f"{what} takes {' or '.join(KIND_WORDS[kind] for kind in kinds[:-1])}", value, node.at)
@@ -367,7 +367,7 @@ _TRANSLATIONS: Final[dict[type, Callable[[Translator, Any], Value]]] = {
     Prefix: Translator._prefix,
     Infix: Translator._infix,
     IsTest: Translator._is,
-    Distinct: Translator._distinct,
+    DistinctFrom: Translator._distinct,
     InList: Translator._in,
     Between: Translator._between,
     Like: Translator._like,

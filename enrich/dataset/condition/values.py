@@ -9,8 +9,10 @@ from typing import Any, Final, Literal, TypeAlias
 
 import polars as pl
 
-Kind: TypeAlias = Literal["truth", "number", "text", "date", "time", "timestamp", "moment", "interval", "null", "other"]
-KIND_WORDS: Final[dict[Kind, str]] = {
+ValueKind: TypeAlias = Literal[
+    "truth", "number", "text", "date", "time", "timestamp", "moment", "interval", "null", "other"
+]
+KIND_WORDS: Final[dict[ValueKind, str]] = {
     "truth": "true or false",
     "number": "a number",
     "text": "text",
@@ -38,7 +40,7 @@ class Value:
     whole number, None where it may have a fraction. `dtype` is polars' own type of a column or a result.
     """
 
-    kind: Kind
+    kind: ValueKind
     expr: pl.Expr
     shown: str
     dtype: pl.DataType
