@@ -131,6 +131,19 @@ def test_runs_that_were_taken_for_not_made_are_watched_for(ledger: Ledger) -> No
     assert ledger.open_submissions() == []
 
 
+def test_the_inputs_of_runs_are_those_of_the_runs_that_were_asked_for(ledger: Ledger) -> None:
+    ledger.record_outcomes(accept(ledger, [1, 2]), [done(0, "trun_1"), done(1, "trun_2")])
+    assert ledger.inputs_of(["trun_2", "trun_9"]) == {"trun_2": key(2)}
+
+
+def test_a_folder_that_cannot_be_made_is_told_before_anything_is_sent(tmp_path: Path) -> None:
+    (tmp_path / "table.csv").touch()
+    with pytest.raises(LedgerError, match=r"the ledger's folder can't be made \(.*\); nothing was sent"):
+        Ledger.open(tmp_path / "table.csv" / "ledger.db")
+    with pytest.raises(LedgerError, match="can't be made"):
+        Ledger.make_folder(tmp_path / "table.csv" / "below" / "ledger.db")
+
+
 def test_what_is_written_down_survives_a_power_cut(tmp_path: Path) -> None:
     """Each transaction is synced: 2 is FULL."""
     with closing(Ledger.open(tmp_path / "ledger.db")) as ledger:
