@@ -245,8 +245,10 @@ def _say_where_runs_come_from(connection: sqlite3.Connection) -> None:
         connection.execute(statement)
 
 
+Migration = Callable[[sqlite3.Connection], None]
+
 # MIGRATIONS[n - 1] takes a ledger of version n to n + 1; the last version is the length of the list + 1.
-MIGRATIONS: Final[tuple[Callable[[sqlite3.Connection], None], ...]] = (_ask_by_table, _say_where_runs_come_from)
+MIGRATIONS: Final[tuple[Migration, ...]] = (_ask_by_table, _say_where_runs_come_from)
 VERSION: Final = len(MIGRATIONS) + 1
 
 

@@ -6,7 +6,7 @@ connection of their own at any time. All times are Unix seconds, money is in mil
 
 import os
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -166,7 +166,7 @@ class Ledger(Transitions):
         if new:
             schema.create(db)
         self._is_sound = new
-        self._migrate()
+        self.migrate()
         self._check_description()
         # Results are most of the file, and each block of them says itself whether it is what was written.
         for table in schema.tables():
@@ -201,17 +201,16 @@ class Ledger(Transitions):
         if schema.description(self.connection) != schema.expected_description():
             raise damaged(self.path, "its tables are not those of a ledger")
 
-    def _migrate(self) -> None:
-        """Bring the tables up to this program's version: all steps and their record in one transaction.
-
-        No answer changes by it.
+    def migrate(self, steps: Sequence[schema.Migration] = schema.MIGRATIONS) -> None:
+        """Bring the tables up to the version after the last of these steps: all of them and the record in one
+        transaction. No answer changes by it.
         """
-        version = self._version()
-        if version < schema.VERSION:
+        left = steps[self._version() - 1 :]
+        if left:
             with self.transaction(keeps_answers=True):
-                for migrate in schema.MIGRATIONS[version - 1 :]:
-                    migrate(self.connection)
-                self.connection.execute(f"PRAGMA user_version = {schema.VERSION}")
+                for step in left:
+                    step(self.connection)
+                self.connection.execute(f"PRAGMA user_version = {len(steps) + 1}")
 
     def _check_pages(self, pragma: str) -> None:
         try:

@@ -7,7 +7,7 @@ two are compared cell by cell.
 
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -71,6 +71,7 @@ class VerifyRequest:
     groups: Sequence[str] = ()
     output: OutputToCheck | None = None
     sandbox: bool = False
+    sleep: Callable[[float], Awaitable[None]] = anyio.sleep  # between the readings of a group that is not whole
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "environ", Environment.of(self.environ))
@@ -136,7 +137,7 @@ async def verify(request: VerifyRequest) -> Verification:
         groups = list(request.groups) or list(dict.fromkeys(known))
         if groups:
             async with open_service(request.environ, ledger=request.ledger, sandbox=request.sandbox) as client:
-                await _Books(ledger, client, found).compare_all(groups, wherever=not request.groups)
+                await _Books(ledger, client, found, request.sleep).compare_all(groups, wherever=not request.groups)
                 await _find_cut_answers(ledger, client, request, found)
         found.double_charges[:] = by_question(found.double_charges)
     return found
@@ -177,9 +178,12 @@ def _check(ledger: Ledger) -> None:
 class _Books:
     """The ledger's account of some groups beside the service's."""
 
-    def __init__(self, ledger: Ledger, client: Client, found: Verification) -> None:
+    def __init__(
+        self, ledger: Ledger, client: Client, found: Verification, sleep: Callable[[float], Awaitable[None]]
+    ) -> None:
         self._ledger = ledger
         self._client = client
+        self._sleep = sleep
         self._found = found
         self._extras = {extra.run_id: extra for extra in ledger.extra_runs()}
         self._extras_left = {*self._extras}  # in no listing so far
@@ -213,7 +217,7 @@ class _Books:
     async def _compare(self, group_id: str, slots: anyio.CapacityLimiter, tasks_seen: Distinct) -> None:
         async with slots:
             try:
-                listing = await list_whole_group(self._client, group_id)
+                listing = await list_whole_group(self._client, group_id, sleep=self._sleep)
             except UsageError as error:
                 self._found.add(Difference("group unknown to the service", group_id, str(error)))
                 return

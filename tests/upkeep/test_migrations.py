@@ -9,7 +9,6 @@ import sqlite3
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -130,12 +129,9 @@ def path(tmp_path: Path) -> Path:
     return path
 
 
-def step(monkeypatch: pytest.MonkeyPatch, migration: Callable[[sqlite3.Connection], Any]) -> None:
-    """Add a step to the next version, with a column in `job`."""
-    tables = schema._TABLES.replace("manifest   TEXT\n", "manifest   TEXT,\n    host TEXT\n")
-    monkeypatch.setattr(schema, "MIGRATIONS", (*schema.MIGRATIONS, migration))
-    monkeypatch.setattr(schema, "VERSION", schema.VERSION + 1)
-    monkeypatch.setattr(schema, "_TABLES", tables)
+def add_column(database: sqlite3.Connection) -> None:
+    """A step to the next version."""
+    database.execute("ALTER TABLE job ADD COLUMN host TEXT")
 
 
 def version(path: Path) -> int:
@@ -143,33 +139,37 @@ def version(path: Path) -> int:
         return int(database.execute("PRAGMA user_version").fetchone()[0])
 
 
-def test_a_step_and_its_record_are_made_together(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    step(monkeypatch, lambda db: db.execute("ALTER TABLE job ADD COLUMN host TEXT"))
-
-    Ledger.open(path).close()
-    Ledger.open(path).close()
-
-    assert version(path) == schema.VERSION
+def columns(path: Path) -> list[str]:
+    with closing(sqlite3.connect(path)) as database:
+        return [row[1] for row in database.execute("PRAGMA table_info(job)")]
 
 
-def test_a_step_that_fails_changes_nothing(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_step_and_its_record_are_made_together(path: Path) -> None:
+    with closing(Ledger.open(path)) as ledger:
+        ledger.migrate((*schema.MIGRATIONS, add_column))
+
+    assert version(path) == schema.VERSION + 1
+    assert columns(path)[-1] == "host"
+
+
+def test_a_step_that_fails_changes_nothing(path: Path) -> None:
     before = version(path)
 
     def fail(database: sqlite3.Connection) -> None:
-        database.execute("ALTER TABLE job ADD COLUMN host TEXT")
+        add_column(database)
         raise KeyboardInterrupt
 
-    with monkeypatch.context() as patch:
-        step(patch, fail)
-        with pytest.raises(KeyboardInterrupt):
-            Ledger.open(path)
+    with closing(Ledger.open(path)) as ledger, pytest.raises(KeyboardInterrupt):
+        ledger.migrate((*schema.MIGRATIONS, fail))
 
     assert version(path) == before
+    assert "host" not in columns(path)
     Ledger.open(path).close()
 
 
-def test_a_reader_brings_it_up_to_date_first(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    step(monkeypatch, lambda db: db.execute("ALTER TABLE job ADD COLUMN host TEXT"))
+def test_a_reader_brings_it_up_to_date_first(old: Callable[[Path], Path]) -> None:
+    path = old(RELEASED[0])
+    assert version(path) < schema.VERSION
 
     Ledger.reader(path).close()
 

@@ -44,7 +44,7 @@ def retired(desk: Desk) -> Iterator[Middleman]:
 
 
 def rebuild(desk: Desk, service: Middleman) -> recover.Recovery:
-    request = recover.Request(ledger=desk.ledger, environ=service.environ())
+    request = recover.RecoverRequest(ledger=desk.ledger, environ=service.environ())
     return anyio.run(recover.recover, request)
 
 
@@ -61,7 +61,7 @@ def test_they_are_recovered_as_paid_at_a_price_not_known(desk: Desk, retired: Mi
 
 def test_verify_holds_them_against_the_service_like_all_others(desk: Desk, retired: Middleman) -> None:
     rebuild(desk, retired)
-    request = verify.Request(ledger=desk.ledger, environ=retired.environ())
+    request = verify.VerifyRequest(ledger=desk.ledger, environ=retired.environ())
     found = anyio.run(verify.verify, request)
     assert (found.counts, found.unpriced_ledger, found.unpriced_service) == (Counter(), 12, 12)
     with closing(Ledger.open(desk.ledger)) as ledger:

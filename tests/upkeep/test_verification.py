@@ -211,8 +211,12 @@ def test_runs_of_another_program_are_counted(desk: Desk) -> None:
     assert (found.foreign, found.counts) == (1, {})
 
 
-def test_a_listing_that_is_never_whole_is_told(desk: Desk, make_service: Callable[..., Service], monkeypatch) -> None:
-    monkeypatch.setattr("enrich.backends.listing._WAITS_S", (0.01, 0.01))
+def test_a_listing_that_is_never_whole_is_told(desk: Desk, make_service: Callable[..., Service]) -> None:
+    waits: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        waits.append(seconds)
+
     state = desk.folder / "service.ndjson"
     desk.service = make_service(state=state)
     desk.run()
@@ -220,9 +224,10 @@ def test_a_listing_that_is_never_whole_is_told(desk: Desk, make_service: Callabl
     copy.write_bytes(state.read_bytes())
     desk.service = make_service(state=copy, faults=("cut-clean=3",))
 
-    found = check(desk)
+    found = check(desk, sleep=sleep)
 
     assert found.counts == {"group could not be listed": 1}
+    assert sum(waits) > 30  # it was read again, for a while
 
 
 def test_a_damaged_result_is_found(desk: Desk) -> None:
