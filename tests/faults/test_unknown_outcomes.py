@@ -179,13 +179,13 @@ def test_a_batch_that_fails_a_hundred_times_in_a_row_is_sent_once_at_a_time(make
     ("settings", "commands"),
     [
         pytest.param({}, 2, id="case 7: found by a later command"),
-        pytest.param({"latency_s": (5.0, 5.0)}, 1, id="case 7: found by the command itself"),
+        pytest.param({"latency_s": (8.0, 8.0)}, 1, id="case 7: found by the command itself"),
     ],
 )
 def test_what_takes_effect_after_the_settling_time_is_found_and_reported(make_scene, settings, commands) -> None:
-    scene = make_scene("late=3s,1x", settings=settings, settle_s=0.2, rows=BATCH)
+    scene = make_scene("late=6s,1x", settings=settings, settle_s=0.2, rows=BATCH)  # late on a busy machine, too
     scene.finish()
-    until = time.monotonic() + 10
+    until = time.monotonic() + 20
     while not scene.service.bill()["doubles"] and time.monotonic() < until:
         time.sleep(0.02)
     if commands == 2:
