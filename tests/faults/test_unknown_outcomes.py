@@ -179,7 +179,7 @@ def test_a_batch_that_fails_a_hundred_times_in_a_row_is_sent_once_at_a_time(make
     ("settings", "commands"),
     [
         pytest.param({}, 2, id="case 7: found by a later command"),
-        pytest.param({"latency_s": (8.0, 8.0)}, 1, id="case 7: found by the command itself"),
+        pytest.param({"latency_s": (8.0, 8.0)}, 1, id="case 7: found by the command itself", marks=pytest.mark.slow),
     ],
 )
 def test_what_takes_effect_after_the_settling_time_is_found_and_reported(make_scene, settings, commands) -> None:
