@@ -23,9 +23,9 @@ from typing import IO, Final, Self, TypeAlias
 import polars as pl
 
 from enrich.dataset.dialect import Dialect, find_delimiter, find_newline, find_quote, lines_of_title
-from enrich.dataset.formats import TableFormat
+from enrich.dataset.formats import MAX_OWN_BYTES, TableFormat
 from enrich.dataset.streams import CHUNK_BYTES, find_encoding, open_bytes, open_utf8, reading
-from enrich.dataset.strict import MAX_RECORD_BYTES, count_rows, read_header, read_rows
+from enrich.dataset.strict import count_rows, read_header, read_rows
 from enrich.dataset.tables import BATCH_ROWS, Batch, FileState, Table, changed, column_keys, rereading
 from enrich.errors import Fault, TableError
 
@@ -95,7 +95,8 @@ class DelimitedTable(Table):
         self.format = table_format
         self._line = len(_LINE_BREAK.findall(table_format.above)) + 1
         stream = open_utf8(path, table_format)
-        header = read_header(path, stream, self._dialect, table_format.newline, line=self._line)
+        most = table_format.record_bytes
+        header = read_header(path, stream, self._dialect, table_format.newline, line=self._line, most=most)
         self.columns = column_keys(header.names)
         self.header_cells = header.cells
         self._headers = header.names
@@ -123,7 +124,8 @@ class DelimitedTable(Table):
     def _blocks(self) -> Iterator[bytes]:
         with open_utf8(self.path, self.format) as stream:
             stream.read(self._header_size)
-            yield from record_blocks(stream, self._dialect, blank_rows=len(self.columns) == 1)
+            is_single = len(self.columns) == 1
+            yield from record_blocks(stream, self._dialect, blank_rows=is_single, most=self.format.record_bytes)
 
     def _count_plain_rows(self) -> int | None:
         """The number of rows, None if the text is not plain."""
@@ -141,7 +143,15 @@ class DelimitedTable(Table):
     def _count_rows_strictly(self) -> int:
         stream = open_utf8(self.path, self.format)
         skipped = self._line - 1 - bool(_EXCEL_LINE.match(self.format.above))
-        return count_rows(self.path, stream, self._dialect, self.format.newline, line=self._line, skipped=skipped)
+        return count_rows(
+            self.path,
+            stream,
+            self._dialect,
+            self.format.newline,
+            line=self._line,
+            skipped=skipped,
+            most=self.format.record_bytes,
+        )
 
     def _plain_batches(self, rows: int) -> Iterator[TextBatch]:
         start = 0
@@ -224,9 +234,9 @@ def _check_given(path: Path, delimiter: str, quote: str) -> None:
 
 
 def record_blocks(
-    stream: IO[bytes], dialect: Dialect, *, blank_rows: bool, chunk_bytes: int = CHUNK_BYTES
+    stream: IO[bytes], dialect: Dialect, *, blank_rows: bool, chunk_bytes: int = CHUNK_BYTES, most: int = MAX_OWN_BYTES
 ) -> Iterator[bytes]:
-    """Blocks of whole records, each record ended by a line break. Raises csv.Error for a record too long.
+    """Blocks of whole records, each record ended by a line break. Raises csv.Error for one of more than `most` bytes.
 
     So much is read at once, or as much as there is of a longer record. Blank lines at the end of the file are left out,
     unless they are rows.
@@ -242,9 +252,10 @@ def record_blocks(
         if end:
             yield text[:end]
         rest = text[end:]
-        if len(rest) > MAX_RECORD_BYTES:
+        if len(rest) > most:
             raise csv.Error("a record is too long")
-        size = max(chunk_bytes, len(rest))  # so that a long record is looked through a few times only
+        # As much again, so that a long record is looked through a few times only, and no further than it may go.
+        size = max(chunk_bytes, min(len(rest), most - len(rest)))
     if not blank_rows:
         rest = rest.rstrip(b"\r\n")
     if rest:

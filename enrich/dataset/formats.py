@@ -1,6 +1,6 @@
 """What a table file is: its kind, compression and dialect, told by its name and first bytes. No rows here."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Literal
 
@@ -17,6 +17,8 @@ KINDS: Final[dict[str, FormatKind]] = {
 }
 SPOOL_SUFFIX: Final = ".enrich-spool"  # of tables in memory that were put on disk, never of a user's file
 COMPRESSIONS: Final[dict[str, Compression]] = {".gz": "gzip", ".zst": "zstd"}
+MAX_BYTES: Final = 16 << 20  # of a record of a table: in all its shapes it takes twelve times as much memory
+MAX_OWN_BYTES: Final = 64 << 20  # of a record of our own output, which has answers beside it, and quotes in quotes
 KNOWN_SUFFIXES: Final = ".csv, .tsv, .ndjson, .jsonl (each also with .gz or .zst) or .parquet"
 
 
@@ -26,7 +28,7 @@ class TableFormat:
 
     `encoding` is a Python codec name; `bom` says that the text starts with a byte order mark; `quote` is
     empty where no character quotes. `above` are the lines above the header as they came, in UTF-8: a `sep=;`
-    for Excel, and the titles that `csv.skip` passes over.
+    for Excel, and the titles that `csv.skip` passes over. A record has at most `record_bytes` when it is read.
     """
 
     kind: FormatKind
@@ -37,6 +39,11 @@ class TableFormat:
     quote: str = '"'
     newline: str = "\n"
     above: bytes = b""
+    record_bytes: int = MAX_BYTES
+
+    def of_ours(self) -> "TableFormat":
+        """The same for a table that we wrote."""
+        return replace(self, record_bytes=MAX_OWN_BYTES)
 
 
 def split_suffix(path: Path) -> tuple[str, str]:

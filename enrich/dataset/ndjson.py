@@ -8,6 +8,7 @@ the last one counts, as JSON readers have it.
 """
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import IO, Any, Final, Self
@@ -17,7 +18,6 @@ import polars as pl
 
 from enrich.dataset.formats import TableFormat
 from enrich.dataset.streams import CHUNK_BYTES, find_encoding, open_bytes, open_utf8, reading
-from enrich.dataset.strict import MAX_RECORD_BYTES
 from enrich.dataset.tables import BATCH_ROWS, Batch, FileState, Table, changed, rereading, table_error
 from enrich.errors import Fault
 from enrich.text.jsontext import why_no_json
@@ -84,9 +84,9 @@ class NdjsonTable(Table):
         self.path = path
         self.format = table_format
         self._state = FileState.of(path)
-        scan = _Scan()
+        scan = _Scan(table_format.record_bytes)
         with open_utf8(path, table_format) as stream:
-            for number, line in _lines(stream):
+            for number, line in _lines(stream, table_format.record_bytes):
                 scan.add(number, line)
         if not scan.kinds and not scan.faults:
             hint = "the columns are the keys of its rows"
@@ -101,7 +101,7 @@ class NdjsonTable(Table):
     def batches(self, rows: int = BATCH_ROWS) -> Iterator[Batch]:
         start = 0
         with rereading(self.path, self._state), open_utf8(self.path, self.format) as stream:
-            lines = (line for _, line in _lines(stream))
+            lines = (line for _, line in _lines(stream, self.format.record_bytes))
             while batch := _take(lines, rows):
                 yield NdjsonBatch(start, batch, self.schema)
                 start += len(batch)
@@ -114,18 +114,23 @@ def open_ndjson(path: Path, named: TableFormat, *, encoding: str | None = None) 
     with reading(path):
         with open_bytes(path, named.compression) as stream:
             codec, bom = find_encoding(path, stream.read(4), encoding)
-        return NdjsonTable(path, TableFormat(named.kind, named.compression, codec, bom))
+        return NdjsonTable(path, replace(named, encoding=codec, bom=bom))
 
 
 class _Scan:
     """What one reading of the file tells: rows, columns, the kinds of their values, faults."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int) -> None:
+        self._most = most  # bytes of a row
         self.rows = 0
         self.kinds: dict[str, set[object]] = {}
         self.faults: list[Fault] = []
 
     def add(self, number: int, line: bytes) -> None:
+        if len(line) > self._most:
+            message = f"the row is longer than {self._most >> 20} MB"
+            self.faults.append(Fault(message, number, hint="each line is a row: is it one of many?"))
+            return
         if len(line) > _LARGE and line.count(b",") + line.count(b"[") + line.count(b"{") > _MOST_VALUES:
             message = f"the row has more than {_MOST_VALUES} values"
             self.faults.append(Fault(message, number, hint="give each of its parts a row"))
@@ -184,8 +189,8 @@ def _typed(name: str, values: list[Any], dtype: pl.DataType) -> pl.Series:
     return pl.Series(name, values, dtype)
 
 
-def _lines(stream: IO[bytes]) -> Iterator[tuple[int, bytes]]:
-    """(number, text) of each line that is not blank."""
+def _lines(stream: IO[bytes], most: int) -> Iterator[tuple[int, bytes]]:
+    """(number, text) of each line that is not blank; the last is cut where it has more than `most` bytes."""
     number = 0
     rest = b""
     while chunk := stream.read(CHUNK_BYTES):
@@ -196,8 +201,8 @@ def _lines(stream: IO[bytes]) -> Iterator[tuple[int, bytes]]:
             if line := rest.strip():
                 yield number, line
             rest = following
-        if len(rest) > MAX_RECORD_BYTES:
-            break  # it is found to be no JSON object
+        if len(rest) > most:
+            break  # what it is part of is too long
     if line := rest.strip():
         yield number + 1, line
 

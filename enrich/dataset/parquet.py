@@ -24,8 +24,7 @@ from enrich.errors import Fault, TableError
 if TYPE_CHECKING:
     import pyarrow.parquet as pq
 
-_BATCH_BYTES: Final = 32 << 20
-MAX_ROW_BYTES: Final = 64 << 20  # of one column, on the average of a row group
+_BATCH_BYTES: Final = 16 << 20
 _WIDTHS: Final = {"BOOLEAN": 1, "INT32": 4, "FLOAT": 4, "INT64": 8, "DOUBLE": 8, "INT96": 8}
 _OF_A_DICTIONARY: Final = frozenset({"PLAIN_DICTIONARY", "RLE_DICTIONARY"})
 
@@ -71,16 +70,19 @@ class ParquetTable(ArrowTable):
             return max((self._bytes_in(packed, n, group, columns) for n, group in enumerate(groups)), default=1)
 
     def _bytes_in(self, file: "pq.ParquetFile", number: int, group: Any, columns: tuple[str, ...] | None) -> int:
-        """Bytes in memory of a row of a row group. Raises TableError where no row of a column can be held."""
+        """Bytes in memory of a row of a row group. Raises TableError where no row of a column can be held.
+
+        That is told from the average of the group: a record of one column has as many bytes as one of text.
+        """
         total = 0
         for chunk in map(group.column, range(group.num_columns)):
             path = chunk.path_in_schema
             if columns is not None and not any(path == name or path.startswith(f"{name}.") for name in columns):
                 continue
             row = self._bytes_of(file, number, chunk) // max(1, group.num_rows)
-            if row > MAX_ROW_BYTES:
+            if row > self.format.record_bytes:
                 has = f"column {path.partition('.')[0]!r} has {row >> 20} MB a row in row group {number}"
-                message = f"{has}, at most {MAX_ROW_BYTES >> 20} MB"
+                message = f"{has}, at most {self.format.record_bytes >> 20} MB"
                 raise TableError(str(self.path), [Fault(message, hint="write smaller values, or leave the column out")])
             total += row
         return total

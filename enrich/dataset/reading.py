@@ -20,16 +20,19 @@ def open_table(
     delimiter: str | None = None,
     quote: str | None = None,
     skip: int = 0,
+    is_ours: bool = False,
 ) -> Table:
     """Open the table at `path` and read it once to its end, so that every fault in it shows now.
 
     The name says the kind. `encoding`, `delimiter` and `quote` (empty: nothing quotes) are for text; what is
-    not given is found. `skip` lines above the header of CSV or TSV are passed over. Raises TableError with all
-    faults and their lines.
+    not given is found. `skip` lines above the header of CSV or TSV are passed over. A table that we wrote may have
+    longer records: rows with their answers. Raises TableError with all faults and their lines.
     """
     named = named_format(path)
     if named is None:
         raise unknown_kind(path)
+    if is_ours:
+        named = named.of_ours()
     if is_special(path):
         fault = Fault("this is no regular file, and a table is read more than once", hint="write it to a file first")
         raise TableError(str(path), [fault])

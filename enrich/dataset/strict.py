@@ -16,11 +16,11 @@ from threading import RLock
 from typing import IO, Final, Self
 
 from enrich.dataset.dialect import Dialect
+from enrich.dataset.formats import MAX_OWN_BYTES
 from enrich.dataset.streams import say_encoding
 from enrich.dataset.tables import table_error
 from enrich.errors import Fault, TableError
 
-MAX_RECORD_BYTES: Final = 64 << 20
 _QUOTE_HINT: Final = "inside a quoted cell a quote is written twice: is one missing, or left open?"
 _LIMIT: Final = RLock()  # who holds it may set the csv module's limit
 _MOST: Final = 0.9  # of the rows, which tell what the header should be like
@@ -35,9 +35,13 @@ class RecordReader:
     A context manager that closes the stream.
     """
 
-    def __init__(self, stream: IO[bytes], dialect: Dialect, newline: str = "\n", *, line: int = 1) -> None:
+    def __init__(
+        self, stream: IO[bytes], dialect: Dialect, newline: str = "\n", *, line: int = 1, most: int = MAX_OWN_BYTES
+    ) -> None:
         self.dialect = dialect
         self.newline = newline
+        self.most = most
+        """Bytes that a record may have."""
         self.line = line
         """The line on which the current record starts."""
         self.raw: list[str] = []
@@ -62,11 +66,11 @@ class RecordReader:
         return next(self._reader)
 
     def _lines(self) -> Iterator[str]:
-        for line in bounded_lines(self._text):
+        for line in bounded_lines(self._text, self.most):
             self.raw.append(line)
             self._size += len(line)
-            if self._size > MAX_RECORD_BYTES:
-                raise csv.Error(f"the record is longer than {MAX_RECORD_BYTES >> 20} MB")
+            if self._size > self.most:
+                raise csv.Error(f"the record is longer than {self.most >> 20} MB")
             yield line
 
 
@@ -81,7 +85,7 @@ def read_rows(
     raw: list[str] = []
 
     def lines() -> Iterator[str]:
-        for line in bounded_lines(text):
+        for line in bounded_lines(text, MAX_OWN_BYTES):
             raw.append(line)
             yield line
 
@@ -96,9 +100,9 @@ def read_rows(
             raw.clear()
 
 
-def bounded_lines(text: io.TextIOBase) -> Iterator[str]:
+def bounded_lines(text: io.TextIOBase, most: int) -> Iterator[str]:
     """The lines of a text, which is read no further than a record may go: a longer line comes in pieces."""
-    return iter(partial(text.readline, MAX_RECORD_BYTES + 1), "")
+    return iter(partial(text.readline, most + 1), "")
 
 
 def _parse(lines: Iterable[str], dialect: Dialect) -> Iterator[list[str]]:
@@ -112,7 +116,7 @@ def _parse(lines: Iterable[str], dialect: Dialect) -> Iterator[list[str]]:
     )
     while True:
         with _LIMIT:
-            others = csv.field_size_limit(MAX_RECORD_BYTES)
+            others = csv.field_size_limit(MAX_OWN_BYTES)
             try:
                 record = next(reader, None)
             finally:
@@ -137,9 +141,11 @@ class Header:
     is_sound: bool
 
 
-def read_header(path: Path, stream: IO[bytes], dialect: Dialect, newline: str, *, line: int = 1) -> Header:
+def read_header(
+    path: Path, stream: IO[bytes], dialect: Dialect, newline: str, *, line: int = 1, most: int = MAX_OWN_BYTES
+) -> Header:
     """The names of the columns, which stand on the given line. Raises TableError when there are none."""
-    with RecordReader(stream, dialect, newline, line=line) as reader:
+    with RecordReader(stream, dialect, newline, line=line, most=most) as reader:
         try:
             names = next(reader, None)
         except csv.Error as error:
@@ -158,13 +164,20 @@ def read_header(path: Path, stream: IO[bytes], dialect: Dialect, newline: str, *
 
 
 def count_rows(
-    path: Path, stream: IO[bytes], dialect: Dialect, newline: str, *, line: int = 1, skipped: int = 0
+    path: Path,
+    stream: IO[bytes],
+    dialect: Dialect,
+    newline: str,
+    *,
+    line: int = 1,
+    skipped: int = 0,
+    most: int = MAX_OWN_BYTES,
 ) -> int:
     """The number of rows after the header, every record checked. Raises TableError with all faults.
 
-    The header stands on line `line`; `skipped` lines above it were passed over.
+    The header stands on line `line`; `skipped` lines above it were passed over. A record has at most `most` bytes.
     """
-    with RecordReader(stream, dialect, newline, line=line) as reader:
+    with RecordReader(stream, dialect, newline, line=line, most=most) as reader:
         check = _Check(reader, skipped)
         try:
             check.add_header(next(reader))
@@ -297,7 +310,7 @@ def _ragged(line: int, cells: int, header: int) -> Fault:
 def quoting_fault(reader: RecordReader, error: csv.Error) -> Fault:
     """What is wrong with the quotes of the reader's current record, on the line where the quote opens."""
     text = "".join(reader.raw)
-    wrong = _wrong_quote(text, reader.dialect) if len(text) <= MAX_RECORD_BYTES else None
+    wrong = _wrong_quote(text, reader.dialect) if len(text) <= reader.most else None
     if wrong is None:
         return Fault(f"{error}, from this line on", reader.line, hint=_QUOTE_HINT)
     cell, opened, closed = wrong

@@ -128,11 +128,11 @@ class TableWriter:
 
     def _reread(self) -> tuple[tuple[str, ...], int]:
         if self.format.kind in ("csv", "tsv"):
-            return reread(self._new.temporary, self.format)
+            return reread(self._new.temporary, self.format.of_ours())
         if self.format.kind == "ndjson" and not self._rows:  # no rows, no keys: an empty file
             with open_utf8(self._new.temporary, self.format) as stream:
                 return self._layout.names, len(stream.read(1))
-        written = _TABLES[self.format.kind](self._new.temporary, self.format)
+        written = _TABLES[self.format.kind](self._new.temporary, self.format.of_ours())
         return written.columns, written.height
 
     def _unreadable(self, found: str) -> OutputError:

@@ -182,7 +182,9 @@ def _table_problem(job: Job, ledger: Ledger) -> str:
 def _standing_table(job: Job) -> Table | None:
     csv = job.config.csv
     try:
-        return open_table(job.outputs.table, encoding=csv.encoding, delimiter=csv.delimiter, quote=csv.quote)
+        return open_table(
+            job.outputs.table, encoding=csv.encoding, delimiter=csv.delimiter, quote=csv.quote, is_ours=True
+        )
     except TableError:
         return None
 

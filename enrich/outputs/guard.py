@@ -80,7 +80,9 @@ class Guard:
             return None
         csv = self._config.csv
         try:
-            old = open_table(self._output, encoding=csv.encoding, delimiter=csv.delimiter, quote=csv.quote)
+            old = open_table(
+                self._output, encoding=csv.encoding, delimiter=csv.delimiter, quote=csv.quote, is_ours=True
+            )
         except TableError:  # there is nothing in it that could be compared
             return None
         fields = [(i, one.name) for i, one in enumerate(self._config.fields) if f"{one.name}_status" in old.columns]

@@ -158,7 +158,7 @@ async def _find_cut_answers(ledger: Ledger, client: Client, request: VerifyReque
 def _rows_of_runs(path: Path) -> dict[str, int]:
     """The first row of each run that an output names."""
     rows: dict[str, int] = {}
-    for batch in open_table(path).batches():
+    for batch in open_table(path, is_ours=True).batches():
         if RUN_COLUMN not in batch.frame.columns:
             return {}
         for place, run_ids in enumerate(batch.values(RUN_COLUMN)):
@@ -351,7 +351,9 @@ def _compare_output(output: OutputToCheck, request: VerifyRequest, ledger: Ledge
         job = prepare(output.config, output.table, options)
         write_table(job.config, job.table, job.rows, ledger, job.outputs, key=options.key)
         found.output = output.path
-        actual, expected = (open_table(path, **job.config.csv.reading()) for path in (output.path, job.outputs.table))
+        actual, expected = (
+            open_table(path, **job.config.csv.reading(), is_ours=True) for path in (output.path, job.outputs.table)
+        )
         for difference in compare_tables(actual, expected, found):
             found.add(difference)
 

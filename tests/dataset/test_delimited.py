@@ -192,3 +192,14 @@ def test_a_cell_of_quotes_takes_little_more_memory_than_its_bytes() -> None:
         assert tracemalloc.get_traced_memory()[1] < 3 * len(block)
     finally:
         tracemalloc.stop()
+
+
+@pytest.mark.parametrize("chunk_bytes", [1, 7, 64])
+def test_a_record_is_looked_through_no_further_than_it_may_go(chunk_bytes: int) -> None:
+    def read(length: int) -> list[bytes]:
+        stream = BytesIO(b"a\n" + b"x" * length + b"\nb\n")
+        return list(record_blocks(stream, Dialect(",", '"'), blank_rows=True, chunk_bytes=chunk_bytes, most=500))
+
+    assert b"".join(read(499)) == b"a\n" + b"x" * 499 + b"\nb\n"
+    with pytest.raises(csv.Error):
+        read(500 + chunk_bytes)

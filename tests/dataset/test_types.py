@@ -316,13 +316,13 @@ def test_dictionaries_are_the_values_that_they_stand_for() -> None:
 
 
 def test_wide_rows_come_a_few_at_a_time(tmp_path: Path) -> None:
-    wide = [letter * (20 << 20) for letter in "abc"]  # two of them pass what is held at once
+    wide = [letter * (12 << 20) for letter in "abc"]  # two of them pass what is held at once
     pq.write_table(pa.table({"a": wide}), tmp_path / "t.parquet", use_dictionary=False)
     assert [batch.height for batch in open_table(tmp_path / "t.parquet").batches()] == [1, 1, 1]
 
 
 def test_row_groups_are_written_when_they_are_large_in_bytes(tmp_path: Path) -> None:
-    wide = [letter * (17 << 20) for letter in "abc"]  # each of them fills a row group
+    wide = [letter * (9 << 20) for letter in "abcdef"]  # two of them fill a row group
     pq.write_table(pa.table({"a": wide}), tmp_path / "t.parquet", use_dictionary=False)
-    out = write(tmp_path / "out.parquet", open_table(tmp_path / "t.parquet"), {"x": [1, 2, 3]}, rows=1)
+    out = write(tmp_path / "out.parquet", open_table(tmp_path / "t.parquet"), {"x": [*range(6)]}, rows=1)
     assert pq.ParquetFile(io.BytesIO(out.read_bytes())).num_row_groups == 3
