@@ -128,7 +128,7 @@ async def run(
             shown.note(nothing)
         give_back()
         outcome = Asked()
-        if summary.due or ledger.open_submissions() or ledger.has_unreported_extras():
+        if summary.due or ledger.open_groups() or ledger.has_unreported_extras():
             if not options.sandbox:
                 check_key(options.environ)
             await run_sync(ledger.check_whole)

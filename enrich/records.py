@@ -192,6 +192,22 @@ class OpenSubmission:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class OpenGroup:
+    """As much of a submission with something left to learn as is held while it waits; `OpenSubmission` has the rest."""
+
+    submission_id: int
+    group_id: str
+    state: SubmissionState
+    watched: bool
+    processor: str
+    price_micro: int | None  # None: not known
+    since: Stamp
+    runs_cursor: str | None
+    left: int  # runs without an outcome here, as far as the service has or may have them
+    outcomes: int
+
+
 class Held(msgspec.Struct, frozen=True, gc=False):
     """One run the ledger holds for an input."""
 

@@ -23,10 +23,19 @@ class Counts:
     groups: list[str] = field(default_factory=list)  # ids, as they were made
     told: set[str] = field(default_factory=set)  # ids of runs that have ended, and are not in the ledger yet
 
+    counted: dict[int, int] = field(default_factory=dict)  # by submission: runs that have ended, by its group's counts
+
     @property
     def ended(self) -> int:
         """Runs that have ended, as far as is known."""
-        return self.done + len(self.told)
+        return self.done + len(self.told) + sum(self.counted.values())
+
+    def wait(self, submission_id: int, ended: int) -> None:
+        """So many runs of a submission are counted as ended, and are not in the ledger yet."""
+        if ended:
+            self.counted[submission_id] = ended
+        else:
+            self.counted.pop(submission_id, None)
 
     def tell(self, run_ids: Collection[str]) -> None:
         """Runs are said to have ended."""
@@ -35,7 +44,8 @@ class Counts:
     def note(self, effect: LedgerEffect[Any]) -> None:
         """Something is about to be written down."""
         match effect:
-            case RecordOutcomes(outcomes=outcomes):
+            case RecordOutcomes(submission_id=submission_id, outcomes=outcomes):
+                self.wait(submission_id, max(0, self.counted.get(submission_id, 0) - len(outcomes)))
                 completed = sum([outcome.completed for outcome in outcomes])
                 self.told.difference_update([outcome.run_id for outcome in outcomes])
                 self.done += len(outcomes)

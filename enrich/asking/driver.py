@@ -4,6 +4,7 @@ One effect is one call; its error is thrown back into the script. The driver add
 request to stop, which ends every wait, and the counts that progress shows.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final, TypeVar
@@ -24,11 +25,14 @@ from enrich.protocol.effects import (
     AwaitTurn,
     CreateGroup,
     Effect,
+    EndVisits,
+    Entrust,
     FetchRun,
     FollowEvents,
     LedgerEffect,
     ListGroup,
     Now,
+    PlanVisit,
     PollGroup,
     ReadRuns,
     RecordExtraOutcome,
@@ -41,26 +45,35 @@ from enrich.protocol.effects import (
 )
 from enrich.protocol.replies import ReadRun
 from enrich.protocol.till import Stop, Till
+from enrich.protocol.visits import Visit, Visits
 
 WORDS_EVERY_S: Final = 30.0  # why nothing moves is told no more often
 
 T = TypeVar("T")
 
 
+def _nobody(script: Script[None]) -> None:
+    raise AssertionError(f"nobody runs {script!r}")
+
+
 class Driver:
     """One command's hands."""
 
-    def __init__(self, groups: Groups, recorder: Recorder, till: Till, *, clock: Clock = SYSTEM) -> None:
+    def __init__(
+        self, groups: Groups, recorder: Recorder, till: Till, *, clock: Clock = SYSTEM, visits: Visits | None = None
+    ) -> None:
         self.groups = groups
         self.recorder = recorder
         self.till = till
         self.clock = clock
         self.counts = Counts()
         self.stopping = Stopping()
+        self.visits = visits if visits is not None else Visits()
         self._words = ""  # why nothing moves, not told yet
         self._words_at = float("-inf")
         self._settled = anyio.Event()
-        self._running = 0
+        self._running = 0  # scripts, with those entrusted that have not begun
+        self._entrusted: set[Script[Any]] = set()
         self._held_up = 0
         self._readers = ReaderPool(groups, self.stopping, self.counts)
         self._senders = SenderPool(groups, recorder)
@@ -74,10 +87,16 @@ class Driver:
         words, self._words, self._words_at = self._words, "", now
         return words
 
-    async def run(self, script: Script[T]) -> T:
-        """Drive a script to its end; gives what it returns and raises what it raises."""
-        self._running += 1
-        hands = _Hands(self._large)
+    async def run(self, script: Script[T], *, beside: Callable[[Script[None]], None] = _nobody) -> T:
+        """Drive a script to its end; gives what it returns and raises what it raises.
+
+        `beside` is given the scripts that are to run beside it, each of which it has to have run.
+        """
+        if script in self._entrusted:
+            self._entrusted.remove(script)
+        else:
+            self._running += 1
+        hands = _Hands(self._large, beside)
         try:
             result: Any = None
             error: Exception | None = None
@@ -115,15 +134,31 @@ class Driver:
                     self._words = text
                     return None
                 case Sleep(seconds):
-                    return await self.stopping.until_stop(lambda: anyio.sleep(seconds))
+                    return await self.stopping.sleep(seconds)
                 case AwaitTurn():
                     return await self._turn(effect)
                 case Settled():
                     return self._settle(effect)
+                case Entrust(script):
+                    self._entrusted.add(script)
+                    self._running += 1
+                    hands.beside(script)
+                    return None
+                case PlanVisit() | EndVisits():
+                    return self._visit(effect)
                 case _:
                     return await self._call(effect, hands)
         finally:
             hands.put_down()
+
+    def _visit(self, effect: PlanVisit | EndVisits) -> Visit | None:
+        if isinstance(effect, PlanVisit):
+            visit = self.visits.plan(effect.waited)
+            self.counts.wait(effect.waited.submission_id, 0 if visit.follow else effect.waited.ended)
+            return visit
+        self.counts.wait(effect.submission_id, 0)
+        self.visits.over(effect.submission_id, effect.processor, effect.age_s)
+        return None
 
     async def _call(self, effect: Effect[Any], hands: "_Hands") -> Any:
         """What goes out to the service."""
@@ -204,6 +239,7 @@ class _Hands:
     """What one script holds of what is scarce: open readings, and whether it has the turn of large results."""
 
     turns: anyio.Semaphore  # one, of large results
+    beside: Callable[[Script[None]], None]
     readers: list[int] = field(default_factory=list)
     large: bool = False
 

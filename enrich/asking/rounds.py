@@ -1,7 +1,7 @@
 """Takes the steps of one command's course: the async part, with what is shown meanwhile."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final
 
 import anyio
@@ -14,7 +14,7 @@ from enrich.backends.bodies import render_body
 from enrich.ledger.store import Ledger
 from enrich.ledger.worklist import Worklist
 from enrich.planning.comparison import Comparison
-from enrich.planning.costs import OPEN_GROUPS, Summary
+from enrich.planning.costs import Summary
 from enrich.progress import Progress
 from enrich.protocol.course import Compare, Due, GiveUp, InTurn, Roster, Together, course, settle_failure
 from enrich.protocol.effects import Script, SpendingStopped, StopRequested
@@ -22,6 +22,7 @@ from enrich.protocol.submit import batch_size
 from enrich.records import TaskBatch
 from enrich.spec.money import dollars
 
+SLOTS: Final = 32  # batches that are being sent, or wait for their turn: twice as many as are on the wire
 _TICK_S: Final = 1.0
 
 
@@ -87,7 +88,7 @@ class Rounds:
                 yield TaskBatch(self._job_id, self._job, question, tuple(due))
 
     async def _attend_to(self, step: InTurn | Together) -> None:
-        roster = Roster(step, slots=OPEN_GROUPS, ended=self._ended, stopping=self._driver.stopping.requested.is_set)
+        roster = Roster(step, slots=SLOTS, ended=self._ended, stopping=self._driver.stopping.requested.is_set)
 
         async def fill() -> None:
             for script in roster.starting():
@@ -97,17 +98,20 @@ class Rounds:
 
         async def attend(script: Script[None]) -> None:
             try:
-                await self._attend(script)
+                await self._attend(script, beside)
             finally:
                 roster.over(script)
             await fill()
 
+        def beside(script: Script[None]) -> None:
+            tasks.start_soon(attend, script)
+
         async with anyio.create_task_group() as tasks:
             await fill()
 
-    async def _attend(self, script: Script[None]) -> None:
+    async def _attend(self, script: Script[None], beside: Callable[[Script[None]], None]) -> None:
         try:
-            await self._driver.run(script)
+            await self._driver.run(script, beside=beside)
         except (StopRequested, SpendingStopped, ApiError) as error:
             settle_failure(error, self._driver.till)
 

@@ -50,6 +50,13 @@ class Stopping:
             raise StopRequested
         return results[0]
 
+    async def sleep(self, seconds: float) -> None:
+        """Wait; raises StopRequested as soon as the command is asked to stop. Thousands do it at a time."""
+        with anyio.move_on_after(seconds):
+            await self.requested.wait()
+        if self.requested.is_set():
+            raise StopRequested
+
     def _patience_s(self, grace_s: float) -> float:
         """Seconds for which a reading goes on after the command was asked to stop, by the first that asks."""
         if not grace_s:

@@ -16,6 +16,7 @@ from enrich.records import (
     Held,
     Learnt,
     LiveRun,
+    OpenGroup,
     OpenSubmission,
     Ruled,
     Ruling,
@@ -176,13 +177,21 @@ class Questions(Accounts):
         ).fetchall()
         return [self.submission(row[0]) for row in rows]
 
-    def open_submissions(self) -> list[OpenSubmission]:
-        """Submissions with something left to learn: unresolved, with runs under way, or under watch."""
+    def open_groups(self) -> list[OpenGroup]:
+        """Submissions with something left to learn: unresolved, with runs under way, or under watch.
+
+        Without their tasks, so they are small, however many runs are under way.
+        """
         rows = self.connection.execute(
-            "SELECT submission_id FROM submission WHERE state IN ('sending', 'unknown', 'open')"
-            " UNION SELECT submission_id FROM submission WHERE watched ORDER BY 1"
-        ).fetchall()
-        return [self.submission(row[0]) for row in rows]
+            "SELECT submission_id, coalesce(batch_ref, ''), state, watched, processor, usd_micro, since_wall,"
+            " since_mono, since_boot, runs_cursor, CASE WHEN state IN ('sending', 'unknown') THEN tasks"
+            " ELSE max(accepted - completed - failed, 0) END, completed + failed FROM submission"
+            " WHERE state IN ('sending', 'unknown', 'open') OR watched ORDER BY submission_id"
+        )
+        return [
+            OpenGroup(number, group_id, state, bool(watched), name, usd, Stamp(wall, mono, boot), *counted)
+            for number, group_id, state, watched, name, usd, wall, mono, boot, *counted in rows
+        ]
 
     def submission(self, submission_id: int) -> OpenSubmission:
         """One submission with its tasks, as the ledger has it now."""

@@ -9,7 +9,6 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from decimal import ROUND_UP, Decimal
-from math import ceil
 from typing import Final
 
 from enrich.config import Config
@@ -17,12 +16,10 @@ from enrich.ledger.store import Ledger
 from enrich.planning.outlook import Outlook, climb_from
 from enrich.planning.reasons import WHYS, Reason, Why
 from enrich.planning.rules import Rung
-from enrich.protocol.submit import batch_size
 from enrich.records import Question
 from enrich.spec.money import dollars, price_micro
 from enrich.spec.processors import PROCESSORS
 
-OPEN_GROUPS: Final = 64
 WEAK_SHARE: Final = Decimal("0.3")  # of answers expected to go up a rung, where the ledger can't tell yet
 
 
@@ -94,12 +91,8 @@ class Summary:
         return usd.quantize(Decimal("0.001"), ROUND_UP)
 
     def seconds(self) -> float:
-        """How long it may take, rung after rung: from the processors' usual latency and the groups open at once."""
-        runs: Counter[Rung] = Counter()
-        for rung, expected in self._expected_runs():
-            runs[rung] += ceil(expected)
-        waves = {rung: -(-number // (batch_size(rung.usd_micro) * OPEN_GROUPS)) for rung, number in runs.items()}
-        return sum(_latency_s(rung) * number for rung, number in waves.items())
+        """How long it may take, rung after rung: from the processors' usual latency, with all of a rung in flight."""
+        return sum(_latency_s(rung) for rung in {rung for rung, runs in self._expected_runs() if runs > 0})
 
     def _due_rungs(self) -> Iterator[tuple[Rung, int]]:
         return ((Rung(name, price_micro(name)), runs) for name, runs in self.runs.items())

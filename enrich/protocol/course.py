@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from typing import Any, Final, Generic, Protocol, TypeAlias, TypeVar
 
 from enrich.api.errors import ApiError, ForbiddenError, UnauthorizedError
-from enrich.protocol.collect import collect, collect_extra
-from enrich.protocol.effects import AwaitTurn, Script, SpendingStopped, StopRequested, do
+from enrich.protocol.collect import await_outcomes, collect, collect_extra
+from enrich.protocol.effects import AwaitTurn, Entrust, Reload, Script, SpendingStopped, StopRequested, do
 from enrich.protocol.resolve import resolve, watch
 from enrich.protocol.submit import Render, submit
 from enrich.protocol.till import Till
-from enrich.records import IN_FLIGHT, LedgerTotals, OpenSubmission, Task, TaskBatch
+from enrich.protocol.waiting import Waiting
+from enrich.records import LedgerTotals, OpenGroup, Task, TaskBatch
 
 MOST_REFUSALS: Final = 12  # more than it takes to find one bad input among a thousand
 SAMPLES: Final = 12  # inputs of a batch that are tried alone before its question is taken for what is refused
@@ -52,7 +53,7 @@ def is_settled(due: Due, completed: Mapping[str, int]) -> bool:
 class Books(Protocol):
     """What the course has to know of the ledger."""
 
-    def open_submissions(self) -> list[OpenSubmission]: ...
+    def open_groups(self) -> list[OpenGroup]: ...
 
     def totals(self) -> LedgerTotals: ...
 
@@ -98,7 +99,7 @@ class InTurn(Step[None]):
 
 @dataclass(frozen=True, slots=True)
 class Together(Step[Counter[str]]):
-    """Recover all of these at once, and see the batches through as slots get free, until the asking has ended.
+    """Recover all of these at once, and send the batches as slots get free, until the asking has ended; wait for all.
 
     `runs` is how many runs all of it may come to. Gives the runs that completed meanwhile, by processor.
     """
@@ -114,13 +115,13 @@ def course(books: Books, due: Due, *, render: Render, settle_s: float, ended: Ca
     And the settling time doubles when nothing came of a pass. So a service that is always late is not paid once more
     for a batch with every pass. `ended` is whether nothing more may be sent.
     """
-    if books.open_submissions():  # what is due may change: a late run may answer it
+    if books.open_groups():  # what is due may change: a late run may answer it
         yield from take(InTurn(_watched(one) for one in _watched_in(books)))
         due = yield from take(Compare())
     vain, made = 0, _runs_made(books)
     while True:
-        left = [submission for submission in books.open_submissions() if submission.state != "done"]
-        runs = due.total() + sum(state in IN_FLIGHT for submission in left for state in submission.states)
+        left = [group for group in books.open_groups() if group.state != "done"]
+        runs = due.total() + sum(group.left for group in left)
         patience_s = settle_s * min(2**vain, LONGEST_SETTLING)
         batches = _seen_through(due.batches, render, patience_s)
         completed = yield from take(Together([recover(one, settle_s=settle_s) for one in left], batches, runs))
@@ -149,8 +150,8 @@ def _runs_made(books: Books) -> int:
     return totals.runs_completed + totals.runs_failed + totals.runs_in_flight
 
 
-def _watched_in(books: Books) -> list[OpenSubmission]:
-    return [submission for submission in books.open_submissions() if submission.watched]
+def _watched_in(books: Books) -> list[OpenGroup]:
+    return [group for group in books.open_groups() if group.watched]
 
 
 # ---------------------------------------------------------------------- who runs beside whom
@@ -161,7 +162,7 @@ class Roster:
 
     What is attended to in turn is so for a reason: two scripts that watch for late runs may find one each for the same
     task, and the second has to see what the first wrote. What is recovered starts at once. Batches start as slots get
-    free, each of which takes memory until its results are in; none once the asking has `ended`.
+    free, each of which takes memory until it is sent; none once the asking has `ended`. What is waited for has no slot.
     """
 
     def __init__(
@@ -204,12 +205,14 @@ def is_stalled(held: int, running: int) -> bool:
 
 
 def see_through(batch: TaskBatch, *, render: Render, settle_s: float) -> Script[None]:
-    """The life of a batch: permission, submission, results; in steps where budget, credit or the service want it.
+    """Send a batch: permission, submission; in steps where budget, credit, quota or the service want it.
+
+    What was taken is waited for by a script of its own, beside this one.
 
     What is refused as invalid is searched for the inputs that are. Only when nothing of the batch was ever taken, and
     samples from all over it are refused too, it is the question: no search finds an input then, and it is given up.
     """
-    left, batch.tasks = deque([batch.tasks]), ()  # what was sent is let go: results may take hours
+    left, batch.tasks = deque([batch.tasks]), ()  # what was sent is let go: the rest may wait for its turn
     refusals, taken = 0, False
     while left:
         granted = yield from do(AwaitTurn(len(left[0]), batch.question.usd_micro))
@@ -224,8 +227,10 @@ def see_through(batch: TaskBatch, *, render: Render, settle_s: float) -> Script[
             left.extendleft(reversed(sent))
         else:
             refused = sent.state == "refused"
-            taken = taken or bool(sent.run_ids or sent.tied)
-            yield from collect(sent)
+            if sent.run_ids or sent.tied:
+                taken = True
+                yield from do(Entrust(collect(sent)))
+        del sent
         refusals += refused
         if left and refused and not taken and refusals == MOST_REFUSALS:
             left = _samples_first(left)
@@ -241,16 +246,20 @@ def _samples_first(parts: Iterable[tuple[Task, ...]]) -> deque[tuple[Task, ...]]
     return deque([*samples, others] if others else samples)
 
 
-def recover(submission: OpenSubmission, *, settle_s: float) -> Script[None]:
+def recover(group: OpenGroup, *, settle_s: float) -> Script[None]:
     """Bring a submission of an earlier command to its end."""
-    if submission.state in ("sending", "unknown"):
-        submission = yield from resolve(submission, settle_s=settle_s)
-    yield from collect(submission)
+    if group.state not in ("sending", "unknown"):
+        yield from await_outcomes(Waiting.of_group(group))
+        return
+    submission = yield from do(Reload(group.submission_id))
+    waiting = Waiting.of((yield from resolve(submission, settle_s=settle_s)))
+    del submission  # what is waited for is put away
+    yield from await_outcomes(waiting)
 
 
-def _watched(submission: OpenSubmission) -> Script[None]:
-    submission = yield from watch(submission)
-    yield from collect(submission)
+def _watched(group: OpenGroup) -> Script[None]:
+    waiting = Waiting.of((yield from watch((yield from do(Reload(group.submission_id))))))
+    yield from await_outcomes(waiting)
 
 
 def settle_failure(error: StopRequested | SpendingStopped | ApiError, till: Till) -> None:

@@ -7,7 +7,7 @@ writes `submission_id = yield from do(RecordIntent(intent))`, and that is an `in
 
 | effect | may raise |
 | --- | --- |
-| Now, Say, Settled | |
+| Now, Say, Settled, Entrust, PlanVisit, EndVisits | |
 | Sleep | StopRequested |
 | AwaitTurn | StopRequested, SpendingStopped |
 | CreateGroup, AddRuns | ApiError |
@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias, TypeVar
 
 from enrich.protocol.replies import Added, Followed, Listing, ReadRun, RunsRead
+from enrich.protocol.visits import Visit, Waited
 from enrich.records import Intent, LiveRun, OpenSubmission, Outcome, ServiceKind, Stamp
 
 if TYPE_CHECKING:
@@ -72,6 +73,29 @@ class Sleep(Effect[None]):
     """Wait so many seconds."""
 
     seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class PlanVisit(Effect[Visit]):
+    """How and when to look next at a group that is waited for."""
+
+    waited: Waited
+
+
+@dataclass(frozen=True, slots=True)
+class EndVisits(Effect[None]):
+    """A group is not waited for any more; `age_s` is how long it took, None where it has not ended."""
+
+    submission_id: int
+    processor: str
+    age_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Entrust(Effect[None]):
+    """Have another script run beside this one, which does not wait for it."""
+
+    script: Script[None]
 
 
 # ---------------------------------------------------------------------- permission to spend

@@ -34,8 +34,9 @@ from enrich.ledger.refusals import ledger_refusals
 from enrich.ledger.salvage import known_groups, salvaged_decisions, set_aside
 from enrich.ledger.store import Ledger
 from enrich.progress import Progress, QuietProgress
-from enrich.protocol.collect import collect_extra, read_ended
+from enrich.protocol.collect import collect_extra
 from enrich.protocol.endings import ENDED
+from enrich.protocol.reading import read_ended
 from enrich.protocol.till import Till
 from enrich.records import Intent, LiveRun, OpenSubmission, RunState, ServiceKind, Stamp
 from enrich.report import DoubleCharge, by_question

@@ -13,7 +13,7 @@ from enrich.backends.groups import Groups
 from enrich.backends.parallel import Client
 from enrich.ledger.recorder import open_recorder
 from enrich.ledger.store import Ledger
-from enrich.protocol.effects import AwaitTurn, FollowEvents, RecordOutcomes, Settled, Sleep
+from enrich.protocol.effects import AwaitTurn, Entrust, FollowEvents, RecordOutcomes, Script, Settled, Sleep
 from enrich.protocol.replies import Followed
 from enrich.protocol.till import Stop, Till, Wait
 from enrich.records import Intent, Outcome, Stamp
@@ -65,6 +65,29 @@ def test_nothing_is_done_while_money_is_awaited(ledger_in_memory: Ledger) -> Non
     run_fast(both, 50.0)
     assert granted == [1, 1]
     assert till.asked == 3
+
+
+def test_what_was_entrusted_and_has_not_begun_may_still_settle_something(ledger_in_memory: Ledger) -> None:
+    """The first run fails a while later: until then the second one is held, and not refused by the budget."""
+    till = Till(budget=PRICE)
+    granted: list[int] = []
+
+    def fail() -> Script[None]:
+        yield Sleep(5.0)
+        yield Settled(PRICE, freed=1)
+
+    def spend() -> Script[None]:
+        granted.append((yield AwaitTurn(1, PRICE)))
+        yield Entrust(fail())
+        granted.append((yield AwaitTurn(1, PRICE)))
+
+    async def both() -> None:
+        async with driving(ledger_in_memory, till) as driver, anyio.create_task_group() as tasks:
+            await driver.run(spend(), beside=lambda script: tasks.start_soon(driver.run, script))
+
+    run_fast(both, 50.0)
+    assert granted == [1, 1]
+    assert till.stopped is None
 
 
 @pytest.mark.anyio

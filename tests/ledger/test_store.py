@@ -114,21 +114,31 @@ def test_runs_that_were_accepted_are_at_stake_until_they_end(ledger: Ledger) -> 
     assert (ledger.totals().runs_in_flight, ledger.totals().usd_micro_in_flight) == (1, USD)
 
 
+def test_what_a_group_waits_for_is_told_without_its_tasks(ledger: Ledger) -> None:
+    submission_id = accept(ledger, [1, 2, 3])
+    ledger.record_outcomes(submission_id, [done(0)], runs_cursor="c1")
+    whole, (group,) = ledger.submission(submission_id), ledger.open_groups()
+    assert (group.left, group.outcomes, group.runs_cursor) == (2, 1, "c1")
+    assert group.price_micro == USD
+    for name in ("submission_id", "group_id", "state", "watched", "processor", "price_micro", "since", "runs_cursor"):
+        assert getattr(group, name) == getattr(whole, name)
+
+
 @pytest.mark.parametrize("state", ["sending", "unknown", "open"])
 def test_a_submission_of_which_something_is_to_be_learnt_is_opened_again(ledger: Ledger, state: str) -> None:
     submission_id = accept(ledger, [1]) if state == "open" else send(ledger, [1])
     if state == "unknown":
         ledger.record_unknown(submission_id, NOW, "no answer")
-    assert [(one.submission_id, one.state) for one in ledger.open_submissions()] == [(submission_id, state)]
+    assert [(one.submission_id, one.state) for one in ledger.open_groups()] == [(submission_id, state)]
 
 
 def test_runs_that_were_taken_for_not_made_are_watched_for(ledger: Ledger) -> None:
     submission_id = send(ledger, [1])
     ledger.record_unknown(submission_id, NOW, "no answer")
     ledger.record_resolved(submission_id)
-    assert [(one.submission_id, one.watched) for one in ledger.open_submissions()] == [(submission_id, True)]
+    assert [(one.submission_id, one.watched) for one in ledger.open_groups()] == [(submission_id, True)]
     ledger.end_watch(submission_id)
-    assert ledger.open_submissions() == []
+    assert ledger.open_groups() == []
 
 
 def test_the_inputs_of_runs_are_those_of_the_runs_that_were_asked_for(ledger: Ledger) -> None:

@@ -1,6 +1,7 @@
 """What is read of a group, and when: by a service whose every answer is given."""
 
-from collections.abc import AsyncIterator, Callable, Generator
+from collections.abc import AsyncIterator, Callable, Generator, Sequence
+from copy import deepcopy
 from typing import Any
 
 import anyio
@@ -23,14 +24,17 @@ from enrich.ledger.recorder import open_recorder
 from enrich.ledger.store import Ledger
 from enrich.protocol.collect import collect, collect_extra
 from enrich.protocol.effects import (
+    EndVisits,
     FetchRun,
     FollowEvents,
     Now,
+    PlanVisit,
     PollGroup,
     ReadRuns,
     RecordExtra,
     RecordExtraOutcome,
     RecordOutcomes,
+    Reload,
     Say,
     Settled,
     Sleep,
@@ -38,7 +42,9 @@ from enrich.protocol.effects import (
 from enrich.protocol.endings import is_broken
 from enrich.protocol.replies import Followed, ReadRun, RunsRead
 from enrich.protocol.till import Till
-from enrich.records import OpenSubmission, RunState, Stamp
+from enrich.protocol.visits import Visits
+from enrich.protocol.waiting import Waiting
+from enrich.records import OpenSubmission, Outcome, RunState, Stamp
 from tests.faults.fast_loop import run_fast
 
 LONG_S = 600.0  # a service that has answered everything is read to the end in less
@@ -76,10 +82,14 @@ class Service:
         self.said: list[str] = []
         self.now = 0.0
         self.never_ends = False  # a listing
+        self.visits = Visits()
+        self.kept: OpenSubmission | None = None  # by the ledger
+        self.reloads = 0
 
     def give(self, submission: OpenSubmission, *, long_s: float = LONG_S) -> None:
         """Collect a submission from this service."""
         protocol: Generator[Any, Any, None] = collect(submission)
+        self.kept = submission
         result: Any = None
         error: ApiError | None = None
         while True:
@@ -102,8 +112,15 @@ class Service:
                 self.said.append(text)
             case Sleep(seconds):
                 self.now += seconds
+            case PlanVisit(waited):
+                return self.visits.plan(waited)
+            case EndVisits(number, processor, age_s):
+                self.visits.over(number, processor, age_s)
+            case Reload():
+                self.reloads += 1
+                return deepcopy(self.kept)
             case RecordOutcomes(outcomes=outcomes):
-                self.recorded += [outcome.run_id for outcome in outcomes]
+                self._record(outcomes)
             case RecordExtra(run_id=run_id):
                 self.extras.append(run_id)
             case FollowEvents() | PollGroup():
@@ -116,6 +133,13 @@ class Service:
                 self.asked.append(effect)
                 return self.runs(run_id)
         return None
+
+    def _record(self, outcomes: Sequence[Outcome]) -> None:
+        assert self.kept is not None
+        for outcome in outcomes:
+            self.recorded.append(outcome.run_id)
+            self.kept.states[outcome.n] = RunState.COMPLETED
+            self.kept.tied[outcome.run_id] = outcome.n
 
 
 def counting(ended: int) -> Callable[[Any], Followed]:
@@ -323,50 +347,58 @@ def test_a_listing_that_stays_open_is_taken_for_read_when_it_brings_no_more(ledg
     assert run_fast(drive, 50.0) == [(["a"], False), ([], True)]
 
 
+def planned(steps: Generator[Any, Any, None], effect: Any) -> Any:
+    """The first effect that is no question for the time or the plan."""
+    while isinstance(effect, Now | PlanVisit | EndVisits):
+        match effect:
+            case Now():
+                effect = steps.send(Stamp(0, 0, "boot"))
+            case PlanVisit(waited):
+                effect = steps.send(Visits().plan(waited))
+            case _:
+                effect = steps.send(None)
+    return effect
+
+
 def until_events(steps: Generator[Any, Any, None]) -> None:
     """Go on to the first look at the group."""
-    effect = next(steps)
-    while not isinstance(effect, FollowEvents):
-        assert isinstance(effect, Now)
-        effect = steps.send(Stamp(0, 0, "boot"))
+    assert isinstance(planned(steps, next(steps)), FollowEvents)
 
 
 def test_a_refused_key_ends_the_watching_at_once() -> None:
     steps = collect(accepted("a"))
     until_events(steps)
     with pytest.raises(UnauthorizedError):
-        steps.throw(UnauthorizedError("no such key", status=401))
+        planned(steps, steps.throw(UnauthorizedError("no such key", status=401)))
 
 
 def test_a_group_that_is_polled_for_long_is_polled_more_and_more_seldom() -> None:
     steps = collect(accepted("a"))
     until_events(steps)
-    effect = steps.throw(NotFoundError("no events here", status=404))
+    effect = planned(steps, steps.throw(NotFoundError("no events here", status=404)))
     waits: list[float] = []
     while len(waits) < 8:
         match effect:
             case Sleep(seconds):
                 waits.append(seconds)
                 effect = steps.send(None)
-            case PollGroup():
-                effect = steps.send(Followed(frozenset(), True, 0, None))
             case _:
-                assert isinstance(effect, Now)
-                effect = steps.send(Stamp(0, 0, "boot"))
+                assert isinstance(effect, PollGroup)
+                effect = planned(steps, steps.send(Followed(frozenset(), True, 0, None)))
     assert waits == [2.0, 4.0, 8.0, 16.0, 30.0, 30.0, 30.0, 30.0]
 
 
 def until_polled(steps: Generator[Any, Any, None]) -> None:
     """Go on to the first poll of a group whose events are refused."""
     until_events(steps)
-    assert isinstance(steps.throw(NotFoundError("no events here", status=404)), Sleep)
+    assert isinstance(planned(steps, steps.throw(NotFoundError("no events here", status=404))), Sleep)
     assert isinstance(steps.send(None), PollGroup)
 
 
 def test_a_poll_that_fails_for_a_time_is_made_again() -> None:
     steps = collect(accepted("a"))
     until_polled(steps)
-    assert steps.throw(UnavailableError("busy", status=503)) == Sleep(4.0)
+    assert planned(steps, steps.throw(UnavailableError("busy", status=503))) == Sleep(4.0)
     assert isinstance(steps.send(None), PollGroup)
 
 
@@ -374,7 +406,7 @@ def test_a_poll_that_is_refused_for_good_ends_the_watching() -> None:
     steps = collect(accepted("a"))
     until_polled(steps)
     with pytest.raises(ForbiddenError):
-        steps.throw(ForbiddenError("not yours", status=403))
+        planned(steps, steps.throw(ForbiddenError("not yours", status=403)))
 
 
 def test_an_end_that_was_told_and_cannot_be_read_yet_is_read_more_and_more_seldom() -> None:
@@ -438,3 +470,59 @@ def test_a_double_charge_that_may_not_be_asked_about_ends_the_asking() -> None:
 )
 def test_the_age_of_an_answer_is_counted_from_when_the_service_says_it_ended(said: str | None, at: int | None) -> None:
     assert ReadRun("r", None, "completed", b"{}", has_output=True, error=None, modified_at=said).at == at
+
+
+def of_a_crowd(service: Service) -> Service:
+    service.visits = Visits(few=0)
+    return service
+
+
+def test_of_what_waits_among_many_the_tasks_are_loaded_when_something_is_read() -> None:
+    """Ten runs end at 20 s, their group is asked from time to time, and read once."""
+    names = [f"r{n}" for n in range(10)]
+    asked_at: list[float] = []
+
+    def news(effect: Any) -> Followed:
+        assert isinstance(effect, PollGroup)
+        asked_at.append(service.now)
+        ended = 10 if service.now >= 20.0 else 0
+        return Followed(frozenset(), ended < 10, ended, None)
+
+    service = of_a_crowd(Service(news, completed, lambda _: [completed(name) for name in names]))
+    service.give(accepted(*names))
+    assert service.recorded == names
+    assert service.reloads == 1
+    assert [type(effect) for effect in service.asked if not isinstance(effect, PollGroup)] == [ReadRuns]
+    assert asked_at[0] == 1.0
+    assert asked_at[-1] <= 20.0 * 1.1
+
+
+def test_a_group_without_its_tasks_is_let_go() -> None:
+    waiting = Waiting.of(accepted("a", "b"))
+    assert (waiting.count_left(), waiting.is_over()) == (2, False)
+    waiting.put_away()
+    assert (waiting.open, waiting.run_of, waiting.is_put_away) == (set(), {}, True)
+    assert (waiting.count_left(), waiting.count_tasks(), waiting.is_over()) == (2, 2, False)
+    with pytest.raises(AssertionError):
+        waiting.unread()
+
+
+def test_stragglers_of_one_among_many_come_by_their_ids() -> None:
+    """Of 40 runs 38 end at 10 s and are read when nothing came for a while; the two others end a minute later."""
+    names = [f"r{n:02d}" for n in range(40)]
+    slow = set(names[-2:])
+
+    def news(effect: Any) -> Followed:
+        ended = 0 if service.now < 10.0 else 38 if service.now < 70.0 else 40
+        return Followed(frozenset(), ended < 40, ended, None)
+
+    def shown(name: str) -> ReadRun:
+        over = service.now >= (70.0 if name in slow else 10.0)
+        return completed(name) if over else ReadRun(name, None, "running", b"", False, None)
+
+    service = of_a_crowd(Service(news, shown, lambda _: [shown(name) for name in names]))
+    service.give(accepted(*names))
+    assert service.recorded == names
+    assert sum(isinstance(effect, ReadRuns) for effect in service.asked) == 2  # the second tells that no more came
+    assert {effect.run_id for effect in service.asked if isinstance(effect, FetchRun)} == slow
+    assert service.now <= 70.0 * 1.1

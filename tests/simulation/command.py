@@ -21,12 +21,15 @@ from enrich.protocol.effects import (
     AddRuns,
     AwaitTurn,
     CreateGroup,
+    EndVisits,
     EndWatch,
+    Entrust,
     FetchRun,
     FindLiveRun,
     FollowEvents,
     ListGroup,
     Now,
+    PlanVisit,
     PollGroup,
     ReadRuns,
     RecordAccepted,
@@ -49,6 +52,7 @@ from enrich.protocol.effects import (
 )
 from enrich.protocol.replies import Added
 from enrich.protocol.till import LONGEST_RATE_PAUSE_S, Stop, Till
+from enrich.protocol.visits import Visit, Visits
 
 from .checks import Checks, Violation
 from .disk import Disk
@@ -126,6 +130,8 @@ class Command:
         self._committing = False
         self._stopped = False
         self._frozen_until = 0.0
+        self._visits = Visits(few=setting.scenario.few)
+        self._beside: Callable[[Script], None] | None = None
         self._opened: dict[str, deque[float]] = {}  # by group, when its events were asked for
         self._steps = 0
         self._commit_number = 0
@@ -138,6 +144,9 @@ class Command:
             Sleep: self._sleep,
             AwaitTurn: self._turn,
             Settled: self._settle,
+            Entrust: self._entrust,
+            PlanVisit: lambda process, effect: self._plan(effect),
+            EndVisits: lambda process, effect: self._visits.over(effect.submission_id, effect.processor, effect.age_s),
             CreateGroup: self._create_group,
             AddRuns: self._add_runs,
             FollowEvents: self._follow,
@@ -232,10 +241,13 @@ class Command:
         left = 1  # this very function
 
         def start() -> None:
-            nonlocal left
             for script in roster.starting():
-                left += 1
-                self._start(script, lambda script=script: over(script))
+                beside(script)
+
+        def beside(script: Script) -> None:
+            nonlocal left
+            left += 1
+            self._start(script, lambda: over(script))
 
         def over(script: Script) -> None:
             roster.over(script)
@@ -248,6 +260,7 @@ class Command:
             if left == 0:
                 self._next_step(self._completed - completed if isinstance(step, Together) else None)
 
+        self._beside = beside
         start()
         done()
 
@@ -367,6 +380,15 @@ class Command:
                 return _PENDING
             self.till.stalled(turn)
             self._wake()
+
+    def _entrust(self, process: Process, effect: Entrust) -> None:
+        assert self._beside is not None
+        self._beside(effect.script)
+
+    def _plan(self, effect: PlanVisit) -> Visit:
+        visit = self._visits.plan(effect.waited)
+        self._setting.counts["visits by counts"] += not visit.follow
+        return visit
 
     def _wake(self) -> None:
         held, self._held = self._held, []

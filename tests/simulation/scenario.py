@@ -87,6 +87,7 @@ class Scenario:
     prices: tuple[int, ...]  # of the ladder's rungs
     settle_s: float
     slots: int
+    few: int  # groups that are followed by their events; of more each is asked for its counts
     budget: int | None
     credit: int | None
     lag_s: float
@@ -123,10 +124,13 @@ def draw(seed: int) -> Scenario:
     """The scenario of a seed."""
     rng = Random(seed)
     chance, uniform = rng.random, rng.uniform
+    few, crowd = _crowd(seed)
     calm = chance() < 0.06
     big = chance() < 0.03
     price = _BIG_PRICE if big else rng.choice(_PRICES)
     inputs = rng.randint(20, 60) if big else rng.randint(1, 4) if chance() < 0.4 else rng.randint(3, 10)
+    if crowd:
+        big, price, inputs = False, _PRICES[-1], crowd
     settle_s = rng.choice((900.0, 900.0, 300.0, 120.0, 30.0, 8.0))
     late_beyond = not calm and chance() < 0.06
     tight = not calm and chance() < 0.08  # what the rules of resolving are for, and little else
@@ -160,6 +164,7 @@ def draw(seed: int) -> Scenario:
         prices=(price, price * 4) if chance() < 0.12 and not big else (price,),
         settle_s=settle_s,
         slots=rng.choice((1, 2, 64)),
+        few=few,
         budget=price * rng.randint(4, 3 * inputs + 4) if chance() < 0.3 else None,
         credit=price * rng.randint(0, 2 * inputs) if not calm and chance() < 0.2 else None,
         lag_s=min(0.0 if calm or chance() < 0.4 else uniform(0, _LAG_S), settle_s / 3),
@@ -196,6 +201,16 @@ def draw(seed: int) -> Scenario:
     if scenario.absent and scenario.budget is None:  # what is not shown for long holds money that others wait for
         scenario.budget = price * rng.randint(4, inputs + 4)
     return scenario
+
+
+def _crowd(seed: int) -> tuple[int, int]:
+    """How many groups are followed, and how many are in flight in a story of many small ones; 0 in the others.
+
+    Drawn apart, so that the other stories stay the ones they were.
+    """
+    rng = Random(f"crowd {seed}")
+    few = rng.choice((0, 1, 16))
+    return few, round(_sometime(rng, 250.0, least=20.0)) if rng.random() < 0.015 else 0
 
 
 def _trouble(rng: Random, settle_s: float) -> Trouble:

@@ -4,6 +4,7 @@ from typing import Any
 
 from enrich.protocol.effects import (
     AddRuns,
+    Entrust,
     FollowEvents,
     Now,
     RecordExtraOutcome,
@@ -23,6 +24,8 @@ def said(effect: Any) -> str:
             return ""
         case FollowEvents(group_id, cursor, _, awaited):
             return f"FollowEvents of {group_id} after {cursor} for {sorted(awaited)}"
+        case Entrust():
+            return "Entrust"
         case AddRuns(group_id=group_id):
             return f"AddRuns to {group_id}"
         case RecordIntent(intent=intent):
