@@ -15,6 +15,7 @@ What can be kept without an idempotency key: at most one payment for a task if a
 listing, within the settling time of being sent. Beyond it each late POST costs its batch once more; that is found, and
 reported.
 
-`submit` has steps 1 to 4, `resolve` 5 and 6, `collect` brings in the results, `course` says what one command does in
-which order, and the `till` who may spend how much. `effects` are what they ask for, `replies` what the service gave.
+`submit` has steps 1 to 4, `resolve` 5 and 6, `collect` and `reading` bring in the results, `visits` say when a group
+is looked at, `course` says what one command does in which order, and the `till` who may spend how much. `effects` are
+what they ask for, `replies` what the service gave.
 """
