@@ -63,4 +63,4 @@ class Stopping:
             return 0.0
         now = anyio.current_time()
         self._reading_ends = min(self._reading_ends, now + grace_s)
-        return self._reading_ends - now
+        return max(0.0, self._reading_ends - now)
