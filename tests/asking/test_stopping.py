@@ -1,5 +1,6 @@
 """A request to stop, on a loop whose minutes are seconds."""
 
+import time
 from collections.abc import Awaitable, Callable
 
 import anyio
@@ -88,3 +89,47 @@ def test_all_that_is_read_after_a_request_to_stop_has_that_time_together() -> No
             await stopping.until_stop(lambda: sleep(600), grace_s=20)
 
     assert timed(act) == pytest.approx(30, abs=3)
+
+
+@pytest.mark.anyio
+async def test_who_hears_of_a_stop_when_the_time_for_it_is_over_ends_at_once() -> None:
+    """Of thousands that wait, the last hear of it late: here, after the loop did something else."""
+    stopping = Stopping()
+    ended: list[str] = []
+
+    async def wait(name: str) -> None:
+        with pytest.raises(StopRequested):
+            await stopping.until_stop(lambda: sleep(60), grace_s=0.01)
+        ended.append(name)
+
+    async def be_busy() -> None:
+        await stopping.requested.wait()
+        time.sleep(0.1)  # noqa: ASYNC251 — the loop is held up
+
+    async with anyio.create_task_group() as tasks:
+        for act, *given in ((wait, "first"), (be_busy,), (wait, "last")):
+            tasks.start_soon(act, *given)
+            await anyio.wait_all_tasks_blocked()
+        stopping.requested.set()
+    assert sorted(ended) == ["first", "last"]
+
+
+@pytest.mark.anyio
+async def test_thousands_sleep_until_a_stop() -> None:
+    stopping = Stopping()
+    woken: list[int] = []
+
+    async def nap(n: int) -> None:
+        with pytest.raises(StopRequested):
+            await stopping.sleep(60)
+        woken.append(n)
+
+    with anyio.fail_after(10):
+        async with anyio.create_task_group() as tasks:
+            for n in range(2000):
+                tasks.start_soon(nap, n)
+            await anyio.wait_all_tasks_blocked()
+            stopping.requested.set()
+    assert len(woken) == 2000
+    with pytest.raises(StopRequested):
+        await stopping.sleep(0.01)
