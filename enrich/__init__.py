@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from enrich.library.calls import Plan, plan, run, run_async
     from enrich.pipeline import Report
 
-__version__ = "0.3.0"
+__version__ = "0.4.0"
 
 __all__ = ["Plan", "Report", "__version__", "enrich", "plan", "run", "run_async"]
 
