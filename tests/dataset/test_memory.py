@@ -10,7 +10,9 @@ PROGRAM = """\
 import re, sys
 from pathlib import Path
 import polars as pl
-from enrich.dataset import AnswerColumn, InputBuilder, TableWriter, open_table
+from enrich.dataset import TableWriter, open_table
+from enrich.inputs.documents import InputBuilder
+from enrich.spec.columns import AnswerColumn
 
 source, out = map(Path, sys.argv[1:])
 table = open_table(source)
