@@ -140,6 +140,13 @@ def test_limit_and_where_leave_the_other_rows_unasked_and_in_place(desk: Desk) -
     assert desk.run(sample=4).receipt.runs_paid <= 4
 
 
+def test_a_sample_of_a_table_is_the_same_in_every_version(desk: Desk) -> None:
+    """Another sample would be paid for anew."""
+    desk.rows(20)
+    rows = desk.result(desk.run(sample=4))
+    assert [i for i, row in enumerate(rows) if row["enrich_status"] != "skipped"] == [2, 6, 12, 14]
+
+
 def test_a_budget_bounds_what_is_spent_and_the_next_run_goes_on(desk: Desk) -> None:
     desk.rows(30)
     report = desk.run(budget="0.05")
