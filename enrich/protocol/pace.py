@@ -20,6 +20,9 @@ from enrich.records import Learnt
 WINDOW_S: Final = 60.0
 _LEAST_SHARE: Final = 20  # no add is smaller than this part of what is allowed, unless no more is wanted
 _UP: Final = 1.1  # for a minute without a refusal
+_UP_FROM_FAR: Final = 2.0  # where it is less than one in _FAR of what was told: many refusals have other reasons
+_FAR: Final = 4
+_LEAST_TAUGHT: Final = 20  # less than this part of what was told is not believed: refusals may come at random
 _MOST_DOWN: Final = 10  # by one refusal: the window may be nearly empty of ours because another program fills it
 _FIRST_ADDS: Final = 4  # on their way together: a refusal of one is soon one of all
 _MORE_AFTER: Final = 10  # one more for so many in a row that were not refused …
@@ -47,9 +50,10 @@ class Pace:
         if told < 1:
             raise ValueError(f"a quota of {told} runs a minute")
         self._told = told
-        self._allowed, self._window_s, self._grown_at = float(told), WINDOW_S, now
+        self._ceiling, self._window_s, self._grown_at = float(told), WINDOW_S, now
         if learnt is not None:
-            self._allowed, self._window_s, self._grown_at = min(learnt.runs, told), learnt.window_s, learnt.at
+            self._ceiling, self._window_s, self._grown_at = min(learnt.runs, told), learnt.window_s, learnt.at
+        self._allowed = self._ceiling  # less after refusals that say nothing of how much fits
         self._made: deque[tuple[float, int]] = deque()  # when it was answered, how many runs
         self._counted = 0  # of those
         self._sending = 0  # runs on their way
@@ -94,8 +98,9 @@ class Pace:
         self._count(sent, now)
         if now >= self._closed_until:
             self._refusals = 0
+            self._allowed = min(self._ceiling, self._allowed * 2)
         else:  # it was on its way when another was refused: so much fits, too
-            self._allow(max(self._allowed, float(self._counted)), now)
+            self._fits(max(self._ceiling, float(self._counted)), now)
 
     def unsent(self, granted: int) -> None:
         """Nothing was sent of what was granted, or surely nothing was created, and not because of the quota."""
@@ -119,20 +124,28 @@ class Pace:
         if self._counted and retry_after_s is not None:
             spanned = now - self._made[0][0] + retry_after_s  # until the oldest leaves the service's window
             self._window_s = min(WINDOW_S, max(_SHORTEST_S, spanned + _SLACK_S))
-        part = self._allowed / (_MOST_DOWN if self._counted else 2)
-        self._allow(min(self._allowed, max(float(self._counted), part)), now)
+        if self._counted:
+            least = max(self._allowed / _MOST_DOWN, self._told / _LEAST_TAUGHT)
+            self._fits(min(self._ceiling, max(float(self._counted), least)), now)
+        else:  # nothing of ours is in the window: the add may have been too large, or the service refuses everybody
+            self._allowed = max(1.0, self._allowed / 2)
 
-    def _allow(self, runs: float, now: float) -> None:
-        self._allowed, self._grown_at = min(float(self._told), max(1.0, runs)), now
-        self.learnt = Learnt(self._allowed, self._window_s, now)
+    def _fits(self, runs: float, now: float) -> None:
+        self._ceiling, self._grown_at = min(float(self._told), max(1.0, runs)), now
+        self._allowed = self._ceiling
+        self.learnt = Learnt(self._ceiling, self._window_s, now)
 
     def _grow(self, now: float) -> None:
         """Give up what was learnt, slowly."""
-        while self._allowed < self._told and now - self._grown_at >= WINDOW_S:
-            self._allowed = min(float(self._told), self._allowed * _UP)
+        is_full = self._allowed >= self._ceiling
+        while self._ceiling < self._told and now - self._grown_at >= WINDOW_S:
+            is_far = self._ceiling * _FAR < self._told
+            self._ceiling = min(float(self._told), self._ceiling * (_UP_FROM_FAR if is_far else _UP))
             self._grown_at += WINDOW_S
-        if self._allowed >= self._told:
+        if self._ceiling >= self._told:
             self._window_s, self._grown_at = WINDOW_S, now
+        if is_full:
+            self._allowed = self._ceiling
 
     def _count(self, runs: int, at: float) -> None:
         if runs:

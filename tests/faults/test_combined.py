@@ -59,6 +59,7 @@ def test_faults_together(make_scene, seed: int) -> None:
 
 
 @pytest.mark.nightly
+@pytest.mark.timeout(300)  # refusals are waited for, also on a busy machine
 @pytest.mark.parametrize("seed", range(4, 44))
 def test_many_faults_together(make_scene, seed: int) -> None:
     prove(make_scene, seed, rows=64)

@@ -112,7 +112,7 @@ def test_reads_that_fail_are_read_again(make_scene) -> None:
 def test_ten_minutes_of_too_many_requests_end_well(make_scene) -> None:
     scene = make_scene("rate-limited=absent,30x", speed=100)
     assert scene.finish().exit_code is ExitCode.DONE
-    assert scene.service.posts() == batches(scene) + 30
+    assert batches(scene) <= scene.service.posts() - 30 <= 12  # it begins again with small ones
     check(scene)
 
 
