@@ -224,7 +224,7 @@ def test_events_that_are_forbidden_are_polled_for(make_scene) -> None:
         pytest.param("refused-late=30ms", id="taken a little later"),
     ],
 )
-@pytest.mark.parametrize("times", ["1x", "10x", "50%"])
+@pytest.mark.parametrize("times", ["1x", *(pytest.param(often, marks=pytest.mark.slow) for often in ("10x", "50%"))])
 def test_a_refusal_that_took_effect_is_not_paid_for_again(make_scene, fault, times) -> None:
     """Case 31: no document says that a refused add made nothing, so its group is looked at."""
     scene = make_scene(f"{fault},{times}", rows=3 * BATCH)
