@@ -5,9 +5,11 @@ fits, and the rest when what was sent before leaves the window: no other order i
 moment when the service answered, which is never before the service counted it.
 
 A refusal (429) teaches. It says that what is in the window is about all that fits, and with Retry-After also how long
-the service's own window is. What was learnt is given up slowly, minute by minute, since another program on the same
-account may have used the rest. How the service counts what it refuses is unknown: after a second refusal in a row
-nothing is sent for a whole window, after which none of it can count any more.
+the service's own window is. What was learnt is given up minute by minute, the faster the further it is from what was
+told, since another program on the same account may have used the rest. A refusal while nothing of ours is in the
+window teaches nothing that lasts: the next adds are smaller, and grow again as they are taken. How the service counts
+what it refuses is unknown: after a second refusal in a row nothing is sent for a whole window, after which none of it
+can count any more.
 """
 
 from collections import deque
